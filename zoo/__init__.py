@@ -1,0 +1,62 @@
+"""Canonical networks as plain Keras models, each textbook setting one word away.
+
+    >>> import zoo
+    >>> model = zoo.create_model("resnet20", activation="gelu", seed=0)
+
+Listing models and making configs needs no Keras; it is imported when the first model is built.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from zoo.config import MLPConfig, ResNetConfig
+from zoo.settings import ModelConfig, ModelInput, SettingError
+from zoo.variants import VARIANTS, Variant, list_models, model_config
+
+if TYPE_CHECKING:
+    from zoo.audit import Audit, audit_model
+    from zoo.build import build_model, count_parameters, create_model, initial_values
+
+REVISION = 1
+"""Raised whenever a config comes to mean another network, so that results of the old one are not reused."""
+
+_NEEDS_KERAS = {
+    "Audit": "zoo.audit",
+    "audit_model": "zoo.audit",
+    "build_model": "zoo.build",
+    "count_parameters": "zoo.build",
+    "create_model": "zoo.build",
+    "initial_values": "zoo.build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _NEEDS_KERAS:
+        return getattr(importlib.import_module(_NEEDS_KERAS[name]), name)
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+__all__ = [
+    "REVISION",
+    "VARIANTS",
+    "Audit",
+    "MLPConfig",
+    "ModelConfig",
+    "ModelInput",
+    "ResNetConfig",
+    "SettingError",
+    "Variant",
+    "audit_model",
+    "build_model",
+    "count_parameters",
+    "create_model",
+    "initial_values",
+    "list_models",
+    "model_config",
+]

@@ -1,0 +1,89 @@
+"""From a config to a built model, and to the initial values of the same model under another seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo.layers import dropout_seed, weight_seed
+from zoo.mlp import build_mlp
+from zoo.resnet import build_resnet
+from zoo.settings import ModelConfig, ModelInput
+from zoo.variants import VARIANTS, model_config
+
+BUILDERS: dict[str, Callable[..., keras.Model]] = {"mlp": build_mlp, "resnet": build_resnet}
+"""Family -> the function that builds it."""
+
+
+def build_model(config: ModelConfig, input_shape: ModelInput, num_classes: int, seed: int) -> keras.Model:
+    """Build the functional model that a config describes.
+
+    Args:
+        config: which network.
+        input_shape: shape of one example, (features,) or (height, width, channels).
+        num_classes: number of logits, one a class.
+        seed: decides the initial weights and the dropout masks; the same seed gives the same weights, whatever was
+            built before.
+
+    Returns:
+        An uncompiled model: (batch, *input_shape) -> logits (batch, num_classes), float32.
+
+    Raises:
+        SettingError: the family cannot take inputs of this shape.
+    """
+    return BUILDERS[config.family](config, tuple(input_shape), num_classes, seed)
+
+
+def create_model(
+    name: str,
+    *,
+    input_shape: ModelInput | None = None,
+    num_classes: int | None = None,
+    seed: int = 0,
+    **settings: Any,
+) -> keras.Model:
+    """Build a named model: `create_model("resnet20", activation="gelu")`.
+
+    Args:
+        name: a variant; `list_models()` lists them.
+        input_shape: shape of one example; by default that of the publication.
+        num_classes: number of logits; by default that of the publication.
+        seed: decides the initial weights and the dropout masks.
+        settings: settings of the variant's config to replace.
+
+    Raises:
+        SettingError: (a ValueError) the name or a setting cannot be used; it names the nearest match.
+    """
+    config = model_config(name, **settings)
+    variant = VARIANTS[name]
+    return build_model(config, input_shape or variant.input_shape, num_classes or variant.num_classes, seed)
+
+
+def initial_values(model: keras.Model, seed: int) -> list[np.ndarray[Any, Any]]:
+    """The values that `model.variables` would hold had the model been built with `seed`.
+
+    It draws weights anew without building anew, which is what makes many runs of one program cheap.
+
+    Args:
+        model: an untrained model of this zoo: what is not drawn at random is taken as it stands there.
+        seed: the seed that `build_model` would have been given.
+    """
+    values = {variable.path: np.asarray(variable) for variable in model.variables}
+    for layer in model.layers:
+        initializer = getattr(layer, "kernel_initializer", None)
+        if initializer is not None:
+            reseeded = type(initializer)(**initializer.get_config() | {"seed": weight_seed(seed, layer.name)})
+            kernel = layer.kernel
+            values[kernel.path] = np.asarray(reseeded(kernel.shape, dtype=kernel.dtype))
+        if isinstance(layer, keras.layers.Dropout):
+            state = layer.seed_generator.state
+            values[state.path] = np.array([dropout_seed(seed, layer.name), 0], dtype=values[state.path].dtype)
+    return [values[variable.path] for variable in model.variables]
+
+
+def count_parameters(model: keras.Model) -> int:
+    """Number of trainable parameters."""
+    return sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)

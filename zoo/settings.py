@@ -1,0 +1,228 @@
+"""How a setting is declared, checked and reported: shared by every config in this project.
+
+A config is a frozen class of settings. Each setting is declared once, with `setting(...)`: its default, its bounds and
+one line of explanation. Named choices come from a plain table; `one_of(table)` makes the type that accepts its names.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
+from pydantic_core import ErrorDetails, PydanticCustomError
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with what a person wrote."""
+
+    path: str
+    """Dotted path of the setting, such as `model.activation`; empty when the whole is meant."""
+    message: str
+    """What is wrong, as a clause."""
+    given: str | None = None
+    """What was written, as it was written."""
+    allowed: str | None = None
+    """What could have been written."""
+    nearest: str | None = None
+    """The allowed thing that is closest to what was written."""
+
+    def __str__(self) -> str:
+        """One paragraph for a person: where, what, given, allowed, nearest."""
+        lines = [f"{self.path}: {self.message}" if self.path else self.message]
+        details = (("given", self.given), ("allowed", self.allowed), ("nearest", self.nearest))
+        lines += [f"  {label + ':':9}{text}" for label, text in details if text is not None]
+        return "\n".join(lines)
+
+    def below(self, prefix: str) -> Problem:
+        """The same problem, seen from a level further out."""
+        path = ".".join(part for part in (prefix, self.path) if part)
+        return Problem(path, self.message, self.given, self.allowed, self.nearest)
+
+
+class SettingError(ValueError):
+    """Settings that cannot be used; `problems` holds each thing that is wrong."""
+
+    def __init__(self, problems: Iterable[Problem], source: str | None = None):
+        self.problems = tuple(problems)
+        self.source = source
+        text = "\n".join(str(problem) for problem in self.problems)
+        super().__init__(f"{source}:\n{text}" if source else text)
+
+    def below(self, prefix: str) -> SettingError:
+        """The same error with every path put below `prefix`."""
+        return SettingError((problem.below(prefix) for problem in self.problems), self.source)
+
+    def within(self, source: str) -> SettingError:
+        """The same error, naming the file it comes from."""
+        return SettingError(self.problems, source)
+
+
+def nearest(given: object, allowed: Iterable[str]) -> str | None:
+    """The allowed name that is closest to `given`, or None where nothing is close."""
+    found = difflib.get_close_matches(str(given), list(allowed), n=1, cutoff=0.5)
+    return found[0] if found else None
+
+
+def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:
+    """The problem of a name that stands in no table."""
+    names = list(allowed)
+    return Problem(path, f"no such {kind}", str(given), ", ".join(names), nearest(given, names))
+
+
+def one_of(kind: str, table: Mapping[str, object]) -> Any:
+    """The type of a setting whose value is a name in `table`.
+
+    Args:
+        kind: what the table holds, in the singular, for error messages.
+        table: its keys are the allowed names.
+    """
+
+    def check(value: str) -> str:
+        if value not in table:
+            raise PydanticCustomError(
+                "no_such_choice", "{message}", {"problem": unknown("", kind, value, table)}
+            )
+        return value
+
+    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", "enum": list(table)})]
+
+
+def setting(default: Any, explanation: str, *, shapes_program: bool = True, **bounds: Any) -> Any:
+    """Declare one setting of a config.
+
+    Args:
+        default: the value it has when nobody sets it.
+        explanation: one line for people; it is shown by the command line and by the JSON Schema.
+        shapes_program: whether two runs that differ in this setting need separate compiled computations. Settings
+            that only change numbers which are fed in (initial weights, learning rate, data) say False.
+        bounds: pydantic's constraints, such as `ge=0`.
+    """
+    return Field(
+        default, description=explanation, json_schema_extra={"shapes_program": shapes_program}, **bounds
+    )
+
+
+class Settings(BaseModel):
+    """Base of every config: frozen, nothing unknown, no silent conversion of types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """Make the config from plain values.
+
+        Raises:
+            SettingError: a value is unknown, of the wrong type, out of range or clashes with another.
+        """
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise SettingError(problems_of(error, cls.choices_at)) from None
+
+    @classmethod
+    def choices_at(cls, path: tuple[str | int, ...]) -> list[str]:
+        """Names of the settings that may stand at `path`, which is empty for this config itself."""
+        return [] if path else list(cls.model_fields)
+
+    def changed(self, **values: Any) -> Self:
+        """A copy with some settings replaced, checked as at construction."""
+        return self.of(self.model_dump() | values)
+
+    def differing_from_default(self) -> dict[str, Any]:
+        """The settings whose value is not their default, in plain values.
+
+        This is what identifies a run: a setting that is added later, at a default that keeps what was before, leaves
+        the identity of earlier runs as it was.
+        """
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+    def shaping_program(self) -> dict[str, Any]:
+        """The settings that shape the compiled computation, in plain values."""
+        shaping = {
+            name
+            for name, field in type(self).model_fields.items()
+            if _shapes_program(field.json_schema_extra)
+        }
+        return self.model_dump(mode="json", include=shaping)
+
+
+def _shapes_program(extra: Any) -> bool:
+    return bool((extra or {}).get("shapes_program", True))
+
+
+_TYPES = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "string_type": "text in quotes",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "tuple_type": "a list",
+    "dict_type": "a table",
+    "model_type": "a table",
+}
+
+
+def problems_of(
+    error: ValidationError, choices_at: Callable[[tuple[str | int, ...]], list[str]]
+) -> list[Problem]:
+    """Pydantic's findings as problems for people.
+
+    Args:
+        error: what pydantic raised.
+        choices_at: gives the names that are allowed in the table at a path.
+    """
+    return [_problem_of(details, choices_at) for details in error.errors(include_url=False)]
+
+
+def _problem_of(details: ErrorDetails, choices_at: Callable[[tuple[str | int, ...]], list[str]]) -> Problem:
+    kind, location, context = details["type"], details["loc"], details.get("ctx", {})
+    path, given = dotted(location), _as_written(details["input"])
+    if isinstance(context.get("problem"), Problem):
+        return context["problem"].below(path)
+    if kind == "extra_forbidden":
+        return unknown(path, "key", location[-1], choices_at(location[:-1]))
+    if kind == "missing":
+        return Problem(path, "this key is required")
+    if kind in _TYPES:
+        return Problem(path, "wrong type", given, _TYPES[kind])
+    return Problem(path, details["msg"][0].lower() + details["msg"][1:], given)
+
+
+def clash(message: str, given: str, allowed: str, path: str = "") -> PydanticCustomError:
+    """The error that a config's own validator raises when settings do not go together."""
+    return PydanticCustomError("clash", "{message}", {"problem": Problem(path, message, given, allowed)})
+
+
+def dotted(location: Iterable[str | int]) -> str:
+    """A path as it would be written in TOML: `factors."model.activation"[1]`."""
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            quoted = part if part.replace("_", "").replace("-", "").isalnum() else json.dumps(part)
+            text += f".{quoted}" if text else quoted
+    return text
+
+
+def _as_written(value: object) -> str:
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):
+        text = str(value)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+ModelInput = tuple[int, ...]
+"""Shape of one example, without the batch axis: (features,) or (height, width, channels)."""
+
+
+class ModelConfig(Settings):
+    """Base of the configs that describe a model; one subclass per family."""
+
+    family: ClassVar[str]
