@@ -11,8 +11,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import MLPConfig, ResNetConfig
-from zoo.settings import ModelConfig, ModelInput, SettingError
+from zoo.config import InputShape, MLPConfig, ModelConfig, ResNetConfig
+from zoo.settings import SettingError
 from zoo.variants import VARIANTS, Variant, list_models, model_config
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ __all__ = [
     "REVISION",
     "VARIANTS",
     "Audit",
+    "InputShape",
     "MLPConfig",
     "ModelConfig",
-    "ModelInput",
     "ResNetConfig",
     "SettingError",
     "Variant",

@@ -45,7 +45,5 @@ def audit_model(model: keras.Model) -> Audit:
             type(layer).__name__ for layer in model.layers if isinstance(layer, _NORMALIZATION_LAYERS)
         ),
         initializers=frozenset(type(layer.kernel_initializer).__name__ for layer in weight_layers),
-        dropout_rates=frozenset(
-            layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)
-        ),
+        dropout_rates=frozenset(layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)),
     )

@@ -8,17 +8,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo.layers import dropout_seed, weight_seed
+from zoo.config import InputShape, ModelConfig
+from zoo.layers import dropout_seed, make_initializer
 from zoo.mlp import build_mlp
 from zoo.resnet import build_resnet
-from zoo.settings import ModelConfig, ModelInput
 from zoo.variants import VARIANTS, model_config
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {"mlp": build_mlp, "resnet": build_resnet}
 """Family -> the function that builds it."""
 
 
-def build_model(config: ModelConfig, input_shape: ModelInput, num_classes: int, seed: int) -> keras.Model:
+def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, seed: int) -> keras.Model:
     """Build the functional model that a config describes.
 
     Args:
@@ -34,13 +34,14 @@ def build_model(config: ModelConfig, input_shape: ModelInput, num_classes: int, 
     Raises:
         SettingError: the family cannot take inputs of this shape.
     """
+    config.check_input_shape(tuple(input_shape))
     return BUILDERS[config.family](config, tuple(input_shape), num_classes, seed)
 
 
 def create_model(
     name: str,
     *,
-    input_shape: ModelInput | None = None,
+    input_shape: InputShape | None = None,
     num_classes: int | None = None,
     seed: int = 0,
     **settings: Any,
@@ -62,22 +63,22 @@ def create_model(
     return build_model(config, input_shape or variant.input_shape, num_classes or variant.num_classes, seed)
 
 
-def initial_values(model: keras.Model, seed: int) -> list[np.ndarray[Any, Any]]:
-    """The values that `model.variables` would hold had the model been built with `seed`.
+def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[np.ndarray[Any, Any]]:
+    """The values that `model.variables` would hold had the model been built with this initializer and seed.
 
     It draws weights anew without building anew, which is what makes many runs of one program cheap.
 
     Args:
         model: an untrained model of this zoo: what is not drawn at random is taken as it stands there.
+        config: the model's config, or one that differs from it in the initializer alone.
         seed: the seed that `build_model` would have been given.
     """
     values = {variable.path: np.asarray(variable) for variable in model.variables}
     for layer in model.layers:
-        initializer = getattr(layer, "kernel_initializer", None)
-        if initializer is not None:
-            reseeded = type(initializer)(**initializer.get_config() | {"seed": weight_seed(seed, layer.name)})
+        if hasattr(layer, "kernel_initializer"):
             kernel = layer.kernel
-            values[kernel.path] = np.asarray(reseeded(kernel.shape, dtype=kernel.dtype))
+            initializer = make_initializer(config, layer.name, seed)
+            values[kernel.path] = np.asarray(initializer(kernel.shape, dtype=kernel.dtype))
         if isinstance(layer, keras.layers.Dropout):
             state = layer.seed_generator.state
             values[state.path] = np.array([dropout_seed(seed, layer.name), 0], dtype=values[state.path].dtype)

@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import model_validator
 
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
-from zoo.settings import ModelConfig, clash, one_of, setting
+from zoo.settings import OneOf, Problem, SettingError, Settings, found_problems, setting
 
-ActivationName = one_of("activation", ACTIVATIONS)
-InitializerName = one_of("initializer", INITIALIZERS)
-NormalizationName = one_of("normalization", NORMALIZATIONS)
-NormalizationPlace = one_of("normalization place", NORMALIZATION_PLACES)
+ActivationName = Annotated[str, OneOf("activation", ACTIVATIONS)]
+InitializerName = Annotated[str, OneOf("initializer", INITIALIZERS)]
+NormalizationName = Annotated[str, OneOf("normalization", NORMALIZATIONS)]
+NormalizationPlace = Annotated[str, OneOf("normalization place", NORMALIZATION_PLACES)]
 
 
-class LayerSettings(ModelConfig):
-    """The settings that every family has."""
+InputShape = tuple[int, ...]
+"""Shape of one example, without the batch axis: (features,) or (height, width, channels)."""
+
+
+class ModelConfig(Settings):
+    """The settings that every family of models has; one subclass a family."""
+
+    family: ClassVar[str]
 
     activation: ActivationName = setting("relu", "Activation of every hidden layer.")
-    initializer: InitializerName = setting(
-        "he_normal", "Initial weights of every layer.", shapes_program=False
-    )
+    initializer: InitializerName = setting("he_normal", "Initial weights of every layer.", shapes_program=False)
     normalization: NormalizationName = setting("none", "Normalization of every hidden layer.")
     normalization_place: NormalizationPlace = setting(
         "before_activation", "Where the normalization stands: before or after the activation."
@@ -33,13 +37,20 @@ class LayerSettings(ModelConfig):
     )
     skip_connections: bool = setting(False, "Whether the input of a block is added to its output.")
 
+    def check_input_shape(self, input_shape: InputShape) -> None:
+        """Refuse inputs that the family cannot take.
+
+        Raises:
+            SettingError: the shape of an example does not fit.
+        """
+
     @property
     def bias_before_normalization(self) -> bool:
         """Whether weight layers have a bias: not where a normalization with its own offset follows at once."""
         return self.normalization == "none" or self.normalization_place == "after_activation"
 
 
-class MLPConfig(LayerSettings):
+class MLPConfig(ModelConfig):
     """A multilayer perceptron: `depth` hidden layers of `width` units, then one linear layer of logits.
 
     A hidden layer is dense, normalization, activation, dropout. With skip connections, every hidden layer whose input
@@ -52,7 +63,7 @@ class MLPConfig(LayerSettings):
     width: int = setting(64, "Units in each hidden layer.", ge=1)
 
 
-class ResNetConfig(LayerSettings):
+class ResNetConfig(ModelConfig):
     """A residual network for small images: He et al. 2016, Deep Residual Learning, section 4.2.
 
     One 3x3 convolution, three stages of (depth - 2) / 6 basic blocks with width, 2 width and 4 width channels, the
@@ -77,13 +88,22 @@ class ResNetConfig(LayerSettings):
     def _check_depth(self) -> Self:
         if (self.depth - 2) % 6:
             below = self.depth - (self.depth - 2) % 6
-            raise clash(
+            problem = Problem(
+                "depth",
                 "the depth of a residual network for small images is 6n + 2",
                 str(self.depth),
-                f"{below} or {below + 6} nearby",
-                path="depth",
+                f"{below}, {below + 6} or others",
             )
+            raise found_problems([problem])
         return self
+
+    def check_input_shape(self, input_shape: InputShape) -> None:
+        """Refuse inputs that are not images."""
+        if len(input_shape) != 3:
+            problem = Problem(
+                "input_shape", "a residual network needs images", str(input_shape), "(height, width, channels)"
+            )
+            raise SettingError([problem])
 
     @property
     def blocks_per_stage(self) -> int:

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 
 from zoo.activations import ACTIVATIONS
-from zoo.config import LayerSettings
+from zoo.config import ModelConfig
 from zoo.initializers import INITIALIZERS
 from zoo.normalization import NORMALIZATIONS
 from zoo.seeds import child_seed
@@ -20,7 +20,7 @@ class LayerMaker:
     leaves a layer's shape alone leaves its initial weights alone.
     """
 
-    def __init__(self, config: LayerSettings, seed: int):
+    def __init__(self, config: ModelConfig, seed: int):
         self.config = config
         self.seed = seed
         self.activation_name = ACTIVATIONS[config.activation].keras_name
@@ -29,7 +29,7 @@ class LayerMaker:
     def dense(self, features: Any, units: int, name: str, *, use_bias: bool = True) -> Any:
         """Apply a dense layer: (batch, n) -> (batch, units)."""
         layer = keras.layers.Dense(
-            units, use_bias=use_bias, kernel_initializer=self._initializer(name), name=name
+            units, use_bias=use_bias, kernel_initializer=make_initializer(self.config, name, self.seed), name=name
         )
         return layer(features)
 
@@ -47,7 +47,7 @@ class LayerMaker:
             strides=strides,
             padding="valid" if strides > 1 else "same",
             use_bias=self.config.bias_before_normalization,
-            kernel_initializer=self._initializer(name),
+            kernel_initializer=make_initializer(self.config, name, self.seed),
             name=name,
         )
         return layer(features)
@@ -75,21 +75,14 @@ class LayerMaker:
         if self.config.dropout == 0:
             return features
         layer_name = f"{name}_dropout"
-        layer = keras.layers.Dropout(
-            self.config.dropout, seed=dropout_seed(self.seed, layer_name), name=layer_name
-        )
+        layer = keras.layers.Dropout(self.config.dropout, seed=dropout_seed(self.seed, layer_name), name=layer_name)
         return layer(features)
 
-    def _initializer(self, layer_name: str) -> keras.Initializer:
-        row = INITIALIZERS[self.config.initializer]
-        return getattr(keras.initializers, row.keras_class)(
-            seed=weight_seed(self.seed, layer_name), **row.arguments
-        )
 
-
-def weight_seed(seed: int, layer_name: str) -> int:
-    """The seed of one layer's initial weights."""
-    return child_seed(seed, "weights", layer_name)
+def make_initializer(config: ModelConfig, layer_name: str, seed: int) -> keras.Initializer:
+    """The initializer of one layer's kernel, seeded by the model's seed and the layer's name."""
+    row = INITIALIZERS[config.initializer]
+    return getattr(keras.initializers, row.keras_class)(seed=child_seed(seed, "weights", layer_name), **row.arguments)
 
 
 def dropout_seed(seed: int, layer_name: str) -> int:

@@ -6,12 +6,11 @@ from typing import Any
 
 import keras
 
-from zoo.config import MLPConfig
+from zoo.config import InputShape, MLPConfig
 from zoo.layers import LayerMaker
-from zoo.settings import ModelInput
 
 
-def build_mlp(config: MLPConfig, input_shape: ModelInput, num_classes: int, seed: int) -> keras.Model:
+def build_mlp(config: MLPConfig, input_shape: InputShape, num_classes: int, seed: int) -> keras.Model:
     """Build the network: (batch, *input_shape) -> logits (batch, num_classes)."""
     layers = LayerMaker(config, seed)
     inputs = keras.Input(input_shape, name="inputs")

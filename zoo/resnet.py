@@ -6,22 +6,12 @@ from typing import Any
 
 import keras
 
-from zoo.config import ResNetConfig
+from zoo.config import InputShape, ResNetConfig
 from zoo.layers import LayerMaker
-from zoo.settings import ModelInput, Problem, SettingError
 
 
-def build_resnet(config: ResNetConfig, input_shape: ModelInput, num_classes: int, seed: int) -> keras.Model:
-    """Build the network: (batch, height, width, channels) -> logits (batch, num_classes).
-
-    Raises:
-        SettingError: the inputs are not images.
-    """
-    if len(input_shape) != 3:
-        problem = Problem(
-            "input_shape", "a residual network needs images", str(input_shape), "(height, width, channels)"
-        )
-        raise SettingError([problem])
+def build_resnet(config: ResNetConfig, input_shape: InputShape, num_classes: int, seed: int) -> keras.Model:
+    """Build the network: (batch, height, width, channels) -> logits (batch, num_classes)."""
     layers = LayerMaker(config, seed)
     inputs = keras.Input(input_shape, name="inputs")
     features = layers.normalize_and_activate(layers.convolution(inputs, config.width, "stem"), "stem")

@@ -1,7 +1,7 @@
 """How a setting is declared, checked and reported: shared by every config in this project.
 
 A config is a frozen class of settings. Each setting is declared once, with `setting(...)`: its default, its bounds and
-one line of explanation. Named choices come from a plain table; `one_of(table)` makes the type that accepts its names.
+one line of explanation. Named choices come from a plain table; `OneOf` annotates the type that accepts its names.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Self
+from typing import Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, WithJsonSchema
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,29 @@ def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Prob
     return Problem(path, f"no such {kind}", str(given), ", ".join(names), nearest(given, names))
 
 
-def one_of(kind: str, table: Mapping[str, object]) -> Any:
-    """The type of a setting whose value is a name in `table`.
+class OneOf:
+    """Annotates a text setting whose value is a name in a table: `Annotated[str, OneOf("activation", ACTIVATIONS)]`.
 
     Args:
         kind: what the table holds, in the singular, for error messages.
         table: its keys are the allowed names.
     """
 
-    def check(value: str) -> str:
-        if value not in table:
-            raise PydanticCustomError(
-                "no_such_choice", "{message}", {"problem": unknown("", kind, value, table)}
-            )
+    def __init__(self, kind: str, table: Mapping[str, object]):
+        self.kind = kind
+        self.table = table
+
+    def check(self, value: str) -> str:
+        """Give the value back if the table has it."""
+        if value not in self.table:
+            raise found_problems([unknown("", self.kind, value, self.table)])
         return value
 
-    return Annotated[str, AfterValidator(check), WithJsonSchema({"type": "string", "enum": list(table)})]
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(schema) | {"enum": list(self.table)}
 
 
 def setting(default: Any, explanation: str, *, shapes_program: bool = True, **bounds: Any) -> Any:
@@ -102,9 +109,7 @@ def setting(default: Any, explanation: str, *, shapes_program: bool = True, **bo
             that only change numbers which are fed in (initial weights, learning rate, data) say False.
         bounds: pydantic's constraints, such as `ge=0`.
     """
-    return Field(
-        default, description=explanation, json_schema_extra={"shapes_program": shapes_program}, **bounds
-    )
+    return Field(default, description=explanation, json_schema_extra={"shapes_program": shapes_program}, **bounds)
 
 
 class Settings(BaseModel):
@@ -143,11 +148,7 @@ class Settings(BaseModel):
 
     def shaping_program(self) -> dict[str, Any]:
         """The settings that shape the compiled computation, in plain values."""
-        shaping = {
-            name
-            for name, field in type(self).model_fields.items()
-            if _shapes_program(field.json_schema_extra)
-        }
+        shaping = {name for name, field in type(self).model_fields.items() if _shapes_program(field.json_schema_extra)}
         return self.model_dump(mode="json", include=shaping)
 
 
@@ -167,23 +168,27 @@ _TYPES = {
 }
 
 
-def problems_of(
-    error: ValidationError, choices_at: Callable[[tuple[str | int, ...]], list[str]]
-) -> list[Problem]:
+def problems_of(error: ValidationError, choices_at: Callable[[tuple[str | int, ...]], list[str]]) -> list[Problem]:
     """Pydantic's findings as problems for people.
 
     Args:
         error: what pydantic raised.
         choices_at: gives the names that are allowed in the table at a path.
     """
-    return [_problem_of(details, choices_at) for details in error.errors(include_url=False)]
+    problems = []
+    for details in error.errors(include_url=False):
+        found = details.get("ctx", {}).get("problems")
+        if found is None:
+            problems.append(_problem_of(details, choices_at))
+        else:
+            path = dotted(details["loc"])
+            problems += [problem.below(path) for problem in found]
+    return problems
 
 
 def _problem_of(details: ErrorDetails, choices_at: Callable[[tuple[str | int, ...]], list[str]]) -> Problem:
-    kind, location, context = details["type"], details["loc"], details.get("ctx", {})
-    path, given = dotted(location), _as_written(details["input"])
-    if isinstance(context.get("problem"), Problem):
-        return context["problem"].below(path)
+    kind, location = details["type"], details["loc"]
+    path, given = dotted(location), as_written(details["input"])
     if kind == "extra_forbidden":
         return unknown(path, "key", location[-1], choices_at(location[:-1]))
     if kind == "missing":
@@ -193,9 +198,9 @@ def _problem_of(details: ErrorDetails, choices_at: Callable[[tuple[str | int, ..
     return Problem(path, details["msg"][0].lower() + details["msg"][1:], given)
 
 
-def clash(message: str, given: str, allowed: str, path: str = "") -> PydanticCustomError:
-    """The error that a config's own validator raises when settings do not go together."""
-    return PydanticCustomError("clash", "{message}", {"problem": Problem(path, message, given, allowed)})
+def found_problems(problems: Iterable[Problem]) -> PydanticCustomError:
+    """The error that a config's own validator raises for what it finds; `Settings.of` gives the problems on."""
+    return PydanticCustomError("problems", "{problems}", {"problems": list(problems)})
 
 
 def dotted(location: Iterable[str | int]) -> str:
@@ -210,19 +215,10 @@ def dotted(location: Iterable[str | int]) -> str:
     return text
 
 
-def _as_written(value: object) -> str:
+def as_written(value: object) -> str:
+    """A value as it would be written in a suite, cut off where it is long."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = str(value)
     return text if len(text) <= 80 else text[:77] + "..."
-
-
-ModelInput = tuple[int, ...]
-"""Shape of one example, without the batch axis: (features,) or (height, width, channels)."""
-
-
-class ModelConfig(Settings):
-    """Base of the configs that describe a model; one subclass per family."""
-
-    family: ClassVar[str]

@@ -6,8 +6,8 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.config import MLPConfig, ResNetConfig
-from zoo.settings import ModelConfig, ModelInput, SettingError, unknown
+from zoo.config import InputShape, MLPConfig, ModelConfig, ResNetConfig
+from zoo.settings import SettingError, unknown
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Variant:
 
     config: ModelConfig
     summary: str
-    input_shape: ModelInput
+    input_shape: InputShape
     """Shape of an example in the publication; the model can be built for others."""
     num_classes: int
     source: str
@@ -54,9 +54,7 @@ VARIANTS: dict[str, Variant] = {
     "resnet8": Variant(
         ResNetConfig(depth=8), "residual network of 8 layers, for quick studies", _CIFAR, 10, _RESNET_PAPER
     ),
-    "resnet20": Variant(
-        ResNetConfig(depth=20), "residual network of 20 layers", _CIFAR, 10, _RESNET_PAPER, "0.27 M"
-    ),
+    "resnet20": Variant(ResNetConfig(depth=20), "residual network of 20 layers", _CIFAR, 10, _RESNET_PAPER, "0.27 M"),
     "plain20": Variant(
         ResNetConfig(depth=20, skip_connections=False),
         "resnet20 without its skip connections",

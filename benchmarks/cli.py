@@ -1,0 +1,345 @@
+"""The `ablate` command. Nothing heavy is imported here: each command imports what it needs when it runs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.plan import Plan
+    from benchmarks.store import Store
+
+DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
+"""Exit codes: all runs done; some failed or diverged; the suite or the call is wrong; interrupted."""
+
+app = typer.Typer(
+    name="ablate",
+    help="Does this choice matter for my network? Trains a matrix of settings on TFDS data, reports it with intervals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")]
+RunsDir = Annotated[Path, typer.Option(help="Folder of the store and the reports.")]
+DataDir = Annotated[
+    Path | None, typer.Option(help="TFDS folder of prepared datasets; by default TFDS_DATA_DIR or TFDS's own.")
+]
+Seeds = Annotated[int | None, typer.Option(min=1, help="Use seeds 0 to N-1 and not the suite's own.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+RUNS_DIR = Path("runs")
+
+
+@app.command()
+def run(
+    suite: SuiteArgument,
+    runs_dir: RunsDir = RUNS_DIR,
+    data_dir: DataDir = None,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train every run of a suite that is not stored yet, then write the report.
+
+    The same command goes on where an interrupted one stopped. Exit code: 0 all runs done, 1 some failed or diverged,
+    2 the suite or the call is wrong, 130 interrupted.
+    """
+    from benchmarks.store import Store
+
+    console = _console(to_error=as_json)
+    try:
+        plan = _plan(suite, runs_dir, data_dir, seeds)
+        store = Store.create_or_open(runs_dir)
+        _train(plan, store, console)
+        counts, report_path = _write_report(plan, store)
+    except KeyboardInterrupt:
+        console.print("\ninterrupted: finished runs are stored, and the same command goes on from here")
+        raise typer.Exit(INTERRUPTED) from None
+    if as_json:
+        _print_json({"suite": plan.suite.name, "runs": counts, "report": str(report_path)})
+    else:
+        print(f"{_describe(counts)}\nreport: {report_path}")
+    raise typer.Exit(DONE if counts["done"] == len(plan.runs) else SOME_FAILED)
+
+
+@app.command()
+def plan(
+    suite: SuiteArgument,
+    runs_dir: RunsDir = RUNS_DIR,
+    data_dir: DataDir = None,
+    seeds: Seeds = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a suite and show its cells and runs, and how many of them are stored. Nothing is trained or downloaded."""
+    made = _plan(suite, runs_dir, data_dir, seeds)
+    if as_json:
+        _print_json(_plan_as_json(made))
+        return
+    console = _console()
+    print(f"{made.suite.name}: {made.suite.question}")
+    for name, reference in made.references.items():
+        print(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
+    print(
+        f"{len(made.cells)} cells ({made.suite.design}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
+        f"{_describe(made.counts)}"
+    )
+    console.print(_cell_table(made))
+
+
+@app.command()
+def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Write the report of a suite anew from what is stored."""
+    from benchmarks.report.writing import write_report
+    from benchmarks.store import Store
+    from benchmarks.suite import read_suite
+
+    checked = read_suite(_suite_path(suite))
+    store = Store.open(runs_dir)
+    registration = store.registration(checked.name)
+    if registration is None:
+        raise UserError(f"{runs_dir}: suite {checked.name!r} was never run here; `ablate run {suite}` runs it")
+    print(f"report: {write_report(checked, registration, store, runs_dir / checked.name)}")
+
+
+@app.command()
+def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
+    """Show every suite of a runs folder: how many runs are done, diverged, failed or still planned."""
+    from benchmarks.plan import stored_counts
+    from benchmarks.store import Store
+
+    store = Store.open(runs_dir)
+    rows = [
+        {"suite": registration.name, **stored_counts(registration, store), "registered_at": registration.registered_at}
+        for registration in store.registrations()
+    ]
+    if as_json:
+        _print_json(rows)
+    elif rows:
+        _console().print(_table(rows))
+    else:
+        print(f"{runs_dir}: no suite was run here yet")
+
+
+@app.command()
+def models(
+    pattern: Annotated[str, typer.Argument(help="Shell pattern of names.")] = "*", as_json: AsJson = False
+) -> None:
+    """List the models of the zoo."""
+    import zoo
+    from zoo.settings import SettingError, unknown
+
+    names = zoo.list_models(pattern)
+    if not names:
+        raise SettingError([unknown("PATTERN", "model", pattern, zoo.VARIANTS)])
+    if as_json:
+        _print_json([_model_as_json(name) for name in names])
+        return
+    rows = [
+        {
+            "name": name,
+            "summary": zoo.VARIANTS[name].summary,
+            "published parameters": zoo.VARIANTS[name].published_parameters,
+            "source": zoo.VARIANTS[name].source,
+        }
+        for name in names
+    ]
+    _console().print(_table(rows))
+
+
+@app.command()
+def datasets(data_dir: DataDir = None, as_json: AsJson = False) -> None:
+    """List the datasets that need no download: embedded ones and those prepared in the TFDS folder."""
+    from benchmarks.data.catalog import EMBEDDED, default_data_dir, prepared_datasets
+
+    folder = data_dir or default_data_dir()
+    rows = [
+        {"name": name, "version": each.version, "origin": "embedded", "summary": each.summary}
+        for name, each in EMBEDDED.items()
+    ]
+    rows += [
+        {"name": each.name, "version": each.version, "origin": "prepared", "summary": f"in {folder}"}
+        for each in prepared_datasets(folder)
+    ]
+    if as_json:
+        _print_json(rows)
+    else:
+        _console().print(_table(rows))
+        print("Any other TFDS name with images or numbers and a class label is downloaded when a suite names it.")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON Schema of the suite format, for editors that complete and check TOML."""
+    from benchmarks.schema import suite_schema
+
+    _print_json(suite_schema())
+
+
+@app.command()
+def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is written to NAME.toml.")]) -> None:
+    """Write a commented suite to start from."""
+    from benchmarks.suite import parse_suite
+
+    text = files("benchmarks").joinpath("suites/template.toml").read_text(encoding="utf-8").format(name=name)
+    parse_suite(text, f"ablate new {name}")
+    path = Path(f"{name}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path}: exists already; nothing was changed") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    print(f"wrote {path}; next: ablate plan {path}, then ablate run {path}")
+
+
+@app.command()
+def speed(
+    work: Annotated[str, typer.Argument(help="digits or mnist.")] = "digits",
+    repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions; the median is shown.")] = 5,
+    runs_dir: RunsDir = RUNS_DIR,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure the runner against a plain loop of Keras `fit` on the same runs, side by side."""
+    from benchmarks.data.catalog import default_data_dir
+    from benchmarks.execution.quiet import import_tensorflow
+
+    import_tensorflow()
+    from benchmarks.speed import compare
+
+    comparison = compare(work, repeats, data_dir or default_data_dir(), runs_dir)
+    if as_json:
+        _print_json(comparison.as_json())
+    else:
+        print(comparison.as_text())
+
+
+_ORIGINS = {"embedded": "embedded", "prepared": "prepared on disk", "download": "will be downloaded"}
+
+
+def _plan(suite: str, runs_dir: Path, data_dir: Path | None, seeds: int | None) -> Plan:
+    from benchmarks.data.catalog import default_data_dir
+    from benchmarks.plan import make_plan
+
+    return make_plan(_suite_path(suite), runs_dir, data_dir or default_data_dir(), seeds)
+
+
+def _suite_path(suite: str) -> Path:
+    """The file itself, or the shipped suite of that name."""
+    shipped = Path(str(files("benchmarks").joinpath(f"suites/{suite}.toml")))
+    return shipped if suite.isidentifier() and shipped.is_file() and not Path(suite).exists() else Path(suite)
+
+
+def _train(plan: Plan, store: Store, console: Console) -> None:
+    from benchmarks.progress import ProgressDisplay
+
+    if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds)):
+        return
+    console.print(f"{plan.suite.name}: {len(plan.missing)} of {len(plan.runs)} runs to train", highlight=False)
+    from benchmarks.execution.quiet import import_tensorflow
+
+    import_tensorflow()
+    from benchmarks.execution.running import run_missing
+
+    with ProgressDisplay(len(plan.missing), console) as progress:
+        run_missing(plan, store, progress)
+
+
+def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
+    from benchmarks.plan import stored_counts
+    from benchmarks.report.writing import write_report
+
+    registration = store.registration(plan.suite.name)
+    assert registration is not None  # `run_missing` registers before it trains
+    folder = store.path.parent / plan.suite.name
+    return stored_counts(registration, store), write_report(plan.suite, registration, store, folder)
+
+
+def _describe(counts: dict[str, int]) -> str:
+    return ", ".join(f"{number} {status}" for status, number in counts.items() if number or status == "done")
+
+
+def _model_as_json(name: str) -> dict[str, Any]:
+    import zoo
+
+    variant = zoo.VARIANTS[name]
+    return {
+        "name": name,
+        "summary": variant.summary,
+        "source": variant.source,
+        "published_parameters": variant.published_parameters,
+        "input_shape": variant.input_shape,
+        "num_classes": variant.num_classes,
+        "family": variant.config.family,
+        "settings": variant.config.model_dump(),
+    }
+
+
+def _plan_as_json(plan: Plan) -> dict[str, Any]:
+    return {
+        "suite": plan.suite.name,
+        "design": plan.suite.design,
+        "datasets": {name: each.version for name, each in plan.references.items()},
+        "seeds": list(plan.seeds),
+        "runs": {"total": len(plan.runs), **plan.counts},
+        "cells": [{"dataset": cell.dataset, "levels": dict(cell.levels)} for cell in plan.cells],
+    }
+
+
+CELLS_SHOWN = 40
+
+
+def _cell_table(plan: Plan) -> Any:
+    per_cell = len(plan.seeds)
+    rows = []
+    for index, cell in enumerate(plan.cells[:CELLS_SHOWN]):
+        cell_runs = plan.runs[index * per_cell : (index + 1) * per_cell]
+        done = sum(plan.statuses.get(run.key) == "done" for run in cell_runs)
+        rows.append({"dataset": cell.dataset, **cell.levels, "done": f"{done}/{per_cell}"})
+    table = _table(rows)
+    if len(plan.cells) > CELLS_SHOWN:
+        table.caption = f"... and {len(plan.cells) - CELLS_SHOWN} more cells; --json lists all"
+    return table
+
+
+def _table(rows: list[dict[str, Any]]) -> Any:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in rows[0]:
+        table.add_column(name.replace("_", " "), justify="right" if isinstance(rows[0][name], int) else "left")
+    for row in rows:
+        table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
+    return table
+
+
+def _console(*, to_error: bool = False) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=to_error)
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one message and exit code 2."""
+    from zoo.settings import SettingError
+
+    try:
+        app()
+    except (UserError, SettingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(WRONG_CALL)

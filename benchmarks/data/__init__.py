@@ -1,0 +1,1 @@
+"""Datasets: where they are, what they hold, how they are split and standardized."""

@@ -1,0 +1,1 @@
+"""TFDS builders of data that other packages bring along: no network needed."""

@@ -1,0 +1,90 @@
+"""Standardization: a shift and a scale for every input element, from the training part alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True)
+class Standardization:
+    """An input x reaches the model as (x - shift) * scale; both have the shape of one example, float32."""
+
+    shift: Array
+    scale: Array
+
+
+def fit_standardization(name: str, inputs: Array, train_indices: Array) -> Standardization:
+    """Determine shift and scale by the training part.
+
+    Args:
+        name: a row of `STANDARDIZATIONS`.
+        inputs: all inputs (n, *shape).
+        train_indices: which of them are the training part.
+    """
+    shift, scale = _FITS[name](inputs, train_indices)
+    shape = inputs.shape[1:]
+    return Standardization(*(np.broadcast_to(values, shape).astype(np.float32) for values in (shift, scale)))
+
+
+def _none(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
+    del inputs, train_indices
+    return np.zeros(1), np.ones(1)
+
+
+def _per_feature(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
+    mean, mean_square, origin = _moments(inputs, train_indices)
+    return origin + mean, _inverse(np.sqrt(np.maximum(mean_square - mean**2, 0)))
+
+
+def _per_channel(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
+    mean, mean_square, origin = _moments(inputs, train_indices)
+    positions = tuple(range(mean.ndim - 1))
+    # Moments about one origin for each channel, so that those of its positions can be averaged.
+    channel_origin = origin.mean(axis=positions, keepdims=True)
+    offset = origin - channel_origin
+    square = (mean_square + 2 * offset * mean + offset**2).mean(axis=positions)
+    mean = (mean + offset).mean(axis=positions)
+    return channel_origin.reshape(-1) + mean, _inverse(np.sqrt(np.maximum(square - mean**2, 0)))
+
+
+def _min_max(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
+    part = inputs[train_indices]
+    low, high = part.min(axis=0).astype(np.float64), part.max(axis=0).astype(np.float64)
+    return low, _inverse(high - low)
+
+
+_FITS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
+    "none": _none,
+    "per_feature": _per_feature,
+    "per_channel": _per_channel,
+    "min_max": _min_max,
+}
+
+
+def _moments(inputs: Array, train_indices: Array) -> tuple[Array, Array, Array]:
+    """Mean and mean square of the training part about an origin near the mean, in float64, chunk by chunk.
+
+    Moments about an origin near the mean lose no digits where the mean is large beside the spread, and chunks
+    keep the memory small for large images.
+    """
+    origin = inputs[train_indices[:_CHUNK]].mean(axis=0, dtype=np.float64)
+    total, total_square = np.zeros_like(origin), np.zeros_like(origin)
+    for start in range(0, len(train_indices), _CHUNK):
+        chunk = inputs[train_indices[start : start + _CHUNK]] - origin
+        total += chunk.sum(axis=0)
+        total_square += np.einsum("n...,n...->...", chunk, chunk)
+    return total / len(train_indices), total_square / len(train_indices), origin
+
+
+def _inverse(spread: Array) -> Array:
+    """One over the spread; a constant input has none and is only shifted, to 0."""
+    # Rounding leaves a trace of spread in a constant input; float32 could not tell it from none.
+    return np.divide(1.0, spread, out=np.ones_like(spread), where=spread > 1e-12)

@@ -1,0 +1,1 @@
+"""Execution: which runs go together, and the loop that trains them."""

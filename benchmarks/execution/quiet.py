@@ -1,0 +1,34 @@
+"""Importing TensorFlow without the lines that it prints on every start."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def import_tensorflow() -> None:
+    """Import TensorFlow and silence its start-up chatter; warnings and errors of later work still come through."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    with _no_standard_error():
+        import tensorflow as tf
+
+        # TensorFlow looks for devices on first use, and says on the way what it did not find.
+        tf.config.list_physical_devices()
+    # "Using a while_loop for converting ...": true of dropout's random numbers, and cheap.
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+@contextmanager
+def _no_standard_error() -> Iterator[None]:
+    """Point file descriptor 2 elsewhere: TensorFlow's C++ code writes to it before its log level is read."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(nowhere)
+        os.close(kept)

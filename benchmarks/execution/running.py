@@ -1,0 +1,49 @@
+"""Runs a suite: from plan and store to every run trained and stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from benchmarks.data.catalog import DatasetReference
+from benchmarks.data.loading import Dataset, load, prepare
+from benchmarks.execution.local import Observer, check_runs, train_runs
+from benchmarks.execution.machine import machine_facts
+from benchmarks.plan import Plan
+from benchmarks.store import DatasetFacts, Store
+
+
+def run_missing(plan: Plan, store: Store, observer: Observer) -> None:
+    """Train every run of the plan that the store does not hold, and store each at once.
+
+    Raises:
+        UserError: a dataset cannot be had, or settings do not fit it; nothing was trained.
+    """
+    datasets = load_datasets(plan.references)
+    by_name = {reference.name: datasets[name] for name, reference in plan.references.items()}
+    check_runs(plan.missing, by_name)
+    store.register(
+        plan.suite.name, plan.text, list(plan.seeds), {name: facts_of(data) for name, data in datasets.items()}
+    )
+    machine = machine_facts()
+    for run, result in train_runs(plan.missing, by_name, observer):
+        store.record(run, result, machine)
+        observer.run_done(run, result)
+
+
+def load_datasets(references: Mapping[str, DatasetReference]) -> dict[str, Dataset]:
+    """Prepare and read the datasets, under the names that the suite gives them."""
+    for reference in references.values():
+        prepare(reference)
+    return {name: load(reference) for name, reference in references.items()}
+
+
+def facts_of(dataset: Dataset) -> DatasetFacts:
+    """What the store keeps of a dataset."""
+    return DatasetFacts(
+        version=dataset.version,
+        num_train=len(dataset.train),
+        num_test=len(dataset.test),
+        num_classes=dataset.num_classes,
+        input_shape=dataset.input_shape,
+        test_split=dataset.test_split,
+    )

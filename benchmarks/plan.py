@@ -1,0 +1,90 @@
+"""What a suite comes to in a runs folder: its cells and runs, and which of them are stored."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.data.catalog import DatasetReference, find_dataset
+from benchmarks.design import Cell, Run, expand_cells, expand_runs
+from benchmarks.store import STORE_FILE, Registration, Store
+from benchmarks.suite import Suite, parse_suite, read_suite
+from benchmarks.training.results import Status
+
+FINAL: tuple[Status, ...] = ("done", "diverged")
+"""Statuses that stand; a failed run is tried again by the next `ablate run`."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite, expanded, beside what is stored of it."""
+
+    suite: Suite
+    text: str
+    """The suite file."""
+    seeds: Sequence[int]
+    references: dict[str, DatasetReference]
+    """Dataset as the suite names it -> where it is."""
+    cells: list[Cell]
+    runs: list[Run]
+    statuses: dict[str, Status]
+    """Key -> status, for the runs that are stored."""
+
+    @property
+    def missing(self) -> list[Run]:
+        """The runs that are to be trained: not stored, or failed."""
+        return [run for run in self.runs if self.statuses.get(run.key) not in FINAL]
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of runs by status; "planned" are those that are not stored."""
+        return count_by_status(self.runs, self.statuses)
+
+
+def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None = None) -> Plan:
+    """Read a suite and expand it.
+
+    Args:
+        path: the suite file.
+        runs_dir: the runs folder; it need not exist.
+        data_dir: the TFDS folder of prepared datasets.
+        num_seeds: where given, the seeds are 0 to this and not the suite's own.
+
+    Raises:
+        UserError, SettingError: the suite, a dataset or the store cannot be used.
+    """
+    suite = read_suite(path)
+    text = path.read_text(encoding="utf-8")
+    references = {name: find_dataset(name, data_dir, runs_dir) for name in suite.datasets}
+    seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
+    cells = expand_cells(suite)
+    versions = {name: reference.version for name, reference in references.items()}
+    runs = expand_runs(cells, seeds, versions)
+    return Plan(suite, text, seeds, references, cells, runs, stored_statuses(runs_dir, runs))
+
+
+def stored_statuses(runs_dir: Path, runs: Sequence[Run]) -> dict[str, Status]:
+    """The statuses of those of these runs that the runs folder holds."""
+    if not (runs_dir / STORE_FILE).exists():
+        return {}
+    store = Store.open(runs_dir)
+    try:
+        return store.statuses(run.key for run in runs)
+    finally:
+        store.close()
+
+
+def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
+    """Number of runs of a suite by status, as it was last run."""
+    suite = parse_suite(registration.text, registration.name)
+    versions = {name: facts.version for name, facts in registration.datasets.items()}
+    runs = expand_runs(expand_cells(suite), registration.seeds, versions)
+    return count_by_status(runs, store.statuses(run.key for run in runs))
+
+
+def count_by_status(runs: Iterable[Run], statuses: Mapping[str, Status]) -> dict[str, int]:
+    """Number of runs by status; "planned" are those that are not stored."""
+    counted = Counter(statuses.get(run.key, "planned") for run in runs)
+    return {status: counted[status] for status in ("done", "diverged", "failed", "planned")}

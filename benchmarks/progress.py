@@ -1,0 +1,101 @@
+"""How far a training has come, shown as a bar on a terminal and as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from benchmarks.design import Run
+from benchmarks.training.results import RunResult
+
+SECONDS_BETWEEN_LINES = 5.0
+
+
+class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
+    """Shows runs done, rate and remaining time; implements the executor's `Observer`.
+
+    Args:
+        total: number of runs to train.
+        console: where to write.
+    """
+
+    def __init__(self, total: int, console: Console):
+        self.total = total
+        self.console = console
+        self.counts: Counter[str] = Counter()
+        self._under_way = 0.0
+        self._start = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._bar = Progress(
+                BarColumn(),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._summary(), total=self.total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def epoch_done(self, num_runs: int, share: float) -> None:
+        """Move on: `share` of the training of `num_runs` runs is done."""
+        self._under_way = num_runs * share
+        self._show()
+
+    def run_done(self, run: Run, result: RunResult) -> None:
+        """Count a run that ended; one that did not end well is named."""
+        self.counts[result.status] += 1
+        self._under_way = max(0.0, self._under_way - 1)
+        if result.status != "done":
+            self.console.print(
+                f"{result.status}: {run.dataset}, {run.cell.title}, seed {run.seed}: {result.message}",
+                style="yellow",
+                markup=False,
+                highlight=False,
+            )
+        self._show(last=sum(self.counts.values()) == self.total)
+
+    def _show(self, *, last: bool = False) -> None:
+        if self._bar:
+            finished = sum(self.counts.values())
+            self._bar.update(self._task, completed=finished + self._under_way, description=self._summary())
+        elif last or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            self.console.print(self._summary(), markup=False, highlight=False)
+
+    def _summary(self) -> str:
+        finished = sum(self.counts.values())
+        parts = [f"{finished}/{self.total} runs"]
+        parts += [f"{self.counts[status]} {status}" for status in ("diverged", "failed") if self.counts[status]]
+        elapsed, progress = time.monotonic() - self._start, finished + self._under_way
+        if progress > 0 and elapsed > 0:
+            rate = progress / elapsed
+            parts += [f"{rate:.2g} runs/s", f"{duration((self.total - progress) / rate)} left"]
+        return ", ".join(parts)
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its two largest units: 42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

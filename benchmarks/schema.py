@@ -1,0 +1,55 @@
+"""The JSON Schema of the suite format, so that editors complete and check it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import zoo
+from benchmarks.settings import SECTION_CONFIGS, SECTIONS, setting_paths
+from benchmarks.suite import Suite
+
+
+def suite_schema() -> dict[str, Any]:
+    """The format of a suite file as JSON Schema, draft 2020-12, made from the settings' own declarations."""
+    schema = _plain(Suite.model_json_schema())
+    for section in SECTIONS:
+        schema["properties"][section] = _section_schema(section) | {
+            "description": schema["properties"][section]["description"]
+        }
+    factors = schema["properties"]["factors"]
+    factors["properties"] = {
+        path: {"type": "array", "minItems": 2, "uniqueItems": True, "items": _setting_schema(path)}
+        for path in setting_paths()
+    }
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ablate suite"} | schema
+
+
+def _section_schema(section: str) -> dict[str, Any]:
+    properties: dict[str, Any] = {}
+    for config in SECTION_CONFIGS[section]:
+        # What the first family says of a shared setting holds for all.
+        properties = _plain(config.model_json_schema())["properties"] | properties
+    if section == "model":
+        variant = {"type": "string", "enum": list(zoo.VARIANTS), "description": "Which model; see `ablate models`."}
+        # A setting's default is the variant's, which may differ from its family's.
+        properties = {name: _without(each, "default") for name, each in properties.items()}
+        properties = {"variant": variant} | properties
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _setting_schema(path: str) -> dict[str, Any]:
+    section, _, name = path.partition(".")
+    schema: dict[str, Any] = _section_schema(section)["properties"][name]
+    return schema
+
+
+def _plain(schema: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what is for this program and not for editors."""
+    properties = {
+        name: _without(each, "shapes_program", "title") for name, each in schema.get("properties", {}).items()
+    }
+    return _without(schema, "title") | {"properties": properties}
+
+
+def _without(values: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}

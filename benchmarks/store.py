@@ -1,0 +1,360 @@
+"""The store: one SQLite file that holds every run, one transaction a run.
+
+Its format is marked in the file itself (SQLite's application id and user version), so that a foreign or newer file is
+told apart before anything is written to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert
+
+from benchmarks.design import Run
+from benchmarks.errors import StoreError
+from benchmarks.settings import canonical_json
+from benchmarks.training.results import RunResult, Status
+
+APPLICATION_ID = 0x61626C7A  # "ablz"
+FORMAT = 1
+"""Raised whenever the tables change."""
+
+STORE_FILE = "store.sqlite"
+
+_KEYS_A_QUERY = 500
+
+_metadata = sa.MetaData()
+
+RUNS = sa.Table(
+    "runs",
+    _metadata,
+    sa.Column("key", sa.String, primary_key=True),
+    sa.Column("status", sa.String, nullable=False),
+    sa.Column("dataset", sa.String, nullable=False),
+    sa.Column("dataset_version", sa.String, nullable=False),
+    sa.Column("seed", sa.Integer, nullable=False),
+    sa.Column("settings", sa.JSON, nullable=False),
+    sa.Column("metrics", sa.JSON, nullable=False),
+    sa.Column("history", sa.JSON, nullable=False),
+    sa.Column("parameters", sa.Integer),
+    sa.Column("seconds", sa.Float, nullable=False),
+    sa.Column("message", sa.Text),
+    sa.Column("traceback", sa.Text),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("machine", sa.String, sa.ForeignKey("machines.id"), nullable=False),
+    sa.Column("finished_at", sa.String, nullable=False),
+)
+
+MACHINES = sa.Table(
+    "machines",
+    _metadata,
+    sa.Column("id", sa.String, primary_key=True),
+    sa.Column("facts", sa.JSON, nullable=False),
+)
+
+SUITES = sa.Table(
+    "suites",
+    _metadata,
+    sa.Column("name", sa.String, primary_key=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("seeds", sa.JSON, nullable=False),
+    sa.Column("datasets", sa.JSON, nullable=False),
+    sa.Column("registered_at", sa.String, nullable=False),
+)
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What a report needs to know of a dataset."""
+
+    version: str
+    num_train: int
+    num_test: int
+    num_classes: int
+    input_shape: tuple[int, ...]
+    test_split: str
+    """Where the test examples come from, for people."""
+
+    @property
+    def chance_level(self) -> float:
+        """Accuracy of a guess among equally likely classes; a diverged run counts as this."""
+        return 1 / self.num_classes
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A suite as it was last run: what a report needs beside the runs."""
+
+    name: str
+    text: str
+    """The suite file."""
+    seeds: list[int]
+    datasets: dict[str, DatasetFacts]
+    """Name as in the suite -> facts."""
+    registered_at: str
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A run as it lies in the store."""
+
+    key: str
+    status: Status
+    dataset: str
+    dataset_version: str
+    seed: int
+    settings: dict[str, Any]
+    """Every setting by its dotted path."""
+    metrics: dict[str, float]
+    history: dict[str, list[float]]
+    parameters: int | None
+    seconds: float
+    message: str | None
+    traceback: str | None
+    attempts: int
+    machine: str
+    """Id of the machine's facts."""
+    finished_at: str
+
+
+class Store:
+    """An open store.
+
+    Use `Store.create_or_open(folder)` to write and `Store.open(folder)` to read.
+    """
+
+    def __init__(self, path: Path, engine: sa.Engine):
+        self.path = path
+        self._engine = engine
+
+    @classmethod
+    def create_or_open(cls, folder: Path) -> Store:
+        """Open the store of a runs folder, making both where they are missing.
+
+        Raises:
+            StoreError: the folder cannot be written, or the file is no usable store.
+        """
+        path = folder / STORE_FILE
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                _create(path)
+            if not os.access(folder, os.W_OK) or not os.access(path, os.W_OK):
+                raise PermissionError(13, "Permission denied")
+        except OSError as error:
+            raise StoreError(f"{folder}: the runs folder cannot be written: {error.strerror}") from None
+        return cls.open(folder)
+
+    @classmethod
+    def open(cls, folder: Path) -> Store:
+        """Open an existing store.
+
+        Raises:
+            StoreError: there is none, or the file is no usable store; the file is left as it is.
+        """
+        path = folder / STORE_FILE
+        if not path.is_file():
+            raise StoreError(f"{folder}: no store here; `ablate run SUITE --runs-dir {folder}` makes one")
+        _check_file(path)
+        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        sa.event.listen(engine, "connect", _configure)
+        return cls(path, engine)
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._engine.dispose()
+
+    def statuses(self, keys: Iterable[str]) -> dict[str, Status]:
+        """The status of each of these runs that is stored."""
+        query = sa.select(RUNS.c.key, RUNS.c.status)
+        return {row.key: row.status for row in self._select(query, keys)}
+
+    def runs(self, keys: Iterable[str]) -> dict[str, StoredRun]:
+        """Each of these runs that is stored, by key."""
+        return {row.key: StoredRun(**row._mapping) for row in self._select(sa.select(RUNS), keys)}
+
+    def record(self, run: Run, result: RunResult, machine: Mapping[str, Any]) -> None:
+        """Store the outcome of a run, in one transaction.
+
+        A finished run (done or diverged) is never replaced; a failed one is, by the next attempt.
+        """
+        machine_id = hashlib.sha256(canonical_json(machine).encode()).hexdigest()[:16]
+        values = {
+            "key": run.key,
+            "status": result.status,
+            "dataset": run.dataset,
+            "dataset_version": run.dataset_version,
+            "seed": run.seed,
+            "settings": run.cell.settings.flat(),
+            "metrics": result.metrics,
+            "history": result.history,
+            "parameters": result.parameters,
+            "seconds": result.seconds,
+            "message": result.message,
+            "traceback": result.traceback,
+            "attempts": 1,
+            "machine": machine_id,
+            "finished_at": now(),
+        }
+        statement = insert(RUNS).values(values)
+        replaced = {name: value for name, value in values.items() if name not in ("key", "attempts")}
+        statement = statement.on_conflict_do_update(
+            index_elements=[RUNS.c.key],
+            set_={**replaced, "attempts": RUNS.c.attempts + 1},
+            where=RUNS.c.status == "failed",
+        )
+        with self._transaction() as connection:
+            machine_row = insert(MACHINES).values(id=machine_id, facts=dict(machine))
+            connection.execute(machine_row.on_conflict_do_nothing())
+            connection.execute(statement)
+
+    def register(self, name: str, text: str, seeds: list[int], datasets: Mapping[str, DatasetFacts]) -> None:
+        """Note a suite as it is about to be run."""
+        facts = {dataset: _facts_as_json(each) for dataset, each in datasets.items()}
+        values = {"name": name, "text": text, "seeds": seeds, "datasets": facts}
+        if self.is_registered(name, text, seeds):
+            return
+        statement = insert(SUITES).values(**values, registered_at=now())
+        statement = statement.on_conflict_do_update(
+            index_elements=[SUITES.c.name], set_={**values, "registered_at": now()}
+        )
+        with self._transaction() as connection:
+            connection.execute(statement)
+
+    def is_registered(self, name: str, text: str, seeds: list[int]) -> bool:
+        """Whether the suite was last run with this very text and these seeds."""
+        current = self.registration(name)
+        return current is not None and (current.text, current.seeds) == (text, seeds)
+
+    def registration(self, name: str) -> Registration | None:
+        """A suite as it was last run, or None where it never was."""
+        return next((each for each in self.registrations() if each.name == name), None)
+
+    def registrations(self) -> list[Registration]:
+        """All suites that were run into this store, by name."""
+        with self._transaction() as connection:
+            rows = connection.execute(sa.select(SUITES).order_by(SUITES.c.name)).all()
+        return [
+            Registration(
+                row.name,
+                row.text,
+                row.seeds,
+                {name: _facts_from_json(facts) for name, facts in row.datasets.items()},
+                row.registered_at,
+            )
+            for row in rows
+        ]
+
+    def machines(self) -> dict[str, dict[str, Any]]:
+        """Facts of every machine that ran something, by id."""
+        with self._transaction() as connection:
+            return {row.id: row.facts for row in connection.execute(sa.select(MACHINES))}
+
+    def _select(self, query: sa.Select[Any], keys: Iterable[str]) -> Iterator[sa.Row[Any]]:
+        wanted = list(keys)
+        with self._transaction() as connection:
+            for start in range(0, len(wanted), _KEYS_A_QUERY):
+                part = wanted[start : start + _KEYS_A_QUERY]
+                yield from connection.execute(query.where(RUNS.c.key.in_(part)))
+
+    @contextmanager
+    def _transaction(self) -> Iterator[sa.Connection]:
+        try:
+            with self._engine.begin() as connection:
+                yield connection
+        except sa.exc.DBAPIError as error:
+            raise StoreError(f"{self.path}: the store cannot be used: {error.orig}") from error
+
+
+def now() -> str:
+    """The time in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _facts_as_json(facts: DatasetFacts) -> dict[str, Any]:
+    return {**vars(facts), "input_shape": list(facts.input_shape)}
+
+
+def _facts_from_json(values: dict[str, Any]) -> DatasetFacts:
+    return DatasetFacts(**{**values, "input_shape": tuple(values["input_shape"])})
+
+
+def _configure(connection: sqlite3.Connection, _: object) -> None:
+    # FULL: a run that was reported as stored is still there after a loss of power.
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+
+
+def _create(path: Path) -> None:
+    """Make a complete store beside its place and move it there, so that no half-made one is ever seen."""
+    handle, name = tempfile.mkstemp(prefix=".store-", dir=path.parent)
+    os.close(handle)
+    made = Path(name)
+    try:
+        engine = sa.create_engine(f"sqlite:///{made}")
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
+            _metadata.create_all(connection)
+        engine.dispose()
+        # A link fails where a second runner was faster; its store is as good as ours.
+        try:
+            os.link(made, path)
+        except FileExistsError:
+            return
+    finally:
+        made.unlink()
+    raw = sqlite3.connect(path)
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.close()
+
+
+def _check_file(path: Path) -> None:
+    """Refuse a file that is no store of this format, without writing to it."""
+    problem = _problem_with(path)
+    if problem:
+        raise StoreError(
+            f"{path}: {problem}; nothing was changed. Move the file away to start anew, or name another --runs-dir"
+        )
+
+
+def _problem_with(path: Path) -> str | None:
+    try:
+        header = _head(path)
+        if not header.startswith(b"SQLite format 3\0"):
+            return "not a store of this program" if header else "an empty file, not a store of this program"
+        with sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=30) as connection:
+            application = connection.execute("PRAGMA application_id").fetchone()[0]
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            pages = connection.execute("PRAGMA page_count").fetchone()[0]
+            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+            has_log = Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size > 0
+            whole = has_log or path.stat().st_size >= pages * page_size
+            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if whole else "truncated"
+        connection.close()
+    except sqlite3.OperationalError as error:
+        return f"the store cannot be opened: {error}"
+    except sqlite3.DatabaseError as error:
+        return f"the store is damaged: {error}"
+    except OSError as error:
+        return f"the store cannot be read: {error.strerror}"
+    if application != APPLICATION_ID:
+        return "a database of another program"
+    if version != FORMAT:
+        return f"a store of format {version}; this version of ablate reads format {FORMAT}"
+    return None if damage == "ok" else f"the store is damaged: {damage}"
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(100)
