@@ -89,9 +89,9 @@ def settings_from(changes: Changes) -> RunSettings:
 def _section(section: str, values_json: str) -> Any:
     values = json.loads(values_json)
     if section == "train":
-        return TrainConfig.of(values)
+        return TrainConfig(**values)
     if section == "data":
-        return DataConfig.of(values)
+        return DataConfig(**values)
     variant = values.pop("variant", None)
     if variant is None:
         raise SettingError([Problem("variant", "this key is required", allowed=", ".join(zoo.VARIANTS))])

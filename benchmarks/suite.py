@@ -162,7 +162,7 @@ def parse_suite(text: str, source: str) -> Suite:
         problems = list(_odd_values((), values))
         if problems:
             raise SettingError(problems)
-        return Suite.of(values)
+        return Suite(**values)
     except SettingError as error:
         raise error.within(source) from None
 

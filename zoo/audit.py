@@ -1,4 +1,4 @@
-"""What a built model really holds, read off its layers and not off the config it was built from."""
+"""What a built model of this zoo really holds, read off its layers and not off the config it was built from."""
 
 from __future__ import annotations
 

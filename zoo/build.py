@@ -12,6 +12,7 @@ from zoo.config import InputShape, ModelConfig
 from zoo.layers import dropout_seed, make_initializer
 from zoo.mlp import build_mlp
 from zoo.resnet import build_resnet
+from zoo.settings import Problem, SettingError
 from zoo.variants import VARIANTS, model_config
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {"mlp": build_mlp, "resnet": build_resnet}
@@ -32,9 +33,11 @@ def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, 
         An uncompiled model: (batch, *input_shape) -> logits (batch, num_classes), float32.
 
     Raises:
-        SettingError: the family cannot take inputs of this shape.
+        SettingError: the family cannot take inputs of this shape, or there is no class.
     """
     config.check_input_shape(tuple(input_shape))
+    if num_classes < 1:
+        raise SettingError([Problem("num_classes", "a model needs an output", str(num_classes), "1 or more")])
     return BUILDERS[config.family](config, tuple(input_shape), num_classes, seed)
 
 
@@ -60,7 +63,12 @@ def create_model(
     """
     config = model_config(name, **settings)
     variant = VARIANTS[name]
-    return build_model(config, input_shape or variant.input_shape, num_classes or variant.num_classes, seed)
+    return build_model(
+        config,
+        variant.input_shape if input_shape is None else input_shape,
+        variant.num_classes if num_classes is None else num_classes,
+        seed,
+    )
 
 
 def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[np.ndarray[Any, Any]]:

@@ -43,10 +43,13 @@ class ModelConfig(Settings):
         Raises:
             SettingError: the shape of an example does not fit.
         """
+        if not input_shape:
+            problem = Problem("input_shape", "an example needs at least one axis", "()", "(features,) or an image's")
+            raise SettingError([problem])
 
     @property
-    def bias_before_normalization(self) -> bool:
-        """Whether weight layers have a bias: not where a normalization with its own offset follows at once."""
+    def hidden_bias(self) -> bool:
+        """Whether hidden weight layers have a bias: not where a normalization with its own offset follows at once."""
         return self.normalization == "none" or self.normalization_place == "after_activation"
 
 

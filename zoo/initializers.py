@@ -22,15 +22,21 @@ class Initializer:
 
 
 INITIALIZERS: dict[str, Initializer] = {
-    "lecun_normal": Initializer("LecunNormal", "normal, variance 1 / n_in", "LeCun et al. 1998, section 4.6"),
+    "lecun_normal": Initializer(
+        "LecunNormal", "normal, cut off at two deviations, variance 1 / n_in", "LeCun et al. 1998, section 4.6"
+    ),
     "lecun_uniform": Initializer("LecunUniform", "uniform, variance 1 / n_in", "LeCun et al. 1998, section 4.6"),
     "glorot_normal": Initializer(
-        "GlorotNormal", "normal, variance 2 / (n_in + n_out)", "Glorot & Bengio 2010, equation 12"
+        "GlorotNormal",
+        "normal, cut off at two deviations, variance 2 / (n_in + n_out)",
+        "Glorot & Bengio 2010, equation 12",
     ),
     "glorot_uniform": Initializer(
         "GlorotUniform", "uniform, variance 2 / (n_in + n_out)", "Glorot & Bengio 2010, equation 16"
     ),
-    "he_normal": Initializer("HeNormal", "normal, variance 2 / n_in", "He et al. 2015, Delving Deep, equation 10"),
+    "he_normal": Initializer(
+        "HeNormal", "normal, cut off at two deviations, variance 2 / n_in", "He et al. 2015, Delving Deep, equation 10"
+    ),
     "he_uniform": Initializer("HeUniform", "uniform, variance 2 / n_in", "He et al. 2015, Delving Deep, equation 10"),
     "small_normal": Initializer(
         "RandomNormal",

@@ -26,11 +26,16 @@ class LayerMaker:
         self.activation_name = ACTIVATIONS[config.activation].keras_name
         self.normalization_row = NORMALIZATIONS[config.normalization]
 
-    def dense(self, features: Any, units: int, name: str, *, use_bias: bool = True) -> Any:
-        """Apply a dense layer: (batch, n) -> (batch, units)."""
-        layer = keras.layers.Dense(
-            units, use_bias=use_bias, kernel_initializer=make_initializer(self.config, name, self.seed), name=name
-        )
+    def dense(self, features: Any, units: int, name: str) -> Any:
+        """Apply a hidden dense layer: (batch, n) -> (batch, units)."""
+        initializer = make_initializer(self.config, name, self.seed)
+        layer = keras.layers.Dense(units, use_bias=self.config.hidden_bias, kernel_initializer=initializer, name=name)
+        return layer(features)
+
+    def logits(self, features: Any, num_classes: int) -> Any:
+        """Apply the last layer: (batch, n) -> logits (batch, num_classes), float32 whatever the dtype policy."""
+        initializer = make_initializer(self.config, "logits", self.seed)
+        layer = keras.layers.Dense(num_classes, kernel_initializer=initializer, name="logits", dtype="float32")
         return layer(features)
 
     def convolution(self, features: Any, channels: int, name: str, *, strides: int = 1) -> Any:
@@ -46,7 +51,7 @@ class LayerMaker:
             3,
             strides=strides,
             padding="valid" if strides > 1 else "same",
-            use_bias=self.config.bias_before_normalization,
+            use_bias=self.config.hidden_bias,
             kernel_initializer=make_initializer(self.config, name, self.seed),
             name=name,
         )

@@ -17,12 +17,11 @@ def build_mlp(config: MLPConfig, input_shape: InputShape, num_classes: int, seed
     features = inputs if len(input_shape) == 1 else keras.layers.Flatten(name="flatten")(inputs)
     for index in range(1, config.depth + 1):
         features = _hidden_layer(layers, features, config.width, f"hidden_{index}")
-    return keras.Model(inputs, layers.dense(features, num_classes, "logits"), name="mlp")
+    return keras.Model(inputs, layers.logits(features, num_classes), name="mlp")
 
 
 def _hidden_layer(layers: LayerMaker, features: Any, width: int, name: str) -> Any:
-    use_bias = layers.config.bias_before_normalization
-    hidden = layers.dense(features, width, f"{name}_dense", use_bias=use_bias)
+    hidden = layers.dense(features, width, f"{name}_dense")
     hidden = layers.drop(layers.normalize_and_activate(hidden, name), name)
     if layers.config.skip_connections and features.shape[-1] == width:
         return keras.layers.Add(name=f"{name}_add")([features, hidden])

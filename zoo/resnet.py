@@ -21,7 +21,7 @@ def build_resnet(config: ResNetConfig, input_shape: InputShape, num_classes: int
             channels = config.width * 2 ** (stage - 1)
             features = _basic_block(layers, features, channels, strides, f"stage_{stage}_block_{block}")
     features = keras.layers.GlobalAveragePooling2D(name="pooling")(features)
-    return keras.Model(inputs, layers.dense(features, num_classes, "logits"), name="resnet")
+    return keras.Model(inputs, layers.logits(features, num_classes), name="resnet")
 
 
 def _basic_block(layers: LayerMaker, features: Any, channels: int, strides: int, name: str) -> Any:

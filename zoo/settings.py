@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -64,8 +65,9 @@ class SettingError(ValueError):
 
 def nearest(given: object, allowed: Iterable[str]) -> str | None:
     """The allowed name that is closest to `given`, or None where nothing is close."""
-    found = difflib.get_close_matches(str(given), list(allowed), n=1, cutoff=0.5)
-    return found[0] if found else None
+    by_lower = {name.lower(): name for name in allowed}
+    found = difflib.get_close_matches(str(given).lower(), by_lower, n=1, cutoff=0.5)
+    return by_lower[found[0]] if found else None
 
 
 def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:
@@ -117,26 +119,20 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Self:
-        """Make the config from plain values.
+    def __init__(self, **values: Any):
+        """Check the values and freeze them.
 
         Raises:
             SettingError: a value is unknown, of the wrong type, out of range or clashes with another.
         """
         try:
-            return cls.model_validate(dict(values))
+            super().__init__(**values)
         except ValidationError as error:
-            raise SettingError(problems_of(error, cls.choices_at)) from None
-
-    @classmethod
-    def choices_at(cls, path: tuple[str | int, ...]) -> list[str]:
-        """Names of the settings that may stand at `path`, which is empty for this config itself."""
-        return [] if path else list(cls.model_fields)
+            raise SettingError(problems_of(error, type(self).model_fields)) from None
 
     def changed(self, **values: Any) -> Self:
         """A copy with some settings replaced, checked as at construction."""
-        return self.of(self.model_dump() | values)
+        return type(self)(**(self.model_dump() | values))
 
     def differing_from_default(self) -> dict[str, Any]:
         """The settings whose value is not their default, in plain values.
@@ -168,29 +164,30 @@ _TYPES = {
 }
 
 
-def problems_of(error: ValidationError, choices_at: Callable[[tuple[str | int, ...]], list[str]]) -> list[Problem]:
+def problems_of(error: ValidationError, names: Iterable[str]) -> list[Problem]:
     """Pydantic's findings as problems for people.
 
     Args:
         error: what pydantic raised.
-        choices_at: gives the names that are allowed in the table at a path.
+        names: the settings of the config that was to be made.
     """
     problems = []
     for details in error.errors(include_url=False):
-        found = details.get("ctx", {}).get("problems")
+        context = details.get("ctx", {})
+        # Either this config's own validator found them, or a config inside this one was refused.
+        found = context.get("problems") or getattr(context.get("error"), "problems", None)
         if found is None:
-            problems.append(_problem_of(details, choices_at))
+            problems.append(_problem_of(details, names))
         else:
-            path = dotted(details["loc"])
-            problems += [problem.below(path) for problem in found]
+            problems += [problem.below(dotted(details["loc"])) for problem in found]
     return problems
 
 
-def _problem_of(details: ErrorDetails, choices_at: Callable[[tuple[str | int, ...]], list[str]]) -> Problem:
+def _problem_of(details: ErrorDetails, names: Iterable[str]) -> Problem:
     kind, location = details["type"], details["loc"]
     path, given = dotted(location), as_written(details["input"])
     if kind == "extra_forbidden":
-        return unknown(path, "key", location[-1], choices_at(location[:-1]))
+        return unknown(path, "key", location[-1], names)
     if kind == "missing":
         return Problem(path, "this key is required")
     if kind in _TYPES:
@@ -199,7 +196,7 @@ def _problem_of(details: ErrorDetails, choices_at: Callable[[tuple[str | int, ..
 
 
 def found_problems(problems: Iterable[Problem]) -> PydanticCustomError:
-    """The error that a config's own validator raises for what it finds; `Settings.of` gives the problems on."""
+    """The error that a config's own validator raises for what it finds; `Settings` gives the problems on."""
     return PydanticCustomError("problems", "{problems}", {"problems": list(problems)})
 
 
@@ -210,7 +207,7 @@ def dotted(location: Iterable[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            quoted = part if part.replace("_", "").replace("-", "").isalnum() else json.dumps(part)
+            quoted = part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part, ensure_ascii=False)
             text += f".{quoted}" if text else quoted
     return text
 

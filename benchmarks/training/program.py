@@ -22,7 +22,8 @@ Array = np.ndarray[Any, Any]
 SMALL_MODEL = 50_000
 """Parameters up to which a dense model counts as small: its weights and gradients stay in the processor's caches."""
 
-EVALUATION_BATCH = 500
+EVALUATION_BATCH = 256
+"""Examples that are evaluated at once; the last batch is padded, so that one trace serves all splits."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,10 @@ class Program:
         self.stack_size = stack_size_of(self.model)
         self._packing = Packing(self.model)
         self._make_variables()
+        # An optimizer step is a dozen small operations over all weights; XLA makes one pass of them.
+        self._update = tf.function(self._trace_update, jit_compile=True)
         self._train_steps = tf.function(self._trace_train_steps)
-        self._evaluate = tf.function(self._trace_evaluate)
+        self._evaluate = tf.function(self._trace_evaluate, input_signature=self._evaluation_signature())
 
     def start(
         self,
@@ -149,10 +152,13 @@ class Program:
             # The runs share no weight, so the gradient of the sum holds each run's own gradient.
             total = tf.reduce_sum(loss)
         gradient = tape.gradient(total, weights)
-        self._optimizer.apply([gradient], [self._weights])
+        self._update(gradient)
         self._statistics.assign(packed.statistics)
         self._seeds.assign(packed.seeds)
         return loss
+
+    def _trace_update(self, gradient: Any) -> None:
+        self._optimizer.apply([gradient], [self._weights])
 
     def _training_loss(self, packed: PackedValues, inputs: Any, labels: Any) -> tuple[Any, PackedValues]:
         logits, packed = self._packing.call(packed, inputs, training=True)
@@ -161,18 +167,26 @@ class Program:
 
     def _evaluate_on(self, inputs: Any, labels: Any, indices: Array) -> Evaluation:
         count = indices.shape[1]
-        batch = min(EVALUATION_BATCH, count)
-        chunks = -(-count // batch)
-        padded = np.zeros((self.stack_size, chunks * batch), np.int32)
+        chunks = -(-count // EVALUATION_BATCH)
+        padded = np.zeros((self.stack_size, chunks * EVALUATION_BATCH), np.int32)
         padded[:, :count] = indices
-        counted = (np.arange(chunks * batch) < count).astype(np.float32)
+        counted = np.arange(chunks * EVALUATION_BATCH) < count
         correct, loss = self._evaluate(
             inputs,
             labels,
-            tf.constant(np.moveaxis(padded.reshape(self.stack_size, chunks, batch), 0, 1)),
-            tf.constant(counted.reshape(chunks, batch)),
+            tf.constant(np.moveaxis(padded.reshape(self.stack_size, chunks, EVALUATION_BATCH), 0, 1)),
+            tf.constant(counted.reshape(chunks, EVALUATION_BATCH)),
         )
         return Evaluation(np.asarray(correct) / count, np.asarray(loss) / count)
+
+    def _evaluation_signature(self) -> list[tf.TensorSpec]:
+        stored = self.data.train_inputs
+        return [
+            tf.TensorSpec([None, *stored.shape[1:]], stored.dtype),
+            tf.TensorSpec([None], tf.int32),
+            tf.TensorSpec([None, self.stack_size, EVALUATION_BATCH], tf.int32),
+            tf.TensorSpec([None, EVALUATION_BATCH], tf.bool),
+        ]
 
     def _trace_evaluate(self, inputs: Any, labels: Any, indices: Any, counted: Any) -> tuple[Any, Any]:
         packed = PackedValues(self._weights.value, tf.identity(self._statistics), tf.identity(self._seeds))
@@ -185,8 +199,8 @@ class Program:
             right = tf.cast(tf.equal(tf.argmax(logits, -1, output_type=tf.int32), batch_labels), tf.float32)
             losses = tf.nn.sparse_softmax_cross_entropy_with_logits(batch_labels, logits)
             # A padding example counts 0; its loss may be infinite, so it is left out and not multiplied away.
-            correct += tf.reduce_sum(tf.where(counted[chunk] > 0, right, 0.0), -1)
-            loss += tf.reduce_sum(tf.where(counted[chunk] > 0, losses, 0.0), -1)
+            correct += tf.reduce_sum(tf.where(counted[chunk], right, 0.0), -1)
+            loss += tf.reduce_sum(tf.where(counted[chunk], losses, 0.0), -1)
         return correct, loss
 
     def _inference(self, packed: PackedValues, inputs: Any) -> Any:

@@ -1,0 +1,32 @@
+"""What `import zoo` offers."""
+
+from __future__ import annotations
+
+import pytest
+
+import zoo
+
+
+@pytest.mark.parametrize("name", zoo.__all__)
+def test_every_public_name_is_there(name):
+    """Each name that the package lists can be had from it, those that need Keras too."""
+    assert getattr(zoo, name) is not None
+    assert name in dir(zoo)
+
+
+def test_lazy_names_are_the_modules_own():
+    """What is imported on first use is the very object of its module."""
+    from zoo import audit, build
+
+    assert zoo.build_model is build.build_model
+    assert zoo.create_model is build.create_model
+    assert zoo.initial_values is build.initial_values
+    assert zoo.count_parameters is build.count_parameters
+    assert zoo.audit_model is audit.audit_model
+    assert zoo.Audit is audit.Audit
+
+
+def test_unknown_name():
+    """A name that is not there raises as any module does."""
+    with pytest.raises(AttributeError, match="module 'zoo' has no attribute 'resnet50'"):
+        _ = zoo.resnet50
