@@ -1,0 +1,244 @@
+"""The compiled program against plain Keras, and the independence of runs from each other."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+
+import zoo
+from benchmarks.data.splits import batch_order
+from benchmarks.settings import settings_from
+from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.training.program import DatasetOnDevice, Program
+from benchmarks.training.trainer import Trainer, check_fit
+from zoo.settings import SettingError
+
+SMALL = {"model.variant": "mlp_small", "train.epochs": 3}
+NARROW_RESNET = {"model.variant": "resnet8", "model.width": 4, "train.learning_rate": 1e-2}
+
+
+@pytest.fixture(scope="module")
+def on_device(digits):
+    return DatasetOnDevice.of(digits)
+
+
+@pytest.fixture(scope="module")
+def trainer_for(digits, on_device):
+    """Makes the trainer of some settings, given as dotted paths."""
+
+    def make(changes):
+        return Trainer(Program(settings_from(changes), digits, on_device), digits)
+
+    return make
+
+
+def step_losses_of_program(trainer, settings, seed, epochs):
+    """Losses of every step of one run, trained in its slot beside runs of other seeds."""
+    size = trainer.program.stack_size
+    seeds = [seed + (slot - seed) % size for slot in range(size)]
+    inputs = [trainer.inputs_of(settings, each) for each in seeds]
+    trainer.program.start([settings] * size, seeds, [each.standardization for each in inputs])
+    losses = []
+    for epoch in range(1, epochs + 1):
+        orders = [batch_order(each.train_indices, settings.train.batch_size, each.seed, epoch) for each in inputs]
+        losses.append(trainer.program.train(np.stack(orders, axis=1))[:, seed % size])
+    return np.concatenate(losses)
+
+
+def step_losses_of_fit(digits, inputs, settings, seed, epochs):
+    """Losses of every step of a plain Keras `fit` over the same batches, and the fitted model."""
+    model = zoo.build_model(settings.model, digits.input_shape, digits.num_classes, seed)
+    row = OPTIMIZERS[settings.train.optimizer]
+    optimizer = getattr(keras.optimizers, row.keras_class)(settings.train.learning_rate, **row.arguments)
+    model.compile(optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    losses = []
+    for epoch in range(1, epochs + 1):
+        order = batch_order(inputs.train_indices, settings.train.batch_size, seed, epoch)
+        images = standardized(digits.train.inputs, inputs)[order.ravel()]
+        means = []
+        callback = keras.callbacks.LambdaCallback(
+            on_train_batch_end=lambda _, logs, means=means: means.append(logs["loss"])
+        )
+        labels = digits.train.labels[order.ravel()]
+        batch_size = settings.train.batch_size
+        model.fit(images, labels, batch_size=batch_size, shuffle=False, verbose=0, callbacks=[callback])
+        # Keras reports the mean over the epoch so far.
+        sums = np.array(means, dtype=np.float64) * np.arange(1, len(means) + 1)
+        losses.append(np.diff(sums, prepend=0.0))
+    return np.concatenate(losses), model
+
+
+def standardized(images, inputs):
+    return (images.astype(np.float32) - inputs.standardization.shift) * inputs.standardization.scale
+
+
+TRAJECTORIES = [
+    *({**SMALL, "train.optimizer": name, "train.learning_rate": 1e-2} for name in OPTIMIZERS),
+    {**SMALL, "model.normalization": "batch"},
+    {**SMALL, "model.normalization": "layer", "model.activation": "gelu", "model.skip_connections": True},
+    {**NARROW_RESNET, "train.optimizer": "momentum"},
+    {**NARROW_RESNET, "model.normalization": "layer", "model.normalization_place": "after_activation"},
+]
+
+
+@pytest.mark.parametrize(
+    "changes", TRAJECTORIES, ids=lambda changes: " ".join(str(value) for value in changes.values())
+)
+def test_trajectory_equals_plain_fit(changes, digits, trainer_for):
+    """Fed the same batches from the same weights, program and Keras `fit` agree in loss after 50 steps."""
+    settings, seed = settings_from(changes), 7
+    trainer = trainer_for(changes)
+    ours = step_losses_of_program(trainer, settings, seed, epochs=3)
+    theirs, model = step_losses_of_fit(digits, trainer.inputs_of(settings, seed), settings, seed, epochs=3)
+    assert len(ours) == 60
+    np.testing.assert_allclose(ours[:50], theirs[:50], atol=1e-4)
+    assert ours[:50].min() < 0.8 * ours[0], "the run must have learnt something for the comparison to mean anything"
+    test = standardized(digits.test.inputs, trainer.inputs_of(settings, seed))
+    loss = model.evaluate(test, digits.test.labels, verbose=0)
+    slot = seed % trainer.program.stack_size
+    assert trainer.program.evaluate_test_split().loss[slot] == pytest.approx(loss, abs=2e-3)
+
+
+@pytest.mark.parametrize("variant", [SMALL, NARROW_RESNET], ids=["dense", "convolutional"])
+def test_evaluation_of_untrained_runs(variant, digits, trainer_for):
+    """Before any step, accuracy and loss of every slot are those of the Keras model with that slot's seed."""
+    settings = settings_from(variant)
+    trainer = trainer_for(variant)
+    size = trainer.program.stack_size
+    inputs = [trainer.inputs_of(settings, seed) for seed in range(size)]
+    trainer.program.start([settings] * size, range(size), [each.standardization for each in inputs])
+    validation = trainer.program.evaluate_train_split(np.stack([each.validation_indices for each in inputs]))
+    test = trainer.program.evaluate_test_split()
+    for seed, each in enumerate(inputs):
+        model = zoo.build_model(settings.model, digits.input_shape, digits.num_classes, seed)
+        part = each.validation_indices
+        for found, images, labels in (
+            (test, digits.test.inputs, digits.test.labels),
+            (validation, digits.train.inputs[part], digits.train.labels[part]),
+        ):
+            logits = model.predict(standardized(images, each), verbose=0).astype(np.float64)
+            log_sum = np.log(np.exp(logits - logits.max(1, keepdims=True)).sum(1)) + logits.max(1)
+            loss = (log_sum - logits[np.arange(len(labels)), labels]).mean()
+            assert found.loss[seed] == pytest.approx(loss, rel=1e-5)
+            assert found.accuracy[seed] == pytest.approx((logits.argmax(1) == labels).mean(), abs=1e-6)
+
+
+ODD_SIZES = {
+    **SMALL,
+    "model.width": 13,
+    "model.dropout": 0.3,
+    "train.batch_size": 50,
+    "model.activation": "gelu",
+}
+
+
+@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
+def test_run_does_not_depend_on_its_neighbours(normalization, trainer_for):
+    """A run gives bit-equal metrics and history alone, in a full stack, and beside other learning rates."""
+    changes = {**ODD_SIZES, "model.normalization": normalization}
+    settings = settings_from(changes)
+    other = settings_from({**changes, "train.learning_rate": 0.02, "model.initializer": "lecun_uniform"})
+    trainer = trainer_for(changes)
+    size = trainer.program.stack_size
+    assert size > 1
+    last = size - 1
+    alone = trainer.train_stack({last: (settings, last)})[last]
+    full = trainer.train_stack({slot: (settings, slot) for slot in range(size)})[last]
+    beside_others = trainer.train_stack({**{slot: (other, slot) for slot in range(last)}, last: (settings, last)})[last]
+    assert alone.status == "done"
+    for result in (full, beside_others):
+        assert (result.metrics, result.history) == (alone.metrics, alone.history)
+
+
+@pytest.mark.parametrize("changes", [{**SMALL, "model.dropout": 0.2}, {**NARROW_RESNET, "train.epochs": 1}])
+def test_same_run_twice_in_separate_programs(changes, trainer_for):
+    """Two programs traced apart give bit-equal metrics for one run, for dense and for convolutional nets."""
+    first, second = (trainer_for(changes).train_stack({0: (settings_from(changes), 0)})[0] for _ in range(2))
+    assert first.status == "done"
+    assert (first.metrics, first.history) == (second.metrics, second.history)
+
+
+def test_seeds_give_different_runs(trainer_for):
+    """Runs of one cell with different seeds differ in their losses."""
+    results = trainer_for(SMALL).train_stack({slot: (settings_from(SMALL), slot) for slot in range(5)})
+    losses = [results[slot].metrics["test_loss"] for slot in range(5)]
+    assert all(first != second for first, second in itertools.combinations(losses, 2))
+
+
+def test_diverged_run_leaves_its_neighbours_alone(trainer_for):
+    """A run whose loss is no longer finite is recorded with epoch and step; the others go on as without it."""
+    settings = settings_from({**SMALL, "train.optimizer": "sgd", "train.learning_rate": 0.05})
+    wild = settings_from({**SMALL, "train.optimizer": "sgd", "train.learning_rate": 1e30})
+    trainer = trainer_for({**SMALL, "train.optimizer": "sgd"})
+    results = trainer.train_stack({0: (wild, 0), 1: (settings, 1)})
+    assert results[0].status == "diverged"
+    assert results[0].message is not None
+    assert "epoch 1, step " in results[0].message
+    assert results[0].metrics == {}
+    alone = trainer.train_stack({1: (settings, 1)})[1]
+    assert results[1].status == "done"
+    assert results[1].metrics == alone.metrics
+
+
+def test_stack_of_diverged_runs_ends_early(trainer_for):
+    """Once every run of a stack has diverged its remaining epochs are not trained."""
+    wild = settings_from({**SMALL, "train.optimizer": "sgd", "train.learning_rate": 1e30})
+    epochs = []
+    trainer_for({**SMALL, "train.optimizer": "sgd"}).train_stack({0: (wild, 0)}, epochs.append)
+    assert epochs == [1]
+
+
+def test_history_and_metrics_of_a_finished_run(trainer_for):
+    """Every epoch has a value in the history, and the metrics of validation are those of the last epoch."""
+    result = trainer_for(SMALL).train_stack({2: (settings_from(SMALL), 2)})[2]
+    assert {name: len(values) for name, values in result.history.items()} == {
+        "train_loss": 3,
+        "val_accuracy": 3,
+        "val_loss": 3,
+    }
+    assert {name: result.metrics[name] for name in result.history} == {
+        name: values[-1] for name, values in result.history.items()
+    }
+    assert result.parameters == 64 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10
+    assert result.history["train_loss"][0] > result.history["train_loss"][-1]
+
+
+def test_no_validation_part(trainer_for):
+    """Without a validation part a run has test and training metrics only."""
+    changes = {**SMALL, "data.validation_fraction": 0.0}
+    result = trainer_for(changes).train_stack({0: (settings_from(changes), 0)})[0]
+    assert set(result.metrics) == {"test_accuracy", "test_loss", "train_loss"}
+
+
+def test_test_split_is_read_once(trainer_for, monkeypatch):
+    """The test split is evaluated once a run, after the last epoch."""
+    trainer = trainer_for(SMALL)
+    events = []
+    evaluate = trainer.program.evaluate_test_split
+    monkeypatch.setattr(trainer.program, "evaluate_test_split", lambda: events.append("test") or evaluate())
+    trainer.train_stack({0: (settings_from(SMALL), 0)}, lambda epoch: events.append(epoch))
+    assert events == [1, 2, 3, "test"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "given"),
+    [
+        ({"train.batch_size": 1299}, "train.batch_size", "1299"),
+        ({"data.validation_fraction": 1e-9}, "data.validation_fraction", "1e-09 of 1442"),
+        ({"data.validation_fraction": 0.9999}, "data.validation_fraction", "0.9999 of 1442"),
+    ],
+)
+def test_settings_that_do_not_fit_the_data(changes, path, given, digits):
+    """Settings that leave a part of the data empty, or a batch unfilled, are refused with what is allowed."""
+    with pytest.raises(SettingError) as caught:
+        check_fit(settings_from({**SMALL, **changes}), digits)
+    problem = caught.value.problems[0]
+    assert problem.path == path
+    assert problem.given.startswith(given)
+    assert problem.allowed
+
+
+def test_largest_batch_that_fits(digits):
+    """A batch of all 1,298 training examples is accepted."""
+    check_fit(settings_from({**SMALL, "train.batch_size": 1298}), digits)

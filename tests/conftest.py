@@ -1,0 +1,31 @@
+"""What several test folders share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared_tfds():
+    """The folder of prepared TFDS datasets that lies beside the developers' checkouts."""
+    folder = SHARED / "tfds"
+    if not folder.is_dir():
+        pytest.skip(f"the prepared datasets are not there: {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """The embedded digits, prepared once and in memory."""
+    from benchmarks.data.catalog import find_dataset
+    from benchmarks.data.loading import load, prepare
+
+    folder = tmp_path_factory.mktemp("runs")
+    reference = find_dataset("digits", folder / "none", folder)
+    prepare(reference)
+    return load(reference)
