@@ -339,7 +339,7 @@ def main() -> None:
     from zoo.settings import SettingError
 
     try:
-        app()
+        app(prog_name="ablate")
     except (UserError, SettingError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(WRONG_CALL)

@@ -1,5 +1,13 @@
 """The errors that a person can mend; the command line shows their message alone and ends with exit code 2."""
 
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from zoo.settings import SettingError
+
 
 class UserError(Exception):
     """Something that the user of the command line can put right."""
@@ -11,3 +19,14 @@ class StoreError(UserError):
 
 class DatasetError(UserError):
     """A dataset cannot be found, read or used as it is."""
+
+
+@contextmanager
+def naming_file(path: Path) -> Iterator[None]:
+    """Make errors about settings and datasets name the suite file that they come from."""
+    try:
+        yield
+    except SettingError as error:
+        raise (error if error.source else error.within(str(path))) from None
+    except DatasetError as error:
+        raise DatasetError(f"{path}:\n{error}") from error

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.design import Cell, Run, expand_cells, expand_runs
+from benchmarks.errors import naming_file
 from benchmarks.store import STORE_FILE, Registration, Store
 from benchmarks.suite import Suite, parse_suite, read_suite
 from benchmarks.training.results import Status
@@ -21,6 +22,8 @@ FINAL: tuple[Status, ...] = ("done", "diverged")
 class Plan:
     """A suite, expanded, beside what is stored of it."""
 
+    path: Path
+    """Where the suite file is."""
     suite: Suite
     text: str
     """The suite file."""
@@ -56,13 +59,14 @@ def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None 
         UserError, SettingError: the suite, a dataset or the store cannot be used.
     """
     suite = read_suite(path)
-    text = path.read_text(encoding="utf-8")
-    references = {name: find_dataset(name, data_dir, runs_dir) for name in suite.datasets}
+    with naming_file(path):
+        references = {name: find_dataset(name, data_dir, runs_dir) for name in suite.datasets}
+        cells = expand_cells(suite)
     seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
-    cells = expand_cells(suite)
     versions = {name: reference.version for name, reference in references.items()}
     runs = expand_runs(cells, seeds, versions)
-    return Plan(suite, text, seeds, references, cells, runs, stored_statuses(runs_dir, runs))
+    text = path.read_text(encoding="utf-8")
+    return Plan(path, suite, text, seeds, references, cells, runs, stored_statuses(runs_dir, runs))
 
 
 def stored_statuses(runs_dir: Path, runs: Sequence[Run]) -> dict[str, Status]:

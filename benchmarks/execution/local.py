@@ -8,12 +8,10 @@ from typing import Protocol
 
 from benchmarks.data.loading import Dataset
 from benchmarks.design import Run
-from benchmarks.errors import UserError
 from benchmarks.execution.schedule import group_by_program, stacks
 from benchmarks.training.program import DatasetOnDevice, Program
 from benchmarks.training.results import RunResult
 from benchmarks.training.trainer import Trainer, check_fit
-from zoo.settings import SettingError
 
 
 class Observer(Protocol):
@@ -30,14 +28,10 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
     """Refuse runs that do not fit their data, before anything is trained.
 
     Raises:
-        UserError: settings do not fit the size or kind of the data; it names dataset, setting and what is allowed.
+        SettingError: settings do not fit the size or kind of the data.
     """
     for group in group_by_program(runs):
-        run = group[0]
-        try:
-            check_fit(run.cell.settings, datasets[run.dataset])
-        except SettingError as error:
-            raise UserError(f"{run.dataset}, cell ({run.cell.title}): {error}") from None
+        check_fit(group[0].cell.settings, datasets[group[0].dataset])
 
 
 def train_runs(

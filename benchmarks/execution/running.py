@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.loading import Dataset, load, prepare
+from benchmarks.errors import naming_file
 from benchmarks.execution.local import Observer, check_runs, train_runs
 from benchmarks.execution.machine import machine_facts
 from benchmarks.plan import Plan
@@ -16,11 +17,13 @@ def run_missing(plan: Plan, store: Store, observer: Observer) -> None:
     """Train every run of the plan that the store does not hold, and store each at once.
 
     Raises:
-        UserError: a dataset cannot be had, or settings do not fit it; nothing was trained.
+        DatasetError: a dataset cannot be had; nothing was trained.
+        SettingError: settings do not fit a dataset; nothing was trained.
     """
-    datasets = load_datasets(plan.references)
-    by_name = {reference.name: datasets[name] for name, reference in plan.references.items()}
-    check_runs(plan.missing, by_name)
+    with naming_file(plan.path):
+        datasets = load_datasets(plan.references)
+        by_name = {reference.name: datasets[name] for name, reference in plan.references.items()}
+        check_runs(plan.missing, by_name)
     store.register(
         plan.suite.name, plan.text, list(plan.seeds), {name: facts_of(data) for name, data in datasets.items()}
     )

@@ -42,15 +42,19 @@ def check_fit(settings: RunSettings, dataset: Dataset) -> None:
     num_validation = validation_size(total, fraction)
     num_train = total - num_validation
     if fraction > 0 and not 0 < num_validation < total:
-        given = f"{fraction:g} of {total} training examples: {num_validation} for validation, {num_train} for training"
+        given = f"{fraction:g} of {total} examples of {dataset.name}: {num_validation} for validation"
         raise SettingError(
             [Problem("data.validation_fraction", "both parts need examples", given, "0, or a larger share")]
         )
     batch_size = settings.train.batch_size
     if batch_size > num_train:
-        problem = Problem("train.batch_size", "a batch larger than the data", str(batch_size), f"1 to {num_train}")
+        message = f"a batch larger than the training part of {dataset.name}"
+        problem = Problem("train.batch_size", message, str(batch_size), f"1 to {num_train}")
         raise SettingError([problem])
-    settings.model.check_input_shape(dataset.input_shape)
+    try:
+        settings.model.check_input_shape(dataset.input_shape)
+    except SettingError as error:
+        raise error.below(f"model, on {dataset.name}") from None
 
 
 class Trainer:

@@ -1,0 +1,247 @@
+"""The `ablate` command as a person calls it, right and wrong."""
+
+import json
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from benchmarks import cli
+
+SUITE = """
+name = "tiny"
+question = "Does anything matter?"
+datasets = ["digits"]
+seeds = 2
+[model]
+variant = "mlp_small"
+[train]
+epochs = 1
+[factors]
+"model.activation" = ["relu", "tanh"]
+"""
+
+
+@pytest.fixture
+def ablate(tmp_path, monkeypatch, capsys):
+    """Calls the command in an empty folder: (arguments) -> exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_datasets"))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        output = capsys.readouterr()
+        return caught.value.code or 0, output.out, output.err
+
+    return call
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a suite and gives its path."""
+
+    def to_file(text, name="tiny.toml"):
+        path = tmp_path / name
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return to_file
+
+
+COMMANDS = ["run", "plan", "report", "status", "models", "datasets", "schema", "new", "speed"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help(command, ablate):
+    """Every command explains itself."""
+    code, out, _ = ablate(command, "--help")
+    assert code == 0
+    assert f"Usage: ablate {command} " in out.splitlines()[0]
+
+
+def test_help_lists_all_commands(ablate):
+    """The command's own help lists all commands, and this test knows them all."""
+    _, out, _ = ablate("--help")
+    listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
+    assert sorted(set(listed) & set(COMMANDS)) == sorted(COMMANDS)
+    assert {info.callback.__name__ for info in cli.app.registered_commands} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["plan", "quickstart"], ["models"], ["schema"], ["datasets"]])
+def test_light_commands_import_no_tensorflow(arguments, tmp_path):
+    """What trains nothing needs neither TensorFlow nor Keras, pandas or matplotlib."""
+    code = (
+        "import sys; from benchmarks import cli; sys.argv = ['ablate', *sys.argv[1:]]\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: assert not end.code, end.code\n"
+        "print([name for name in ('tensorflow', 'keras', 'pandas', 'matplotlib') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+BAD_SUITES = {
+    "not TOML": ("name = ", "not a TOML file", None),
+    "setting": (SUITE.replace("model.activation", "model.activaton"), 'factors."model.activaton"', "model.activation"),
+    "level": (SUITE.replace('"tanh"', '"tahn"'), 'factors."model.activation"[1]', "tanh"),
+    "dataset": (SUITE.replace('"digits"', '"digts"'), "datasets", "digits"),
+    "model": (SUITE.replace('"mlp_small"', '"mlp_smal"'), "model.variant", "mlp_small"),
+    "key": (SUITE.replace("question", "qestion"), "qestion", "question"),
+    "train key": (SUITE.replace("epochs", "epoch"), "train.epoch", "epochs"),
+    "wrong type": (SUITE.replace("epochs = 1", 'epochs = "1"'), "train.epochs", None),
+    "zero epochs": (SUITE.replace("epochs = 1", "epochs = 0"), "train.epochs", None),
+    "empty factor": (SUITE.replace('["relu", "tanh"]', "[]"), 'factors."model.activation"', None),
+    "baseline": (SUITE + '[baseline]\n"model.activation" = "elu"\n', 'baseline."model.activation"', "relu"),
+    "duplicate level": (SUITE.replace('"tanh"', '"relu"'), 'factors."model.activation"[1]', None),
+    "duplicate cell": (SUITE + '[[include]]\n"model.activation" = "tanh"\n', "duplicate cell", None),
+    "name that leaves the folder": (SUITE.replace('"tiny"', '"../tiny"'), "name", None),
+}
+
+
+@pytest.mark.parametrize("command", ["run", "plan"])
+@pytest.mark.parametrize("case", BAD_SUITES)
+def test_bad_suite(case, command, ablate, write):
+    """A suite that cannot be used ends with exit code 2 and one message: file, key path, nearest match."""
+    text, place, closest = BAD_SUITES[case]
+    path = write(text)
+    code, out, err = ablate(command, path)
+    assert code == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert "Traceback" not in err
+    assert place in err
+    assert str(path) in err
+    if closest:
+        assert f"nearest: {closest}" in err
+    assert not Path("runs").exists()
+
+
+def test_missing_suite_file(ablate, write):
+    """A path that is not there is named, with the file beside it that is nearest."""
+    write(SUITE)
+    code, _, err = ablate("plan", "tny.toml")
+    assert code == 2
+    assert "tny.toml: no such file" in err
+    assert "nearest: tiny.toml" in err
+
+
+def test_suite_that_is_a_folder(ablate, tmp_path):
+    """A folder in place of a suite is one clear message."""
+    code, _, err = ablate("plan", tmp_path)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["rnu"], ["run"], ["plan", "quickstart", "--seeds", "0"], ["models", "resnet200"]]
+)
+def test_bad_call(arguments, ablate):
+    """A call that cannot be carried out ends with exit code 2 and no traceback."""
+    code, _, err = ablate(*arguments)
+    assert code == 2
+    assert "Traceback" not in err
+
+
+def test_runs_folder_that_cannot_be_written(ablate, write, tmp_path):
+    """A runs folder below a plain file cannot be made: exit code 2, before anything is trained."""
+    (tmp_path / "file").write_text("no folder")
+    code, _, err = ablate("run", write(SUITE), "--runs-dir", tmp_path / "file" / "runs")
+    assert code == 2
+    assert "cannot be written" in err
+
+
+@pytest.mark.parametrize("content", [b"", b"not a database", b"SQLite format 3\0 but no more"])
+def test_foreign_store(content, ablate, write, tmp_path):
+    """A file that is no store is refused by every command that would read it, and left as it is."""
+    store = tmp_path / "runs" / "store.sqlite"
+    store.parent.mkdir()
+    store.write_bytes(content)
+    for command in (["run", write(SUITE)], ["plan", write(SUITE)], ["report", write(SUITE)], ["status"]):
+        code, _, err = ablate(*command)
+        assert code == 2, command
+        assert str(store.relative_to(tmp_path)) in err
+        assert store.read_bytes() == content
+
+
+def test_report_of_a_suite_that_never_ran(ablate, write):
+    """Without a run there is nothing to report, and the message says what to do."""
+    code, _, err = ablate("report", write(SUITE))
+    assert code == 2
+    assert "ablate run" in err
+
+
+def test_plan_as_json(ablate, write):
+    """The plan as JSON has all cells and the counts."""
+    code, out, _ = ablate("plan", write(SUITE), "--seeds", "3", "--json")
+    plan = json.loads(out)
+    assert code == 0
+    assert plan["runs"] == {"total": 6, "done": 0, "diverged": 0, "failed": 0, "planned": 6}
+    assert [cell["levels"] for cell in plan["cells"]] == [{"model.activation": "relu"}, {"model.activation": "tanh"}]
+    assert plan["datasets"] == {"digits": "1.0.0"}
+
+
+def test_models_as_json(ablate):
+    """The models as JSON have the published numbers."""
+    _, out, _ = ablate("models", "*20", "--json")
+    assert {model["name"]: model["published_parameters"] for model in json.loads(out)} == {
+        "resnet20": "0.27 M",
+        "plain20": "0.27 M",
+    }
+
+
+def test_datasets_as_json(ablate, shared_tfds):
+    """Embedded and prepared datasets are listed with version and origin."""
+    _, out, _ = ablate("datasets", "--data-dir", shared_tfds, "--json")
+    found = {each["name"]: (each["version"], each["origin"]) for each in json.loads(out)}
+    assert found == {
+        "digits": ("1.0.0", "embedded"),
+        "mnist": ("3.0.1", "prepared"),
+        "cifar10_jpeg": ("1.0.0", "prepared"),
+    }
+
+
+def test_new_suite_can_be_planned(ablate):
+    """`ablate new` writes a suite that is valid as it stands, and never overwrites one."""
+    code, _, _ = ablate("new", "my_study")
+    assert code == 0
+    text = Path("my_study.toml").read_text()
+    assert tomllib.loads(text)["name"] == "my_study"
+    assert ablate("plan", "my_study.toml")[0] == 0
+    code, _, err = ablate("new", "my_study")
+    assert code == 2
+    assert "exists already" in err
+    assert Path("my_study.toml").read_text() == text
+
+
+def test_new_with_a_name_that_leaves_the_folder(ablate, tmp_path):
+    """A name that is a path is refused and nothing is written."""
+    code, _, _ = ablate("new", "../study")
+    assert code == 2
+    assert not (tmp_path.parent / "study.toml").exists()
+
+
+@pytest.mark.parametrize("name", ["quickstart", "mnist_mlp"])
+def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
+    """Every shipped suite is known by its name and valid."""
+    code, out, err = ablate("plan", name, "--data-dir", shared_tfds)
+    assert code == 0, err
+    assert out.startswith(f"{name}: ")
+
+
+def test_all_shipped_suites_are_tested():
+    """The list of the test above is complete."""
+    shipped = {path.stem for path in Path(cli.__file__).parent.joinpath("suites").glob("*.toml")}
+    assert shipped == {"quickstart", "mnist_mlp", "template"}
+
+
+def test_unknown_work_to_measure(ablate):
+    """`ablate speed` names what it can measure, before it imports anything heavy."""
+    code, _, err = ablate("speed", "minst")
+    assert code == 2
+    assert "nearest: mnist" in err

@@ -1,0 +1,235 @@
+"""Whole throw-away suites, trained by the real command in processes of their own, killed for real."""
+
+import csv
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+ABLATE = [sys.executable, "-c", "from benchmarks.cli import main; main()"]
+
+SUITE = """
+name = "study"
+question = "Which activation?"
+datasets = ["digits"]
+seeds = 3
+[model]
+variant = "mlp_small"
+dropout = 0.1
+[train]
+epochs = {epochs}
+[factors]
+"model.activation" = ["relu", "tanh", "gelu"]
+"model.initializer" = ["glorot_uniform", "he_normal"]
+"""
+
+
+class Folder:
+    """An empty folder with a suite in which `ablate` is called."""
+
+    def __init__(self, path, text):
+        path.mkdir()
+        self.path = path
+        (path / "study.toml").write_text(text)
+
+    def start(self, *arguments):
+        """Start `ablate run study.toml`."""
+        return subprocess.Popen(
+            [*ABLATE, "run", "study.toml", *arguments],
+            cwd=self.path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"TFDS_DATA_DIR": str(self.path / "none"), "PYTHONUNBUFFERED": "1"},
+        )
+
+    def run(self, *arguments):
+        """Call `ablate run study.toml`: exit code, standard output, standard error."""
+        process = self.start(*arguments)
+        out, err = process.communicate(timeout=300)
+        return process.returncode, out, err
+
+    def stored(self):
+        """Number of runs in the store."""
+        store = self.path / "runs" / "store.sqlite"
+        if not store.exists():
+            return 0
+        connection = sqlite3.connect(f"file:{store}?mode=ro", uri=True)
+        try:
+            return connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+        finally:
+            connection.close()
+
+    def wait_for_runs(self, process, number):
+        """Wait until the store holds this many runs, or the process has ended."""
+        while process.poll() is None and self.stored() < number:
+            time.sleep(0.01)
+
+    def read(self, name):
+        """A file of the report."""
+        return (self.path / "runs" / "study" / name).read_bytes()
+
+    def rows(self, *without):
+        """The rows of runs.csv, less some columns."""
+        rows = csv.DictReader(self.read("runs.csv").decode().splitlines())
+        return [{name: value for name, value in row.items() if name not in without} for row in rows]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """The suite, run once without a disturbance."""
+    folder = Folder(tmp_path_factory.mktemp("undisturbed") / "work", SUITE.format(epochs=15))
+    code, out, err = folder.run()
+    assert code == 0, err
+    assert "18 done" in out
+    return folder
+
+
+def test_report_files(undisturbed):
+    """A run ends with all files of the report, one row a cell and one row a run."""
+    summary = list(csv.DictReader(undisturbed.read("summary.csv").decode().splitlines()))
+    assert len(summary) == 6
+    assert {row["n_planned"] for row in summary} == {row["n_done"] for row in summary} == {"3"}
+    runs = undisturbed.rows()
+    assert len({row["key"] for row in runs}) == 18
+    by_cell = {}
+    for row in runs:
+        by_cell.setdefault((row["model.activation"], row["model.initializer"]), []).append(float(row["test_accuracy"]))
+    for row in summary:
+        values = by_cell[row["model.activation"], row["model.initializer"]]
+        assert float(row["mean"]) == pytest.approx(np.mean(values))
+        assert float(row["sd"]) == pytest.approx(np.std(values, ddof=1))
+        assert 0.9 < float(row["mean"]) < 1
+    assert b"Which activation?" in undisturbed.read("report.html")
+    assert b"Which activation?" in undisturbed.read("report.md")
+
+
+def test_second_call_trains_nothing_and_writes_the_same_bytes(undisturbed):
+    """The same command again finds every run and writes the same report, byte for byte."""
+    names = ("report.html", "report.md", "summary.csv", "runs.csv")
+    before = [undisturbed.read(name) for name in names]
+    code, out, err = undisturbed.run()
+    assert code == 0, err
+    assert "to train" not in out
+    assert [undisturbed.read(name) for name in names] == before
+
+
+def test_same_suite_elsewhere_gives_equal_metrics(undisturbed, tmp_path):
+    """Run anew in another folder and process, every metric of every run is equal to the last bit."""
+    again = Folder(tmp_path / "work", SUITE.format(epochs=15))
+    assert again.run()[0] == 0
+    assert again.read("summary.csv") == undisturbed.read("summary.csv")
+    assert again.rows("seconds", "finished_at") == undisturbed.rows("seconds", "finished_at")
+
+
+@pytest.mark.slow
+def test_killed_and_resumed(undisturbed, tmp_path):
+    """Killed with SIGKILL at several moments and started again, it ends as if nothing had happened."""
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=15))
+    generator = np.random.default_rng(20)
+    kills_with_runs = 0
+    for stored in (0, 1, 7, 13):
+        process = folder.start()
+        folder.wait_for_runs(process, stored)
+        time.sleep(generator.uniform(0, 0.4))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL, "it must have been killed before it was done"
+        kills_with_runs += 0 < folder.stored() < 18
+    assert kills_with_runs >= 2
+    before = folder.stored()
+    code, out, err = folder.run()
+    assert code == 0, err
+    assert f"{18 - before} of 18 runs to train" in out
+    assert folder.read("summary.csv") == undisturbed.read("summary.csv")
+    assert folder.rows("seconds", "finished_at") == undisturbed.rows("seconds", "finished_at")
+
+
+@pytest.mark.slow
+def test_interrupted(tmp_path):
+    """Ctrl-C ends with exit code 130; what was finished is kept, and the next call goes on."""
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=40))
+    process = folder.start()
+    folder.wait_for_runs(process, 1)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "interrupted" in out
+    assert "Traceback" not in err
+    stored = folder.stored()
+    assert 0 < stored < 18
+    code, out, err = folder.run()
+    assert code == 0, err
+    assert f"{18 - stored} of 18 runs to train" in out
+
+
+@pytest.mark.slow
+def test_failed_and_diverged_runs(tmp_path):
+    """A run that diverges is recorded and the others go on; the exit code is 1 and the report shows it."""
+    text = SUITE.format(epochs=2) + '"train.learning_rate" = [0.001, 1e30]\n'
+    folder = Folder(tmp_path / "work", text.replace("tanh", "elu").replace("[train]", '[train]\noptimizer = "sgd"'))
+    code, out, err = folder.run()
+    assert code == 1, err
+    assert "18 done, 18 diverged" in out
+    summary = list(csv.DictReader(folder.read("summary.csv").decode().splitlines()))
+    diverged = [row for row in summary if row["train.learning_rate"] == "1e+30"]
+    assert [row["n_diverged"] for row in diverged] == ["3"] * 6
+    assert {float(row["mean"]) for row in diverged} == {0.1}, "a diverged run counts at the chance level"
+    assert b"the loss was not finite in epoch" in folder.read("report.html")
+    again, out, _ = folder.run()
+    assert again == 1
+    assert "to train" not in out, "a diverged run is an outcome and is not trained again"
+
+
+@pytest.mark.slow
+def test_suites_share_runs(undisturbed):
+    """A second suite trains only the runs that the first has not stored."""
+    (undisturbed.path / "other.toml").write_text(
+        SUITE.format(epochs=15).replace('"study"', '"other"').replace('["relu", "tanh", "gelu"]', '["gelu", "elu"]')
+    )
+    command = [*ABLATE, "run", "other.toml", "--json"]
+    done = subprocess.run(command, cwd=undisturbed.path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["runs"] == {"done": 12, "diverged": 0, "failed": 0, "planned": 0}
+    assert "6 of 12 runs to train" in done.stderr
+
+
+def test_settings_that_do_not_fit_are_refused_before_training(tmp_path):
+    """A batch larger than the data ends with exit code 2, and nothing is stored."""
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=1).replace("[train]", "[train]\nbatch_size = 5000"))
+    code, _, err = folder.run()
+    assert code == 2
+    assert "train.batch_size" in err
+    assert "1 to 1298" in err
+    assert "Traceback" not in err
+    assert folder.stored() == 0
+
+
+def test_truncated_dataset_is_refused(tmp_path, shared_tfds):
+    """Truncated data is one clear message with exit code 2, naming the folder."""
+    broken = tmp_path / "tfds" / "mnist" / "3.0.1"
+    broken.mkdir(parents=True)
+    for path in (shared_tfds / "mnist" / "3.0.1").iterdir():
+        content = path.read_bytes()
+        (broken / path.name).write_bytes(content[: len(content) // 2] if "train" in path.name else content)
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=1).replace('"digits"', '"mnist"'))
+    code, _, err = folder.run("--data-dir", str(tmp_path / "tfds"))
+    assert code == 2, err
+    assert "mnist" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_mnist(tmp_path, shared_tfds):
+    """The suite runs on MNIST from a prepared TFDS folder and learns it."""
+    text = SUITE.format(epochs=1).replace('"digits"', '"mnist"').replace("seeds = 3", "seeds = 1")
+    folder = Folder(tmp_path / "work", text)
+    code, out, err = folder.run("--data-dir", str(shared_tfds))
+    assert code == 0, err
+    assert "6 done" in out
+    assert all(0.92 < float(row["test_accuracy"]) < 0.98 for row in folder.rows())
