@@ -84,7 +84,7 @@ def plan(
         _print_json(_plan_as_json(made))
         return
     console = _console()
-    print(f"{made.suite.name}: {made.suite.question}")
+    print(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
         print(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
     print(
@@ -211,7 +211,7 @@ def speed(
 ) -> None:
     """Measure the runner against a plain loop of Keras `fit` on the same runs, side by side."""
     from benchmarks.data.catalog import default_data_dir
-    from benchmarks.execution.quiet import import_tensorflow
+    from benchmarks.quiet import import_tensorflow
 
     import_tensorflow()
     from benchmarks.speed import compare
@@ -245,7 +245,7 @@ def _train(plan: Plan, store: Store, console: Console) -> None:
     if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds)):
         return
     console.print(f"{plan.suite.name}: {len(plan.missing)} of {len(plan.runs)} runs to train", highlight=False)
-    from benchmarks.execution.quiet import import_tensorflow
+    from benchmarks.quiet import import_tensorflow
 
     import_tensorflow()
     from benchmarks.execution.running import run_missing
@@ -318,7 +318,9 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in rows[0]:
-        table.add_column(name.replace("_", " "), justify="right" if isinstance(rows[0][name], int) else "left")
+        # The path of a setting stays as it is written in a suite.
+        header = name if "." in name else name.replace("_", " ")
+        table.add_column(header, justify="right" if isinstance(rows[0][name], int) else "left")
     for row in rows:
         table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
     return table

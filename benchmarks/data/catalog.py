@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from benchmarks.errors import DatasetError
+from benchmarks.quiet import import_tensorflow
 from zoo.settings import nearest
 
 
@@ -110,13 +111,15 @@ def _check_pinned(name: str, pinned: str, known: Iterable[str]) -> None:
 def _downloadable_version(name: str, data_dir: Path) -> str:
     import tensorflow_datasets as tfds
 
-    try:
-        return str(tfds.builder_cls(name.partition("/")[0]).VERSION)
-    except Exception:  # TFDS raises various errors for a name that it does not know
-        known = sorted({*EMBEDDED, *tfds.list_builders(), *(found.name for found in prepared_datasets(data_dir))})
-        closest = nearest(name, known)
+    known = tfds.list_builders(with_community_datasets=False)
+    if name.partition("/")[0] not in known:
+        prepared = [found.name for found in prepared_datasets(data_dir)]
+        closest = nearest(name, [*EMBEDDED, *prepared, *known])
         raise DatasetError(
             f"datasets: no such dataset\n  given:   {name}\n"
             f"  allowed: the embedded {', '.join(EMBEDDED)}; what is prepared in {data_dir}; any TFDS name"
             + (f"\n  nearest: {closest}" if closest else "")
-        ) from None
+        )
+    # The module of a dataset imports TensorFlow.
+    import_tensorflow()
+    return str(tfds.builder_cls(name.partition("/")[0]).VERSION)

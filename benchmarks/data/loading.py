@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
+from tensorflow_datasets.core.download import downloader
 
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
 from benchmarks.errors import DatasetError
@@ -66,7 +69,7 @@ def prepare(reference: DatasetReference) -> None:
     # TFDS announces a download also where it only generates.
     announcements = io.StringIO() if reference.origin == "embedded" else sys.stderr
     try:
-        with contextlib.redirect_stdout(announcements):
+        with contextlib.redirect_stdout(announcements), _few_retries():
             builder = tfds.builder(f"{reference.name}:{reference.version}", data_dir=str(reference.data_dir))
             builder.download_and_prepare()
     except Exception as error:
@@ -76,6 +79,20 @@ def prepare(reference: DatasetReference) -> None:
             f"  remedy:  prepare it where there is a network, with `tfds build {reference.name}`, and name its folder "
             "with --data-dir or TFDS_DATA_DIR"
         ) from error
+
+
+@contextlib.contextmanager
+def _few_retries() -> Iterator[None]:
+    """Let TFDS give up a download after seconds: its own ten retries keep a person without a network for minutes."""
+    log = logging.getLogger("urllib3.connectionpool")
+    kept, kept_level = downloader.MAX_RETRIES, log.level
+    downloader.MAX_RETRIES = 4
+    log.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        downloader.MAX_RETRIES = kept
+        log.setLevel(kept_level)
 
 
 def load(reference: DatasetReference) -> Dataset:
