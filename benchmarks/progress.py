@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
-    """Shows runs done, rate and remaining time; implements the executor's `Observer`.
+    """Shows runs done, rate and remaining time; is the `Observer` of `run_missing`.
 
     Args:
         total: number of runs to train.

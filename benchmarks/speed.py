@@ -145,16 +145,8 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path) -> Comparis
     )
 
 
-class _NoDisplay:
-    def epoch_done(self, num_runs: int, share: float) -> None:
-        """Show nothing."""
-
-    def run_done(self, run: Run, result: RunResult) -> None:
-        """Show nothing."""
-
-
 def _with_ablate(runs: list[Run], dataset: Dataset) -> list[tuple[Run, RunResult]]:
-    return list(train_runs(runs, {dataset.name: dataset}, _NoDisplay()))
+    return list(train_runs(runs, {dataset.name: dataset}))
 
 
 def _with_fit(run: Run, dataset: Dataset) -> float:

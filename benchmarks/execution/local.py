@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from benchmarks.data.loading import Dataset
 from benchmarks.design import Run
@@ -13,15 +12,8 @@ from benchmarks.training.program import DatasetOnDevice, Program
 from benchmarks.training.results import RunResult
 from benchmarks.training.trainer import Trainer, check_fit
 
-
-class Observer(Protocol):
-    """Is told how far the training has come."""
-
-    def epoch_done(self, num_runs: int, share: float) -> None:
-        """An epoch of `num_runs` runs ended: `share` of their training."""
-
-    def run_done(self, run: Run, result: RunResult) -> None:
-        """A run ended and is stored."""
+OnEpoch = Callable[[int, float], None]
+"""Is told of every epoch: how many runs are in the stack, and what share of their training is done."""
 
 
 def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
@@ -35,14 +27,14 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
 
 
 def train_runs(
-    runs: Iterable[Run], datasets: Mapping[str, Dataset], observer: Observer
+    runs: Iterable[Run], datasets: Mapping[str, Dataset], on_epoch: OnEpoch = lambda num_runs, share: None
 ) -> Iterator[tuple[Run, RunResult]]:
     """Train runs and give each result as soon as it is there.
 
     Args:
         runs: what to train, in any order.
         datasets: name without version -> data in memory.
-        observer: is told of every epoch.
+        on_epoch: is told of every epoch.
     """
     on_device: dict[str, DatasetOnDevice] = {}
     for group in group_by_program(runs):
@@ -55,14 +47,14 @@ def train_runs(
             yield from ((run, _failed(error)) for run in group)
             continue
         for stack in stacks(group, trainer.program.stack_size):
-            yield from _train_stack(trainer, stack, observer)
+            yield from _train_stack(trainer, stack, on_epoch)
 
 
-def _train_stack(trainer: Trainer, stack: dict[int, Run], observer: Observer) -> list[tuple[Run, RunResult]]:
+def _train_stack(trainer: Trainer, stack: dict[int, Run], on_epoch: OnEpoch) -> list[tuple[Run, RunResult]]:
     epochs = trainer.program.settings.train.epochs
     pairs = {slot: (run.cell.settings, run.seed) for slot, run in stack.items()}
     try:
-        results = trainer.train_stack(pairs, lambda epoch: observer.epoch_done(len(stack), epoch / epochs))
+        results = trainer.train_stack(pairs, lambda epoch: on_epoch(len(stack), epoch / epochs))
     except Exception as error:  # as above
         results = {slot: _failed(error) for slot in stack}
     return [(run, results[slot]) for slot, run in stack.items()]

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Protocol
 
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.loading import Dataset, load, prepare
+from benchmarks.design import Run
 from benchmarks.errors import naming_file
-from benchmarks.execution.local import Observer, check_runs, train_runs
+from benchmarks.execution.local import check_runs, train_runs
 from benchmarks.execution.machine import machine_facts
 from benchmarks.plan import Plan
 from benchmarks.store import DatasetFacts, Store
+from benchmarks.training.results import RunResult
+
+
+class Observer(Protocol):
+    """Is told how far the training has come."""
+
+    def epoch_done(self, num_runs: int, share: float) -> None:
+        """An epoch of `num_runs` runs ended: `share` of their training is done."""
+
+    def run_done(self, run: Run, result: RunResult) -> None:
+        """A run ended and is stored."""
 
 
 def run_missing(plan: Plan, store: Store, observer: Observer) -> None:
@@ -28,7 +41,7 @@ def run_missing(plan: Plan, store: Store, observer: Observer) -> None:
         plan.suite.name, plan.text, list(plan.seeds), {name: facts_of(data) for name, data in datasets.items()}
     )
     machine = machine_facts()
-    for run, result in train_runs(plan.missing, by_name, observer):
+    for run, result in train_runs(plan.missing, by_name, observer.epoch_done):
         store.record(run, result, machine)
         observer.run_done(run, result)
 

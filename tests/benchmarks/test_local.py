@@ -22,19 +22,6 @@ train = { epochs = 1 }
 """
 
 
-class Watcher:
-    """Notes what the executor tells."""
-
-    def __init__(self):
-        self.shares = []
-
-    def epoch_done(self, num_runs, share):
-        self.shares.append((num_runs, share))
-
-    def run_done(self, run, result):
-        raise AssertionError("the executor does not store, so it cannot say that a run is stored")
-
-
 @pytest.fixture
 def runs():
     suite = parse_suite(SUITE, "tiny.toml")
@@ -46,13 +33,13 @@ def is_tanh(settings):
 
 
 def test_every_run_gets_one_result(runs, digits):
-    """Each run comes out once, done, and an observer hears of every epoch of every stack."""
-    watcher = Watcher()
-    results = list(train_runs(runs, {"digits": digits}, watcher))
+    """Each run comes out once, done, and who watches hears of every epoch of every stack."""
+    epochs = []
+    results = list(train_runs(runs, {"digits": digits}, lambda *told: epochs.append(told)))
     assert sorted(run.key for run, _ in results) == sorted(run.key for run in runs)
     assert {result.status for _, result in results} == {"done"}
     # Three programs (an initializer shapes none); in each, two seeds fill two slots, twice.
-    assert watcher.shares == [(2, 1.0)] * 6
+    assert epochs == [(2, 1.0)] * 6
 
 
 def test_programs_share_one_trace(runs, digits, monkeypatch):
@@ -65,7 +52,7 @@ def test_programs_share_one_trace(runs, digits, monkeypatch):
         start(self, *arguments)
 
     monkeypatch.setattr(Program, "__init__", counted)
-    list(train_runs(runs, {"digits": digits}, Watcher()))
+    list(train_runs(runs, {"digits": digits}))
     assert len(made) == 3
     for program in made:
         assert program._train_steps.experimental_get_tracing_count() == 1
@@ -90,7 +77,7 @@ def test_run_that_raises_is_failed_and_the_others_go_on(place, runs, digits, mon
         monkeypatch.setattr(
             Trainer, "train_stack", breaking(Trainer.train_stack, lambda given: next(iter(given[0].values()))[0])
         )
-    for run, result in train_runs(runs, {"digits": digits}, Watcher()):
+    for run, result in train_runs(runs, {"digits": digits}):
         if is_tanh(run.cell.settings):
             assert result.status == "failed"
             assert result.message == "RuntimeError: out of luck"
@@ -105,10 +92,10 @@ def test_failed_run_is_replaced_by_the_next_attempt(runs, digits, tmp_path, monk
     store = Store.create_or_open(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(Program, "__init__", lambda *_: 1 / 0)
-        for run, result in train_runs(runs[:1], {"digits": digits}, Watcher()):
+        for run, result in train_runs(runs[:1], {"digits": digits}):
             store.record(run, result, {})
     assert store.runs([runs[0].key])[runs[0].key].status == "failed"
-    for run, result in train_runs(runs[:1], {"digits": digits}, Watcher()):
+    for run, result in train_runs(runs[:1], {"digits": digits}):
         store.record(run, result, {})
     again = store.runs([runs[0].key])[runs[0].key]
     assert (again.status, again.attempts, again.message) == ("done", 2, None)
