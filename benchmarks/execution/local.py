@@ -27,7 +27,7 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
 
 
 def train_runs(
-    runs: Iterable[Run], datasets: Mapping[str, Dataset], on_epoch: OnEpoch = lambda num_runs, share: None
+    runs: Iterable[Run], datasets: Mapping[str, Dataset], on_epoch: OnEpoch = lambda *_: None
 ) -> Iterator[tuple[Run, RunResult]]:
     """Train runs and give each result as soon as it is there.
 
