@@ -1,0 +1,163 @@
+"""Differences between levels, paired over seeds.
+
+A simple contrast compares the cell that differs from the baseline cell in one factor only with the baseline cell. A
+main effect compares two levels of a factor after averaging over all other factors within each seed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import pandas as pd
+
+from benchmarks.analysis.estimates import Estimate, estimate
+from benchmarks.analysis.tables import level_column, refuse_repeated_runs
+
+LEAST_SEEDS_FOR_MAIN_EFFECTS = 6
+
+Kind = Literal["simple", "main"]
+
+Factors = Mapping[str, Sequence[str]]
+"""Factor -> labels of its levels."""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """One seed's difference."""
+
+    seed: int
+    difference: float
+    """Level minus baseline, a share of 1; NaN where either run has no outcome."""
+    diverged: bool
+    """Whether a run of it diverged, so that its outcome is the chance level."""
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """A level of a factor against the baseline level, on one dataset; positive where the level is better."""
+
+    kind: Kind
+    dataset: str
+    factor: str
+    level: str
+    in_design: bool
+    """False where the suite has no such cell, or no baseline cell, so that there is nothing to compare."""
+    pairs: tuple[Pair, ...]
+    """One per planned seed; for a main effect, each is a mean over cells."""
+    estimate: Estimate
+    without_diverged: Estimate | None
+    """Over the pairs of which no run diverged; None where none did."""
+
+    @property
+    def n_planned(self) -> int:
+        """Pairs that the suite plans."""
+        return len(self.pairs)
+
+
+def simple_contrasts(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Contrast]:
+    """Contrast every level of every factor with the baseline, per dataset.
+
+    Args:
+        runs: what `run_table` gave.
+        factors: every factor of the suite.
+        baseline: factor -> label of its baseline level.
+
+    Raises:
+        ValueError: a cell has a seed twice.
+    """
+    refuse_repeated_runs(runs)
+    contrasts = []
+    for dataset, of_dataset in runs.groupby("dataset", sort=False):
+        cells = {_levels_of(cell, factors): cell for _, cell in of_dataset.groupby("cell", sort=False)}
+        base = cells.get(tuple(baseline[factor] for factor in factors))
+        for factor, level in _other_levels(factors, baseline):
+            cell = cells.get(tuple(level if each == factor else baseline[each] for each in factors))
+            pairs = None if cell is None or base is None else _pairs(_by_seed(cell), _by_seed(base))
+            contrasts.append(_contrast("simple", str(dataset), factor, level, pairs))
+    return contrasts
+
+
+def main_effects(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Contrast]:
+    """Contrast the levels of every factor, averaged over the other factors within each seed, per dataset.
+
+    Only datasets that have nothing in the way are there; see `main_effects_obstacle`.
+
+    Raises:
+        ValueError: a cell has a seed twice.
+    """
+    refuse_repeated_runs(runs)
+    effects = []
+    for dataset, of_dataset in runs.groupby("dataset", sort=False):
+        if main_effects_obstacle(of_dataset, factors):
+            continue
+        for factor, level in _other_levels(factors, baseline):
+            levels = of_dataset[level_column(factor)]
+            at_level = _seed_means(of_dataset[levels == level])
+            at_baseline = _seed_means(of_dataset[levels == baseline[factor]])
+            effects.append(_contrast("main", str(dataset), factor, level, _pairs(at_level, at_baseline)))
+    return effects
+
+
+def main_effects_obstacle(runs: pd.DataFrame, factors: Factors) -> str | None:
+    """Why the runs of a dataset give no main effects, as a clause; None where they do."""
+    n_seeds = runs["seed"].nunique()
+    if len(factors) == 1:
+        return "with one factor they would be the differences above"
+    if not is_balanced(runs, factors):
+        return "they need every combination of levels in the design"
+    if n_seeds < LEAST_SEEDS_FOR_MAIN_EFFECTS:
+        return f"they need {LEAST_SEEDS_FOR_MAIN_EFFECTS} seeds and the suite has {n_seeds}"
+    if runs["outcome"].isna().any():
+        return f"{int(runs['outcome'].isna().sum())} of {len(runs)} runs have no outcome yet"
+    return None
+
+
+def is_balanced(runs: pd.DataFrame, factors: Factors) -> bool:
+    """Whether the design of a dataset's runs has every combination of levels."""
+    return bool(runs["cell"].nunique() == math.prod(len(levels) for levels in factors.values()))
+
+
+def _levels_of(cell: pd.DataFrame, factors: Factors) -> tuple[str, ...]:
+    first = cell.iloc[0]
+    return tuple(str(first[level_column(factor)]) for factor in factors)
+
+
+def _other_levels(factors: Factors, baseline: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    for factor, levels in factors.items():
+        yield from ((factor, level) for level in levels if level != baseline[factor])
+
+
+def _by_seed(cell: pd.DataFrame) -> pd.DataFrame:
+    return cell.assign(diverged=cell["status"] == "diverged").set_index("seed")[["outcome", "diverged"]]
+
+
+def _seed_means(runs: pd.DataFrame) -> pd.DataFrame:
+    diverged = runs.assign(diverged=runs["status"] == "diverged")
+    return diverged.groupby("seed", sort=True).agg({"outcome": "mean", "diverged": "any"})
+
+
+def _pairs(level: pd.DataFrame, base: pd.DataFrame) -> tuple[Pair, ...]:
+    differences = (level["outcome"] - base["outcome"]).sort_index()
+    diverged = {seed for each in (level, base) for seed in each.index[each["diverged"]]}
+    return tuple(
+        Pair(int(seed), float(difference), seed in diverged)
+        for seed, difference in zip(differences.index, differences, strict=True)
+    )
+
+
+def _contrast(kind: Kind, dataset: str, factor: str, level: str, pairs: tuple[Pair, ...] | None) -> Contrast:
+    known = pairs or ()
+    without = [pair.difference for pair in known if not pair.diverged]
+    return Contrast(
+        kind,
+        dataset,
+        factor,
+        level,
+        in_design=pairs is not None,
+        pairs=known,
+        estimate=estimate(pair.difference for pair in known),
+        without_diverged=estimate(without) if len(without) < len(known) else None,
+    )

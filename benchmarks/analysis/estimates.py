@@ -1,0 +1,80 @@
+"""What a small sample of values says: its mean, its spread and a t interval, and nothing below the least n."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import special, stats
+
+CONFIDENCE = 0.95
+
+LEAST_N = 3
+"""Fewest values for a mean with an interval; below it, values are shown as they are."""
+
+# Differences of accuracies are rounded in the last place, so "all equal" cannot mean equal bits.
+_RESOLUTION = 1e-12
+
+State = Literal["interval", "raw values", "degenerate", "no values"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A sample and what can be said of it; numbers that cannot be given are NaN."""
+
+    state: State
+    """Degenerate: there are enough values, and all are equal, so an interval would have no width."""
+    values: tuple[float, ...]
+    mean: float = math.nan
+    sd: float = math.nan
+    """Standard deviation of the sample, with n - 1."""
+    ci_low: float = math.nan
+    ci_high: float = math.nan
+
+    @property
+    def n(self) -> int:
+        """Number of values."""
+        return len(self.values)
+
+
+NO_ESTIMATE = Estimate("no values", ())
+
+
+def estimate(values: Iterable[float], least_n: int = LEAST_N) -> Estimate:
+    """Estimate a mean with its 95 % t interval.
+
+    Args:
+        values: one a seed; those that are not finite are holes and are left out.
+        least_n: fewest values for a mean; never below 2.
+    """
+    kept = tuple(float(value) for value in values if math.isfinite(value))
+    if not kept:
+        return NO_ESTIMATE
+    if len(kept) < max(least_n, 2):
+        return Estimate("raw values", kept)
+    sample = np.array(kept)
+    if is_degenerate(sample):
+        return Estimate("degenerate", kept, mean=float(sample.mean()), sd=0.0)
+    interval = stats.ttest_1samp(sample, 0).confidence_interval(CONFIDENCE)
+    sd = float(sample.std(ddof=1))
+    return Estimate("interval", kept, float(sample.mean()), sd, float(interval.low), float(interval.high))
+
+
+def is_degenerate(sample: np.ndarray) -> bool:
+    """Whether all values are equal, up to rounding."""
+    return bool(np.ptp(sample) <= _RESOLUTION * max(1.0, float(np.abs(sample).max())))
+
+
+def standardized_mean(found: Estimate) -> float:
+    """Mean over standard deviation with Hedges's correction for small n: d_z where the values are paired differences.
+
+    NaN where the estimate has no interval.
+    """
+    if found.state != "interval":
+        return math.nan
+    freedom = found.n - 1
+    log_correction = special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2) - math.log(freedom / 2) / 2
+    return found.mean / found.sd * math.exp(log_correction)

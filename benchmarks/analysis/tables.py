@@ -1,0 +1,147 @@
+"""From planned runs and what the store holds of them to tidy tables, one row a run or one row an epoch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from benchmarks.design import Run
+from benchmarks.store import DatasetFacts, StoredRun
+from benchmarks.training.results import METRICS
+
+OUTCOME_METRIC = "test_accuracy"
+"""The metric that summaries and contrasts are made of; higher is better."""
+
+MISSING = "missing"
+"""The status of a planned run that the store does not hold."""
+
+CURVE_METRICS = ("val_accuracy", "train_loss")
+"""The metrics that are followed over the epochs."""
+
+_LEVEL = "level:"
+
+
+def level_column(factor: str) -> str:
+    """Name of the column that holds the levels of a factor; no other column can have it."""
+    return _LEVEL + factor
+
+
+def level_columns(table: pd.DataFrame) -> list[str]:
+    """The columns of a table that hold levels."""
+    return [column for column in table.columns if column.startswith(_LEVEL)]
+
+
+def factor_of(column: str) -> str:
+    """The factor whose levels a column holds."""
+    return column.removeprefix(_LEVEL)
+
+
+def run_table(
+    planned: Sequence[Run], stored: Mapping[str, StoredRun], facts: Mapping[str, DatasetFacts]
+) -> pd.DataFrame:
+    """One row per planned run, in the order of the plan.
+
+    Columns: `dataset` (as in the suite), `cell` (its number in the plan), a level column per factor, `seed`, `status`
+    (that of the store, or "missing"), `outcome`, every metric, `parameters`, `seconds`, `message`, `key`, `machine`,
+    `finished_at` and `attempts`. The outcome is what statistics use: the test accuracy as a share of 1; the dataset's
+    chance level where the run diverged; NaN where it failed or is missing.
+
+    Args:
+        planned: what `expand_runs` gave.
+        stored: key -> run, for those of the planned runs that are stored.
+        facts: name of the dataset as in the suite -> its facts.
+
+    Raises:
+        ValueError: a cell has a seed twice.
+    """
+    rows, cells = [], _CellNumbers()
+    for run in planned:
+        key = run.key
+        values = _stored_values(stored.get(key))
+        rows.append(
+            {"dataset": run.cell.dataset, "cell": cells.number(run)}
+            | {level_column(factor): level for factor, level in run.cell.levels.items()}
+            | {"seed": run.seed, "key": key, "outcome": _outcome(values, facts[run.cell.dataset])}
+            | values
+        )
+    table = pd.DataFrame(rows)
+    refuse_repeated_runs(table)
+    return table
+
+
+def refuse_repeated_runs(table: pd.DataFrame) -> None:
+    """Raise ValueError where a table has more than one row for a dataset, cell and seed."""
+    identity = ["dataset", *level_columns(table), "seed"]
+    repeated = table[table.duplicated(identity)]
+    if len(repeated):
+        row = repeated.iloc[0]
+        raise ValueError("two rows for one run: " + ", ".join(f"{name} = {row[name]}" for name in identity))
+
+
+def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.DataFrame:
+    """One row per epoch of every run that is done or diverged.
+
+    Columns: `dataset`, `cell`, a level column per factor, `seed`, `status`, `epoch` (from 1) and the curve metrics;
+    NaN where a run has no such metric.
+    """
+    rows: list[dict[str, Any]] = []
+    curves: dict[str, list[float | None]] = {name: [] for name in CURVE_METRICS}
+    lengths, cells = [], _CellNumbers()
+    for run in planned:
+        number = cells.number(run)
+        found = stored.get(run.key)
+        if found is None or found.status == "failed":
+            continue
+        rows.append({"dataset": run.cell.dataset, "cell": number, "seed": run.seed, "status": found.status})
+        rows[-1] |= {level_column(factor): level for factor, level in run.cell.levels.items()}
+        length = max(len(found.history.get(name, ())) for name in CURVE_METRICS)
+        lengths.append(length)
+        for name, values in curves.items():
+            own = found.history.get(name, [])
+            values += [*own, *[None] * (length - len(own))]
+    table = pd.DataFrame(rows or {"dataset": []}).loc[np.repeat(np.arange(len(rows)), lengths)]
+    table["epoch"] = [epoch for length in lengths for epoch in range(1, length + 1)]
+    for name, values in curves.items():
+        column = np.array(values, dtype=float)
+        table[name] = np.where(np.isfinite(column), column, math.nan)
+    return table.reset_index(drop=True)
+
+
+class _CellNumbers:
+    """Numbers cells in the order in which a plan names them."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[tuple[Any, ...], int] = {}
+
+    def number(self, run: Run) -> int:
+        cell = (run.cell.dataset, *run.cell.levels.items())
+        return self._numbers.setdefault(cell, len(self._numbers))
+
+
+def _stored_values(run: StoredRun | None) -> dict[str, Any]:
+    metrics = run.metrics if run else {}
+    return {
+        "status": run.status if run else MISSING,
+        **{name: _number(metrics.get(name)) for name in METRICS},
+        "parameters": _number(run.parameters if run else None),
+        "seconds": _number(run.seconds if run else None),
+        "message": (run.message if run else None) or "",
+        "machine": run.machine if run else "",
+        "finished_at": run.finished_at if run else "",
+        "attempts": run.attempts if run else 0,
+    }
+
+
+def _number(value: float | None) -> float:
+    """A value as a float; NaN where there is none or it is not finite."""
+    return float(value) if value is not None and math.isfinite(value) else math.nan
+
+
+def _outcome(values: Mapping[str, Any], facts: DatasetFacts) -> float:
+    if values["status"] == "diverged":
+        return facts.chance_level
+    return float(values[OUTCOME_METRIC]) if values["status"] == "done" else math.nan

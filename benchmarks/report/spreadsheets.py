@@ -1,0 +1,74 @@
+"""The CSV files of a report: a row per cell, and a row per run."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.analysis.summaries import CellSummary
+from benchmarks.analysis.tables import OUTCOME_METRIC, level_column
+from benchmarks.report.formatting import spreadsheet_text
+from benchmarks.training.results import METRICS
+
+_COUNTS = ("n_planned", "n_done", "n_failed", "n_diverged", "n_missing")
+
+
+def summary_csv(summaries: Iterable[CellSummary], factors: Iterable[str]) -> str:
+    """A row per cell, without times: an interrupted suite ends with the same file as one that was not.
+
+    `values` holds the outcome of every run that has one, by seed, with blanks between.
+    """
+    rows = [
+        {
+            "dataset": each.dataset,
+            **_levels(each.levels),
+            **{name: getattr(each, name) for name in _COUNTS},
+            "mean": each.outcome.mean,
+            "sd": each.outcome.sd,
+            "ci_low": each.outcome.ci_low,
+            "ci_high": each.outcome.ci_high,
+            "mean_without_diverged": each.without_diverged.mean if each.without_diverged else each.outcome.mean,
+            "values": " ".join(_digits(value) for value in each.outcome.values),
+            "parameters": each.parameters,
+            "metric": OUTCOME_METRIC,
+        }
+        for each in summaries
+    ]
+    return _csv(rows, factors)
+
+
+def runs_csv(runs: pd.DataFrame, factors: Sequence[str]) -> str:
+    """A row per planned run."""
+    levels = [level_column(factor) for factor in factors]
+    facts = ("parameters", "seconds", "attempts", "finished_at", "key", "message")
+    names = ["dataset", *levels, "seed", "status", *METRICS, *facts]
+    return _csv(runs[names].to_dict("records"), factors)
+
+
+def _levels(levels: Mapping[str, str]) -> dict[str, str]:
+    return {level_column(factor): level for factor, level in levels.items()}
+
+
+def _csv(rows: Sequence[Mapping[Any, Any]], factors: Iterable[str]) -> str:
+    """Rows of equal columns as text; a level column is headed with its factor, unless another column has that name."""
+    names = list(rows[0])
+    plain = {level_column(factor): factor for factor in factors if factor not in names}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([spreadsheet_text(plain.get(name, name)) for name in names])
+    writer.writerows([_cell(value) for value in row.values()] for row in rows)
+    return text.getvalue()
+
+
+def _cell(value: object) -> object:
+    return _digits(value) if isinstance(value, float) else spreadsheet_text(value)
+
+
+def _digits(value: float) -> str:
+    """Ten significant digits: more than a metric in single precision has, fewer than where machines differ."""
+    return "" if math.isnan(value) else f"{value:.10g}"

@@ -1,0 +1,430 @@
+"""Whole reports of throw-away stores."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+import subprocess
+import sys
+import zlib
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.design import Run, expand_cells, expand_runs
+from benchmarks.errors import UserError
+from benchmarks.report import pages
+from benchmarks.report.writing import write_report
+from benchmarks.store import DatasetFacts, Store
+from benchmarks.suite import Suite, parse_suite
+from benchmarks.training.results import RunResult
+
+ROOT = Path(__file__).parents[2]
+FILES = ["report.html", "report.md", "runs.csv", "summary.csv"]
+DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split")
+FACTS = {"digits": DIGITS, "mnist": replace(DIGITS, version="3.0.1", num_train=60000, num_test=10000)}
+MACHINE = {"cpu": "a processor", "cores": 2, "versions": {"numpy": "2.4.6", "keras": "3.15.0"}}
+FAILED = RunResult("failed", message="out of memory", seconds=0.1, traceback="Traceback")
+
+SUITE = """
+name = "activations"
+question = "Which activation and initializer train best?"
+datasets = ["digits"]
+seeds = 5
+
+[model]
+variant = "mlp_small"
+
+[factors]
+"model.activation" = ["relu", "tanh", "elu"]
+"model.initializer" = ["glorot_uniform", "he_normal"]
+
+[baseline]
+"model.initializer" = "he_normal"
+"""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A suite with its store."""
+
+    suite: Suite
+    store: Store
+    folder: Path
+
+    def write(self) -> dict[str, str]:
+        """Write the report and give its files by name."""
+        registration = self.store.registration(self.suite.name)
+        assert registration
+        folder = write_report(self.suite, registration, self.store, self.folder / self.suite.name).parent
+        return {path.name: path.read_bytes().decode() for path in sorted(folder.iterdir())}
+
+
+def usual_result(run: Run, epochs: int = 6) -> RunResult:
+    """A result that depends on nothing but the run."""
+    noise = np.random.default_rng(zlib.crc32(run.key.encode())).normal(0, 0.004, (2, epochs))
+    epoch = np.arange(1, epochs + 1)
+    accuracy, loss = 0.95 - 0.5 * np.exp(-epoch) + noise[0], 2 * np.exp(-epoch) + np.abs(noise[1]) + 0.02
+    history = {"val_accuracy": accuracy.tolist(), "train_loss": loss.tolist()}
+    metrics = {"test_accuracy": round(360 * (0.96 + float(noise.sum()))) / 360, "test_loss": 0.1}
+    return RunResult("done", metrics, history, 9034, 0.41)
+
+
+def diverged(usual: RunResult) -> RunResult:
+    """The same run, had it diverged after two epochs."""
+    history = {name: values[:2] for name, values in usual.history.items()}
+    return RunResult("diverged", {}, history, usual.parameters, 0.2, "the loss was not finite in epoch 3")
+
+
+def stored_suite(folder: Path, text: str = SUITE, changes=None, backwards: bool = False) -> Stored:
+    """Record every run of a suite.
+
+    Args:
+        folder: of the store.
+        text: of the suite.
+        changes: place in the plan -> what makes its result of the usual one; None for a run that is missing.
+        backwards: whether runs are recorded in the reverse of the plan's order.
+    """
+    suite = parse_suite(text, "suite.toml")
+    store = Store.create_or_open(folder)
+    facts = {name: FACTS[name] for name in suite.datasets}
+    store.register(suite.name, text, suite.seed_list, facts)
+    planned = expand_runs(expand_cells(suite), suite.seed_list, {name: each.version for name, each in facts.items()})
+    places = list(enumerate(planned))
+    for place, run in reversed(places) if backwards else places:
+        change = (changes or {}).get(place, lambda usual: usual)
+        if change is not None:
+            store.record(run, change(usual_result(run)), MACHINE)
+    return Stored(suite, store, folder)
+
+
+HOLES = {3: diverged, 12: lambda _: FAILED, 20: None, 21: None, 22: None}
+"""Of the baseline cell's neighbour relu/glorot_uniform one run diverged; two other cells have holes."""
+
+
+class Page(HTMLParser):
+    """Collects the tags, attributes, text and ids of a page, and checks that tags are closed in order."""
+
+    VOID = ("meta", "br", "link", "img", "input", "hr")
+
+    def __init__(self, text: str):
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.texts: list[str] = []
+        self.ids: list[str] = []
+        self._open: list[str] = []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        """Note a tag and that it is open."""
+        self.tags.add(tag)
+        self.attributes += attrs
+        self.ids += [value for name, value in attrs if name == "id"]
+        if tag not in self.VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        """Note a tag that closes itself."""
+        self.handle_starttag(tag, attrs)
+        if tag not in self.VOID:
+            self.handle_endtag(tag)
+
+    def handle_endtag(self, tag):
+        """Check that the tag that was opened last is closed."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        """Note text."""
+        self.texts.append(data)
+
+    @property
+    def text(self) -> str:
+        """All text on one line."""
+        return " ".join(" ".join(self.texts).split())
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The report of a suite of which all runs are done."""
+    return stored_suite(tmp_path_factory.mktemp("whole")).write()
+
+
+@pytest.fixture(scope="module")
+def holed(tmp_path_factory):
+    """The report of a suite with a diverged, a failed and three missing runs."""
+    return stored_suite(tmp_path_factory.mktemp("holed"), changes=HOLES).write()
+
+
+def test_the_files(whole):
+    """There are the four files and nothing is left of writing them."""
+    assert sorted(whole) == FILES
+
+
+def test_the_page_needs_nothing_else(whole):
+    """No script, no address of anything outside, no reference but to its own ids, and each id once."""
+    page = Page(whole["report.html"])
+    assert not {"script", "link", "img", "iframe", "object"} & page.tags
+    assert not [name for name, _ in page.attributes if name.startswith("on")]
+    assert "://" not in whole["report.html"]
+    assert len(page.ids) == len(set(page.ids))
+    for name, value in page.attributes:
+        if name in ("href", "xlink:href", "src"):
+            assert value.startswith("#")
+            assert value[1:] in page.ids
+    assert {name for _, value in page.attributes for name in re.findall(r"url\(#(.*?)\)", value or "")} <= set(page.ids)
+
+
+def test_the_page_says_it_all_in_order(whole):
+    """State, note, differences, seeds, cells, curves, failures and provenance follow each other."""
+    text = Page(whole["report.html"]).text
+    parts = [
+        "Which activation and initializer train best?",
+        "30 of 30 runs done on digits 1.0.0, 5 seeds.",
+        "registers no claims",
+        "Differences from the baseline",
+        "Seed by seed",
+        "Test accuracy after the last epoch",
+        "Validation accuracy",
+        "Training loss",
+        "None.",
+        "zoo 1, training 1",
+        'name = "activations"',
+    ]
+    place = 0
+    for part in parts:
+        place = text.index(part, place)
+    assert "they need 6 seeds and the suite has 5" in text
+
+
+def test_no_verdict_words(whole):
+    """Without registered claims nothing is called significant, supported or refuted."""
+    for name in ("report.html", "report.md"):
+        assert not re.search(r"significan|supported|refuted|inconclusive", Page(whole[name]).text)
+
+
+def test_the_size_of_a_report(tmp_path):
+    """The report of 40 runs with 30 epochs takes about 0.2 MB."""
+    text = SUITE.replace('"elu"]', '"elu", "gelu"]')
+
+    def five_times_as_long(usual):
+        return replace(usual, history={name: 5 * values for name, values in usual.history.items()})
+
+    stored = stored_suite(tmp_path, text, dict.fromkeys(range(40), five_times_as_long))
+    assert 100_000 < len(stored.write()["report.html"].encode()) < 250_000
+
+
+def test_numbers_agree_in_all_files(whole):
+    """The mean of a cell is the same in summary.csv, runs.csv, report.html and report.md."""
+    summary = rows_of(whole["summary.csv"])
+    runs = rows_of(whole["runs.csv"])
+    assert [len(summary), len(runs)] == [6, 30]
+    for cell in summary:
+        levels = {name: cell[name] for name in ("model.activation", "model.initializer")}
+        values = [float(run["test_accuracy"]) for run in runs if levels.items() <= run.items()]
+        assert float(cell["mean"]) == pytest.approx(np.mean(values), abs=1e-9)
+        assert float(cell["sd"]) == pytest.approx(np.std(values, ddof=1), abs=1e-9)
+        assert [float(value) for value in cell["values"].split()] == pytest.approx(values)
+        for name in ("report.html", "report.md"):
+            assert f"{100 * np.mean(values):.2f}" in whole[name]
+
+
+def test_summary_has_no_times(whole):
+    """Nothing in summary.csv depends on when or how fast runs were."""
+    header = whole["summary.csv"].splitlines()[0].split(",")
+    counts = ["n_planned", "n_done", "n_failed", "n_diverged", "n_missing"]
+    numbers = ["mean", "sd", "ci_low", "ci_high"]
+    assert header[:12] == ["dataset", "model.activation", "model.initializer", *counts, *numbers]
+    assert not {"seconds", "finished_at"} & set(header)
+
+
+def test_holes_and_divergence_are_shown(holed):
+    """The state, the marks of incomplete cells, the second line without diverged runs and the messages are there."""
+    for name in ("report.html", "report.md"):
+        text = Page(holed[name]).text
+        assert "25 of 30 runs done on digits 1.0.0, 5 seeds; 1 diverged, 1 failed, 3 not run yet." in text
+        assert "incomplete (4 of 5)" in text
+        assert "incomplete (2 of 5)" in text
+        assert "without diverged" in text
+        assert "raw: " in text
+        assert "out of memory" in text
+        assert "the loss was not finite in epoch 3" in text
+    first, *others = rows_of(holed["summary.csv"])
+    counts = {name: first[f"n_{name}"] for name in ("planned", "done", "failed", "diverged", "missing")}
+    assert counts == {"planned": "5", "done": "4", "failed": "0", "diverged": "1", "missing": "0"}
+    values = [float(value) for value in first["values"].split()]
+    assert values[3] == 0.1
+    assert float(first["mean"]) == pytest.approx(np.mean(values))
+    assert float(first["mean_without_diverged"]) == pytest.approx(np.mean(values[:3] + values[4:]))
+    assert [row["n_missing"] for row in others] == ["0", "0", "0", "3", "0"]
+    assert others[3]["mean"] == ""
+    assert [row["status"] for row in rows_of(holed["runs.csv"])].count("missing") == 3
+
+
+def test_the_same_store_gives_the_same_bytes(tmp_path):
+    """Written again, here and in a process with other hash seeds, all files are the same."""
+    stored = stored_suite(tmp_path, changes=HOLES)
+    first = stored.write()
+    assert stored.write() == first
+    code = (
+        "import sys; from pathlib import Path; from benchmarks.store import Store\n"
+        "from benchmarks.suite import parse_suite; from benchmarks.report.writing import write_report\n"
+        "folder = Path(sys.argv[1]); store = Store.open(folder); found = store.registration('activations')\n"
+        "write_report(parse_suite(found.text, 'suite'), found, store, folder / 'again')"
+    )
+    command = [sys.executable, "-W", "error", "-c", code, str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONHASHSEED": "7"}, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_bytes().decode() for path in (tmp_path / "again").iterdir()} == first
+
+
+def test_the_order_of_running_leaves_no_trace_in_the_summary(tmp_path):
+    """A store filled in another order has the same summary.csv, and the same report but for its times of day."""
+    forwards = stored_suite(tmp_path / "a", changes=HOLES).write()
+    backwards = stored_suite(tmp_path / "b", changes=HOLES, backwards=True).write()
+    assert forwards["summary.csv"] == backwards["summary.csv"]
+    time = re.compile(r"\d{4}-\d\d-\d\dT[\d:+]+")
+    for name in FILES:
+        assert time.sub("T", forwards[name]) == time.sub("T", backwards[name])
+
+
+EVIL = "<script>alert('|')</script> =cmd() `x` & $\\frac{"
+
+
+def test_hostile_text_is_only_text(tmp_path):
+    """A question, a label, a factor and a message with markup, pipes and formulas do nothing in any file."""
+    text = f'''
+name = "evil"
+question = """{EVIL.replace(chr(92), chr(92) * 2)}\\n# heading"""
+datasets = ["digits"]
+seeds = 3
+[model]
+variant = "mlp_small"
+[factors."=evil|<b>"]
+"=cmd()|<i>" = {{ "train.epochs" = 2 }}
+"plain $\\\\frac{{ 模型" = {{ "train.epochs" = 3 }}
+# ``` ends no code block
+'''
+    stored = stored_suite(tmp_path, text, {0: lambda _: replace(FAILED, message=EVIL + "\n=second()")})
+    files = stored.write()
+    page = Page(files["report.html"])
+    assert not {"script", "b", "i"} & page.tags
+    assert EVIL in page.text
+    assert "=cmd()|<i>" in page.text
+    outside_code = files["report.md"].split("````toml")[0]
+    assert "<" not in outside_code
+    assert "\n# heading" not in outside_code
+    [failure] = [line for line in outside_code.splitlines() if line.startswith("| failed")]
+    assert len(re.findall(r"(?<!\\)\|", failure)) == 6
+    for name in ("summary.csv", "runs.csv"):
+        rows = list(csv.reader(io.StringIO(files[name])))
+        assert {len(row) for row in rows} == {len(rows[0])}
+        assert not [cell for row in rows for cell in row if cell.startswith(("=", "+", "@"))]
+    assert "'=evil|<b>" in files["summary.csv"].splitlines()[0]
+
+
+def test_factors_named_as_columns_keep_their_columns(tmp_path):
+    """A factor called "mean" does not hide the mean."""
+    text = SUITE.split("[factors]")[0] + '[factors.mean]\na = { "train.epochs" = 1 }\nb = { "train.epochs" = 2 }\n'
+    rows = rows_of(stored_suite(tmp_path, text).write()["summary.csv"])
+    assert [row["level:mean"] for row in rows] == ["a", "b"]
+    assert all(0.8 < float(row["mean"]) < 1 for row in rows)
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_few_seeds_have_raw_values_only(tmp_path, seeds):
+    """Below three seeds there is no mean and no interval anywhere, and the values are shown."""
+    files = stored_suite(tmp_path, SUITE.replace("seeds = 5", f"seeds = {seeds}")).write()
+    for row in rows_of(files["summary.csv"]):
+        assert row["mean"] == row["ci_low"] == ""
+        value = f"{100 * float(row['values'].split()[0]):.2f}"
+        assert value in Page(files["report.html"]).text
+        assert value in files["report.md"]
+
+
+def test_nothing_has_run(tmp_path):
+    """Before the first run the report shows the plan."""
+    files = stored_suite(tmp_path, changes=dict.fromkeys(range(30))).write()
+    text = Page(files["report.html"]).text
+    assert "0 of 30 runs done on digits 1.0.0, 5 seeds; 30 not run yet." in text
+    assert "incomplete (0 of 5)" in text
+    assert len(rows_of(files["runs.csv"])) == 30
+
+
+def test_everything_diverged(tmp_path):
+    """Where all runs diverge at once, all count at chance, and equal values are called degenerate."""
+    at_once = RunResult("diverged", parameters=9034, message="the first loss was not finite")
+    files = stored_suite(tmp_path, changes=dict.fromkeys(range(30), lambda _: at_once)).write()
+    text = Page(files["report.html"]).text
+    assert "30 diverged" in text
+    assert "degenerate: all values equal" in text
+    assert "degenerate: all differences equal (suspect an ignored setting)" in text
+    assert {row["mean"] for row in rows_of(files["summary.csv"])} == {"0.1"}
+
+
+def test_six_seeds_of_a_factorial_have_main_effects(tmp_path):
+    """The rows of main effects are there and called averaged."""
+    files = stored_suite(tmp_path, SUITE.replace("seeds = 5", "seeds = 6")).write()
+    assert "averaged" in Page(files["report.html"]).text
+    assert files["report.md"].count("(averaged)") == 3
+    assert "No main effects" not in files["report.md"]
+
+
+def test_two_datasets_are_reported_side_by_side(tmp_path):
+    """Each dataset has its own parts, with its own facts; nothing is averaged over datasets."""
+    text = SUITE.replace('["digits"]', '["digits", "mnist"]').replace("seeds = 5", "seeds = 3")
+    files = stored_suite(tmp_path, text).write()
+    page = Page(files["report.html"])
+    assert "36 of 36 runs done on digits 1.0.0 and mnist 3.0.1, 3 seeds." in page.text
+    assert len(page.ids) == len(set(page.ids))
+    assert [row["dataset"] for row in rows_of(files["summary.csv"])] == ["digits"] * 6 + ["mnist"] * 6
+
+
+def test_excluded_cells_are_not_in_the_design(tmp_path):
+    """A level whose cell is excluded is listed, and said not to be in the design."""
+    text = SUITE.replace("[model]", 'exclude = [{ "model.activation" = "tanh" }]\n[model]')
+    files = stored_suite(tmp_path, text).write()
+    assert "not in the design" in Page(files["report.html"]).text
+    assert "they need every combination of levels in the design" in files["report.md"]
+
+
+def test_long_tables_are_cut_in_pages_and_whole_in_files(tmp_path, monkeypatch):
+    """Above a number of rows a page refers to the CSV files, which have all rows."""
+    monkeypatch.setattr(pages, "MOST_CELL_ROWS", 4)
+    monkeypatch.setattr(pages, "MOST_FAILURE_ROWS", 2)
+    files = stored_suite(tmp_path, changes=dict.fromkeys(range(3), lambda _: FAILED)).write()
+    for name in ("report.html", "report.md"):
+        assert "The first 4 of 6 cells" in Page(files[name]).text
+        assert "The first 2 of 3;" in Page(files[name]).text
+    assert len(rows_of(files["summary.csv"])) == 6
+
+
+def test_a_matplotlibrc_changes_nothing(tmp_path, monkeypatch, whole):
+    """Figures do not follow the user's own style, and leave it as it was."""
+    import matplotlib as mpl
+
+    monkeypatch.setitem(mpl.rcParams, "font.size", 20)
+    monkeypatch.setitem(mpl.rcParams, "axes.grid", False)
+    time = re.compile(r"\d{4}-\d\d-\d\dT[\d:+]+")
+    again = stored_suite(tmp_path).write()["report.html"]
+    assert time.sub("T", again) == time.sub("T", whole["report.html"])
+    assert mpl.rcParams["font.size"] == 20
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    """A file in the place of the folder ends with a message for the user, not with a traceback."""
+    stored = stored_suite(tmp_path)
+    (tmp_path / "activations").write_text("in the way")
+    with pytest.raises(UserError) as error:
+        stored.write()
+    assert "the report cannot be written" in str(error.value)
+    assert (tmp_path / "activations").read_text() == "in the way"
