@@ -188,7 +188,7 @@ def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is writt
     """Write a commented suite to start from."""
     from benchmarks.suite import parse_suite
 
-    text = files("benchmarks").joinpath("suites/template.toml").read_text(encoding="utf-8").format(name=name)
+    text = files("benchmarks").joinpath("new_suite.toml").read_text(encoding="utf-8").format(name=name)
     parse_suite(text, f"ablate new {name}")
     path = Path(f"{name}.toml")
     try:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.design import Cell, Run, expand_cells, expand_runs
-from benchmarks.errors import naming_file
+from benchmarks.errors import DatasetError, naming_file
 from benchmarks.store import STORE_FILE, Registration, Store
 from benchmarks.suite import Suite, parse_suite, read_suite
 from benchmarks.training.results import Status
@@ -60,7 +60,7 @@ def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None 
     """
     suite = read_suite(path)
     with naming_file(path):
-        references = {name: find_dataset(name, data_dir, runs_dir) for name in suite.datasets}
+        references = _find_datasets(suite.datasets, data_dir, runs_dir)
         cells = expand_cells(suite)
     seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
     versions = {name: reference.version for name, reference in references.items()}
@@ -78,6 +78,17 @@ def stored_statuses(runs_dir: Path, runs: Sequence[Run]) -> dict[str, Status]:
         return store.statuses(run.key for run in runs)
     finally:
         store.close()
+
+
+def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict[str, DatasetReference]:
+    references: dict[str, DatasetReference] = {}
+    for name in names:
+        found = find_dataset(name, data_dir, runs_dir)
+        twin = next((other for other, reference in references.items() if reference == found), None)
+        if twin:
+            raise DatasetError(f"datasets: {twin!r} and {name!r} are the same data: {found.name} {found.version}")
+        references[name] = found
+    return references
 
 
 def stored_counts(registration: Registration, store: Store) -> dict[str, int]:

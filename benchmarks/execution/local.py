@@ -23,7 +23,7 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
         SettingError: settings do not fit the size or kind of the data.
     """
     for group in group_by_program(runs):
-        check_fit(group[0].cell.settings, datasets[group[0].dataset])
+        check_fit(group[0].cell.settings, datasets[group[0].cell.dataset])
 
 
 def train_runs(
@@ -33,16 +33,17 @@ def train_runs(
 
     Args:
         runs: what to train, in any order.
-        datasets: name without version -> data in memory.
+        datasets: name as in the suite -> data in memory.
         on_epoch: is told of every epoch.
     """
     on_device: dict[str, DatasetOnDevice] = {}
     for group in group_by_program(runs):
-        dataset = datasets[group[0].dataset]
-        if dataset.name not in on_device:
-            on_device = {dataset.name: DatasetOnDevice.of(dataset)}
+        cell = group[0].cell
+        dataset = datasets[cell.dataset]
+        if cell.dataset not in on_device:
+            on_device = {cell.dataset: DatasetOnDevice.of(dataset)}
         try:
-            trainer = Trainer(Program(group[0].cell.settings, dataset, on_device[dataset.name]), dataset)
+            trainer = Trainer(Program(cell.settings, dataset, on_device[cell.dataset]), dataset)
         except Exception as error:  # whatever Keras makes of odd settings must not end the other runs
             yield from ((run, _failed(error)) for run in group)
             continue

@@ -35,13 +35,12 @@ def run_missing(plan: Plan, store: Store, observer: Observer) -> None:
     """
     with naming_file(plan.path):
         datasets = load_datasets(plan.references)
-        by_name = {reference.name: datasets[name] for name, reference in plan.references.items()}
-        check_runs(plan.missing, by_name)
+        check_runs(plan.missing, datasets)
     store.register(
         plan.suite.name, plan.text, list(plan.seeds), {name: facts_of(data) for name, data in datasets.items()}
     )
     machine = machine_facts()
-    for run, result in train_runs(plan.missing, by_name, observer.epoch_done):
+    for run, result in train_runs(plan.missing, datasets, observer.epoch_done):
         store.record(run, result, machine)
         observer.run_done(run, result)
 

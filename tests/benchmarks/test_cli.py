@@ -237,7 +237,7 @@ def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
 def test_all_shipped_suites_are_tested():
     """The list of the test above is complete."""
     shipped = {path.stem for path in Path(cli.__file__).parent.joinpath("suites").glob("*.toml")}
-    assert shipped == {"quickstart", "mnist_mlp", "template"}
+    assert shipped == {"quickstart", "mnist_mlp"}
 
 
 def test_unknown_work_to_measure(ablate):
