@@ -1,0 +1,285 @@
+"""From a suite to its cells and runs."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.design import expand_cells, expand_runs
+from benchmarks.suite import parse_suite
+from zoo.settings import SettingError
+
+FACTORS = {
+    "model.activation": ["relu", "tanh", "gelu"],
+    "model.depth": [1, 2],
+    "train.learning_rate": [0.1, 0.01, 0.001, 0.0001],
+}
+LABELS = [["relu", "tanh", "gelu"], ["1", "2"], ["0.1", "0.01", "0.001", "0.0001"]]
+RECIPES = {
+    "plain": {"train.optimizer": "sgd", "train.learning_rate": 0.1},
+    "adaptive": {"train.optimizer": "adam", "train.learning_rate": 0.001},
+}
+
+
+def problem_of(suite):
+    with pytest.raises(SettingError) as caught:
+        expand_cells(suite)
+    (problem,) = caught.value.problems
+    return problem
+
+
+def levels_of(cells):
+    return [tuple(cell.levels.values()) for cell in cells]
+
+
+def test_factorial_is_the_product(suite_of):
+    """A factorial design has every combination of levels once, the last factor changing fastest."""
+    cells = expand_cells(suite_of(factors=FACTORS))
+    assert levels_of(cells) == list(itertools.product(*LABELS))
+    assert all(list(cell.levels) == list(FACTORS) for cell in cells)
+
+
+def test_cells_have_the_settings_of_their_levels(suite_of):
+    """Each cell's settings are the base with its own levels, and nothing else changed."""
+    base = suite_of().settings_at({"model.activation": "relu"}).flat()
+    for cell, combination in zip(
+        expand_cells(suite_of(factors=FACTORS)), itertools.product(*FACTORS.values()), strict=True
+    ):
+        assert cell.settings.flat() == base | dict(zip(FACTORS, combination, strict=True))
+
+
+def test_one_factor_by_hand(suite_of):
+    """The one-factor design is the baseline, then each other level alone, written out here by hand."""
+    baseline = {"model.activation": "tanh", "model.depth": 1, "train.learning_rate": 0.001}
+    cells = expand_cells(suite_of(design="one_factor", factors=FACTORS, baseline=baseline))
+    assert levels_of(cells) == [
+        ("tanh", "1", "0.001"),
+        ("relu", "1", "0.001"),
+        ("gelu", "1", "0.001"),
+        ("tanh", "2", "0.001"),
+        ("tanh", "1", "0.1"),
+        ("tanh", "1", "0.01"),
+        ("tanh", "1", "0.0001"),
+    ]
+
+
+@given(sizes=st.lists(st.integers(2, 5), min_size=1, max_size=4), num_datasets=st.integers(1, 3))
+def test_counts(suite_of, sizes, num_datasets):
+    """A factorial design has the product of the level counts, a one-factor design 1 + the sum of (levels - 1)."""
+    paths = ["model.width", "model.depth", "train.batch_size", "train.epochs"]
+    factors = {path: list(range(1, size + 1)) for path, size in zip(paths, sizes, strict=False)}
+    datasets = ["digits", "mnist", "cifar10"][:num_datasets]
+    product = 1
+    for size in sizes:
+        product *= size
+    assert len(expand_cells(suite_of(factors=factors, datasets=datasets))) == product * num_datasets
+    one_factor = expand_cells(suite_of(factors=factors, datasets=datasets, design="one_factor"))
+    assert len(one_factor) == (1 + sum(size - 1 for size in sizes)) * num_datasets
+
+
+def test_datasets_are_crossed_with_the_levels(suite_of):
+    """Every dataset has the same cells, dataset by dataset."""
+    cells = expand_cells(suite_of(datasets=["digits", "mnist:3.0.1"]))
+    assert [(cell.dataset, cell.title) for cell in cells] == [
+        ("digits", "relu"),
+        ("digits", "tanh"),
+        ("mnist:3.0.1", "relu"),
+        ("mnist:3.0.1", "tanh"),
+    ]
+
+
+def test_exclude_takes_every_cell_with_all_the_levels(suite_of):
+    """A pattern leaves out the cells that have all its levels, whatever their other levels."""
+    exclude = [{"model.activation": "gelu", "model.depth": 2}, {"train.learning_rate": 0.1}]
+    cells = expand_cells(suite_of(factors=FACTORS, exclude=exclude))
+    expected = [
+        (activation, depth, rate)
+        for activation, depth, rate in itertools.product(*LABELS)
+        if not (activation == "gelu" and depth == "2") and rate != "0.1"
+    ]
+    assert levels_of(cells) == expected
+
+
+def test_include_fills_up_from_the_baseline(suite_of):
+    """An included cell has its own levels, and the baseline's where it names none; it comes last."""
+    suite = suite_of(
+        design="one_factor",
+        factors={"model.activation": ["relu", "tanh"], "model.depth": [1, 2], "model.width": [8, 16]},
+        baseline={"model.width": 16},
+        include=[{"model.activation": "tanh", "model.depth": 2}],
+    )
+    assert levels_of(expand_cells(suite)) == [
+        ("relu", "1", "16"),
+        ("tanh", "1", "16"),
+        ("relu", "2", "16"),
+        ("relu", "1", "8"),
+        ("tanh", "2", "16"),
+    ]
+
+
+def test_include_is_not_excluded(suite_of):
+    """What is excluded as a pattern can be included as a cell."""
+    factors = {"model.activation": ["relu", "tanh"], "model.depth": [1, 2]}
+    suite = suite_of(
+        factors=factors,
+        exclude=[{"model.depth": 2}],
+        include=[{"model.activation": "tanh", "model.depth": 2}],
+    )
+    assert levels_of(expand_cells(suite)) == [("relu", "1"), ("tanh", "1"), ("tanh", "2")]
+
+
+def test_bundles_expand(suite_of):
+    """A bundle's level changes all of its settings, alone and crossed with others."""
+    factors = {"model.dropout": [0.0, 0.2], "recipe": RECIPES}
+    cells = expand_cells(suite_of(factors=factors))
+    assert [
+        (tuple(cell.levels.values()), cell.settings.model.dropout, cell.settings.train.optimizer) for cell in cells
+    ] == [
+        (("0", "plain"), 0.0, "sgd"),
+        (("0", "adaptive"), 0.0, "adam"),
+        (("0.2", "plain"), 0.2, "sgd"),
+        (("0.2", "adaptive"), 0.2, "adam"),
+    ]
+    assert [cell.settings.train.learning_rate for cell in cells] == [0.1, 0.001, 0.1, 0.001]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"include": [{"model.activation": "tanh"}]},
+        {"design": "one_factor", "include": [{"model.activation": "relu"}]},
+        {"factors": {"a": {"one": {"train.epochs": 2}, "two": {"train.epochs": 2}}}},
+        {"factors": {"a": {"default": {"train.epochs": 30}, "also": {"train.optimizer": "adam"}}}},
+        {"factors": {"model.dropout": [0.0, 0.1], "b": {"x": {"model.dropout": 0.3}, "y": {"train.epochs": 3}}}},
+        {"factors": {"model.dropout": [0.0, 0.1]}, "include": [{"model.dropout": 0.1}, {"model.dropout": 0.1}]},
+    ],
+    ids=["included again", "baseline included", "equal bundles", "defaults spelt out", "overridden", "twice"],
+)
+def test_duplicate_cells_are_refused(suite_of, changes):
+    """Two cells with equal settings would be the same runs: they are refused, and both are named."""
+    problem = problem_of(suite_of(**changes))
+    assert "duplicate cell" in problem.message
+    assert " and " in problem.given
+    assert " = " in problem.given
+
+
+@pytest.mark.parametrize("design", ["factorial", "one_factor"])
+def test_no_cell_left(suite_of, design):
+    """A suite whose every cell is excluded is refused and says why."""
+    suite = suite_of(design=design, exclude=[{"model.activation": "relu"}, {"model.activation": "tanh"}])
+    problem = problem_of(suite)
+    assert problem.path == "exclude"
+    assert "no cell is left" in problem.message
+
+
+def test_levels_that_do_not_go_together(suite_of):
+    """Levels that are fine one by one and clash in a cell are refused with that cell and its setting."""
+    factors = {"model.variant": ["resnet8", "mlp_small"], "model.depth": [8, 14]}
+    assert len(expand_cells(suite_of(model={}, factors=factors))) == 4
+    clash = {"net": {"mlp": {"model.variant": "mlp_small"}, "residual": {"model.variant": "resnet8"}}}
+    problem = problem_of(suite_of(model={}, factors=clash | {"model.depth": [2, 8]}))
+    assert "net = residual" in problem.path
+    assert "model.depth = 2" in problem.path
+    assert problem.given == "2"
+
+
+def test_runs_are_cells_by_seeds(suite_of):
+    """Every cell has every seed, cell by cell, with the version of its dataset."""
+    suite = suite_of(datasets=["digits", "mnist:3.0.1"], seeds=[7, 3])
+    cells = expand_cells(suite)
+    runs = expand_runs(cells, suite.seed_list, {"digits": "1.0.0", "mnist:3.0.1": "3.0.1"})
+    assert [(run.cell, run.seed) for run in runs] == [(cell, seed) for cell in cells for seed in (7, 3)]
+    assert [(run.dataset, run.dataset_version) for run in runs[::4]] == [("digits", "1.0.0"), ("mnist", "3.0.1")]
+
+
+def test_a_pinned_version_is_the_same_run(suite_of):
+    """Two suites that use the same version of a dataset share runs, whether it was pinned or not."""
+    keys = [
+        [run.key for run in expand_runs(expand_cells(suite_of(datasets=[name])), [0, 1], {name: "3.0.1"})]
+        for name in ("mnist", "mnist:3.0.1")
+    ]
+    assert keys[0] == keys[1]
+
+
+def test_suites_share_runs(suite_of, issue_suite):
+    """The suite's name, question, design and which settings vary are no part of a run: only its settings are."""
+    issue = parse_suite(issue_suite, "x")
+    versions = {"digits": "1.0.0"}
+    in_issue = {run.key for run in expand_runs(expand_cells(issue), issue.seed_list, versions)}
+    other = suite_of(
+        name="other",
+        design="one_factor",
+        model={"variant": "mlp_small", "activation": "gelu"},
+        factors={"model.dropout": [0.1, 0.5], "train.epochs": [30, 3]},
+    )
+    runs = expand_runs(expand_cells(other), other.seed_list, versions)
+    shared = [(run.cell.title, run.seed) for run in runs if run.key in in_issue]
+    assert shared == [("0.1, 30", 0), ("0.1, 30", 1)]
+
+
+@given(
+    activations=st.sets(st.sampled_from(["relu", "tanh", "elu", "gelu"]), min_size=2),
+    widths=st.sets(st.integers(1, 200), min_size=2, max_size=4),
+    rates=st.sets(st.sampled_from([1, 0.1, 0.01, 0.001, 3e-4]), min_size=2),
+    seeds=st.sets(st.integers(0, 2**31 - 1), min_size=1, max_size=4),
+)
+@settings(deadline=None)
+def test_keys_are_unique(suite_of, activations, widths, rates, seeds):
+    """No two runs of a suite share a key, and expanding anew gives the same keys in the same order."""
+    factors = {
+        "model.activation": sorted(activations),
+        "model.width": sorted(widths),
+        "train.learning_rate": sorted(rates),
+    }
+    suite = suite_of(factors=factors, seeds=sorted(seeds), datasets=["digits", "mnist"])
+    versions = {"digits": "1.0.0", "mnist": "3.0.1"}
+    keys = [run.key for run in expand_runs(expand_cells(suite), suite.seed_list, versions)]
+    assert len(set(keys)) == len(keys) == 2 * len(activations) * len(widths) * len(rates) * len(seeds)
+    assert keys == [run.key for run in expand_runs(expand_cells(suite), suite.seed_list, versions)]
+
+
+def test_a_hundred_thousand_runs(suite_of):
+    """A matrix of 100,000 runs expands in full, each with a key of its own."""
+    factors = {"model.width": list(range(1, 51)), "train.batch_size": list(range(1, 41))}
+    suite = suite_of(factors=factors, seeds=50)
+    runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
+    assert len(runs) == len({run.key for run in runs}) == 100_000
+
+
+def test_golden_matrix(suite_of):
+    """One small matrix as it is expanded: order, levels, seeds and versions, written down."""
+    suite = suite_of(
+        datasets=["digits", "mnist"],
+        seeds=[0, 5],
+        design="one_factor",
+        factors={"model.activation": ["relu", "tanh"], "recipe": RECIPES},
+        baseline={"recipe": "adaptive"},
+        include=[{"model.activation": "tanh", "recipe": "plain"}],
+    )
+    runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0", "mnist": "3.0.1"})
+    lines = [
+        f"{run.dataset} {run.dataset_version} | {run.cell.title} | {run.cell.settings.model.activation} "
+        f"{run.cell.settings.train.optimizer} {run.cell.settings.train.learning_rate} | {run.seed}"
+        for run in runs
+    ]
+    assert lines == [
+        "digits 1.0.0 | relu, adaptive | relu adam 0.001 | 0",
+        "digits 1.0.0 | relu, adaptive | relu adam 0.001 | 5",
+        "digits 1.0.0 | tanh, adaptive | tanh adam 0.001 | 0",
+        "digits 1.0.0 | tanh, adaptive | tanh adam 0.001 | 5",
+        "digits 1.0.0 | relu, plain | relu sgd 0.1 | 0",
+        "digits 1.0.0 | relu, plain | relu sgd 0.1 | 5",
+        "digits 1.0.0 | tanh, plain | tanh sgd 0.1 | 0",
+        "digits 1.0.0 | tanh, plain | tanh sgd 0.1 | 5",
+        "mnist 3.0.1 | relu, adaptive | relu adam 0.001 | 0",
+        "mnist 3.0.1 | relu, adaptive | relu adam 0.001 | 5",
+        "mnist 3.0.1 | tanh, adaptive | tanh adam 0.001 | 0",
+        "mnist 3.0.1 | tanh, adaptive | tanh adam 0.001 | 5",
+        "mnist 3.0.1 | relu, plain | relu sgd 0.1 | 0",
+        "mnist 3.0.1 | relu, plain | relu sgd 0.1 | 5",
+        "mnist 3.0.1 | tanh, plain | tanh sgd 0.1 | 0",
+        "mnist 3.0.1 | tanh, plain | tanh sgd 0.1 | 5",
+    ]

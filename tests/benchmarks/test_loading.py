@@ -1,0 +1,457 @@
+"""Reading datasets through TFDS: real ones, and small ones written here with TFDS's own writer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+from sklearn.datasets import load_digits
+
+from benchmarks.data.catalog import find_dataset
+from benchmarks.data.loading import load, prepare
+from benchmarks.errors import DatasetError
+from benchmarks.execution.running import run_missing
+from benchmarks.plan import make_plan
+from benchmarks.store import Store
+
+SHARED = Path(__file__).parents[3] / "shared" / "tfds"
+CLASS = tfds.features.ClassLabel(num_classes=3)
+TABLE = {"height": np.float32, "count": np.int64, "flag": np.bool_, "wide": np.float64, "label": CLASS}
+TABLE |= dict.fromkeys("abc", np.float32)
+
+needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no folder of prepared datasets at {SHARED}")
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    """Give a function that writes a dataset with TFDS and finds it again.
+
+    Its splits map a name to a list of examples; TFDS stores them in an order of its own.
+    """
+
+    def write(features, splits, supervised=None, version="1.0.0"):
+        class Made(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+            VERSION = tfds.core.Version(version)
+
+            def _info(self):
+                described = tfds.features.FeaturesDict(features)
+                return tfds.core.DatasetInfo(builder=self, features=described, supervised_keys=supervised)
+
+            def _split_generators(self, dl_manager):
+                del dl_manager
+                return {split: self._generate_examples(examples) for split, examples in splits.items()}
+
+            def _generate_examples(self, examples):
+                yield from enumerate(examples)
+
+        tfds.disable_progress_bar()
+        builder = Made(data_dir=str(tmp_path))
+        builder.download_and_prepare(download_config=tfds.download.DownloadConfig(try_download_gcs=False))
+        return find_dataset(f"made:{version}", tmp_path, tmp_path / "runs")
+
+    return write
+
+
+def message_of(reference):
+    with pytest.raises(DatasetError) as caught:
+        load(reference)
+    message = str(caught.value)
+    assert message.startswith("datasets: ")
+    assert "made" in message
+    return message
+
+
+def rows(number, **changes):
+    """Rows of a table, each unlike the others, and no column like another."""
+    return [
+        {"height": index / 4, "count": -index, "flag": index % 2 == 0, "wide": index * 1e3, "label": index % 3}
+        | {"a": index + 0.5, "b": index + 20.0, "c": index - 30.0}
+        | changes
+        for index in range(number)
+    ]
+
+
+def numbers(number, labels=3):
+    return [{"x": [float(index), 1.0], "label": index % labels} for index in range(number)]
+
+
+VECTOR = {"x": tfds.features.Tensor(shape=(2,), dtype=np.float32), "label": CLASS}
+
+
+def test_digits_are_scikit_learns(tmp_path):
+    """The embedded digits are all of scikit-learn's images with their labels; every fifth of a class is tested."""
+    reference = find_dataset("digits", tmp_path / "data", tmp_path / "runs")
+    prepare(reference)
+    dataset = load(reference)
+    bundled = load_digits()
+    is_test = np.zeros(len(bundled.target), bool)
+    for digit in range(10):
+        is_test[np.flatnonzero(bundled.target == digit)[4::5]] = True
+    for examples, part in ((dataset.train, ~is_test), (dataset.test, is_test)):
+        expected = sorted(
+            (int(label), image.astype(np.uint8).tobytes())
+            for image, label in zip(bundled.images[part], bundled.target[part], strict=True)
+        )
+        given = sorted(
+            (int(label), image.tobytes()) for image, label in zip(examples.inputs, examples.labels, strict=True)
+        )
+        assert given == expected
+    assert (dataset.input_shape, dataset.num_classes) == ((8, 8, 1), 10)
+    assert dataset.train.inputs.dtype == np.uint8
+    assert dataset.train.labels.dtype == np.int32
+    assert not (tmp_path / "data").exists()
+
+
+def test_digits_are_prepared_once(tmp_path, monkeypatch):
+    """Preparing what is prepared does nothing, and reading it twice gives the same order."""
+    reference = find_dataset("digits", tmp_path, tmp_path)
+    prepare(reference)
+    first = load(reference)
+    monkeypatch.setattr(tfds, "builder", lambda *_, **__: pytest.fail("prepared again"))
+    prepare(reference)
+    assert np.array_equal(load(reference).train.inputs, first.train.inputs)
+
+
+@needs_shared
+def test_mnist(tmp_path):
+    """MNIST has the class counts, the mean and the standard deviation that are published for it."""
+    reference = find_dataset("mnist", SHARED, tmp_path)
+    prepare(reference)
+    dataset = load(reference)
+    assert dataset.train.inputs.shape == (60_000, 28, 28, 1)
+    assert dataset.test.inputs.shape == (10_000, 28, 28, 1)
+    train_counts = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    test_counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
+    assert np.bincount(dataset.train.labels).tolist() == train_counts
+    assert np.bincount(dataset.test.labels).tolist() == test_counts
+    # PyTorch's examples normalize by these.
+    assert dataset.train.inputs.mean() / 255 == pytest.approx(0.1307, abs=5e-5)
+    assert dataset.train.inputs.std() / 255 == pytest.approx(0.3081, abs=5e-5)
+    assert dataset.test_split == "the official test split"
+
+
+@needs_shared
+def test_cifar10(tmp_path):
+    """CIFAR-10 as JPEG has its shapes, 6,000 images a class, and the channel means published for the original."""
+    dataset = load(find_dataset("cifar10_jpeg", SHARED, tmp_path))
+    assert dataset.train.inputs.shape == (50_000, 32, 32, 3)
+    assert dataset.test.inputs.shape == (10_000, 32, 32, 3)
+    assert np.bincount(dataset.train.labels).tolist() == [5000] * 10
+    assert np.bincount(dataset.test.labels).tolist() == [1000] * 10
+    means = dataset.train.inputs[::10].mean(axis=(0, 1, 2)) / 255
+    np.testing.assert_allclose(means, [0.4914, 0.4822, 0.4465], atol=0.01)
+
+
+def test_table_of_scalars(prepared):
+    """Numeric scalars of any kind are float32 columns in the order of their names, the only one that TFDS keeps.
+
+    What TFDS reads back is ordered anew in every process: a run would not be the same after a resume.
+    """
+    dataset = load(prepared(TABLE, {"train": rows(9), "test": rows(6, flag=True)}))
+    assert dataset.train.inputs.shape == (9, 7)
+    assert dataset.train.inputs.dtype == np.float32
+    names = ["a", "b", "c", "count", "flag", "height", "wide", "label"]
+    for examples, given in ((dataset.train, rows(9)), (dataset.test, rows(6, flag=True))):
+        expected = sorted([float(row[name]) for name in names] for row in given)
+        assert sorted(np.column_stack([examples.inputs, examples.labels]).tolist()) == expected
+
+
+def test_one_of_several_images(prepared):
+    """Of several images the first by name is the input, in every process."""
+    names = [f"image_{letter}" for letter in "fbdaec"]
+    features = {name: tfds.features.Image(shape=(2, 2, 1)) for name in names} | {"label": CLASS}
+    images = {name: np.full((2, 2, 1), ord(name[-1]), np.uint8) for name in names}
+    given = [images | {"label": index % 3} for index in range(6)]
+    assert (load(prepared(features, {"train": given, "test": given})).train.inputs == ord("a")).all()
+
+
+def test_tensor_of_numbers(prepared):
+    """One tensor of numbers keeps its shape."""
+    features = {"x": tfds.features.Tensor(shape=(2, 3), dtype=np.float64), "label": CLASS}
+    given = [{"x": np.arange(6.0).reshape(2, 3) + 10 * index, "label": index % 3} for index in range(6)]
+    dataset = load(prepared(features, {"train": given, "test": given}))
+    assert dataset.input_shape == (2, 3)
+    assert dataset.train.inputs.dtype == np.float32
+    assert sorted(dataset.train.inputs[:, 1, 2].tolist()) == [5, 15, 25, 35, 45, 55]
+
+
+def test_tensors_and_scalars_together(prepared):
+    """A tensor beside scalars is flattened into the row; nothing is lost."""
+    features = VECTOR | {"more": np.float32}
+    given = [each | {"more": 7.0} for each in numbers(6)]
+    dataset = load(prepared(features, {"train": given, "test": given}))
+    assert dataset.input_shape == (3,)
+    assert sorted(dataset.train.inputs.sum(axis=1).tolist()) == [8, 9, 10, 11, 12, 13]
+
+
+def test_image_beside_numbers(prepared):
+    """Where there is an image, it is the input, and numbers beside it (an id, say) are not."""
+    features = {"id": np.int64, "picture": tfds.features.Image(shape=(2, 2, 1)), "label": CLASS}
+    given = [{"id": index, "picture": np.full((2, 2, 1), index, np.uint8), "label": index % 3} for index in range(6)]
+    dataset = load(prepared(features, {"train": given, "test": given}))
+    assert dataset.input_shape == (2, 2, 1)
+    assert dataset.train.inputs.dtype == np.uint8
+    assert np.array_equal(dataset.train.inputs[:, 0, 0, 0] % 3, dataset.train.labels)
+
+
+def test_supervised_keys_decide(prepared):
+    """Where the dataset says itself what is input and what is label, that is used and nothing else."""
+    features = {"a": np.float32, "x": np.float32, "one": CLASS, "two": tfds.features.ClassLabel(num_classes=2)}
+    given = [{"a": -1.0, "x": float(index), "one": index % 3, "two": index % 2} for index in range(6)]
+    dataset = load(prepared(features, {"train": given, "test": given}, supervised=("x", "two")))
+    assert dataset.num_classes == 2
+    assert dataset.train.inputs.shape == (6, 1)
+    assert np.array_equal(dataset.train.inputs[:, 0] % 2, dataset.train.labels)
+
+
+def test_float_images(prepared):
+    """Images of real numbers stay real numbers."""
+    features = {"image": tfds.features.Image(shape=(2, 2, 1), dtype=np.float32), "label": CLASS}
+    given = [{"image": np.full((2, 2, 1), index / 3, np.float32), "label": index % 3} for index in range(6)]
+    dataset = load(prepared(features, {"train": given, "test": given}))
+    assert dataset.train.inputs.dtype == np.float32
+    expected = np.arange(6, dtype=np.float32) / np.float32(3)
+    assert np.array_equal(np.sort(dataset.train.inputs[:, 0, 0, 0]), expected)
+
+
+@pytest.mark.parametrize("number", [23, 40])
+def test_no_test_split(prepared, number):
+    """Without a test split every fifth stored example of the training split becomes one, and the report is told."""
+    reference = prepared(VECTOR, {"train": numbers(number)})
+    dataset = load(reference)
+    stored = tfds.builder_from_directory(str(reference.directory)).as_dataset(split="train", shuffle_files=False)
+    order = [int(example["x"][0]) for example in tfds.as_numpy(stored)]
+    assert sorted(order) == list(range(number))
+    assert dataset.test.inputs[:, 0].tolist() == order[4::5]
+    assert dataset.train.inputs[:, 0].tolist() == [x for place, x in enumerate(order) if place % 5 != 4]
+    assert "every fifth" in dataset.test_split
+
+
+def test_validation_split_stands_in_for_test(prepared):
+    """Where there is a validation split and no test split, it is the test split, and the report is told."""
+    dataset = load(prepared(VECTOR, {"train": numbers(9), "validation": numbers(6)}))
+    assert (len(dataset.train), len(dataset.test)) == (9, 6)
+    assert "validation" in dataset.test_split
+
+
+def test_validation_split_beside_test_is_not_used(prepared):
+    """Where there are all three splits, training and testing are on the splits of those names."""
+    dataset = load(prepared(VECTOR, {"train": numbers(9), "validation": numbers(6), "test": numbers(3)}))
+    assert (len(dataset.train), len(dataset.test)) == (9, 3)
+    assert dataset.test_split == "the official test split"
+
+
+def test_images_of_one_size_that_is_not_declared(prepared):
+    """Images whose size is not declared are fine where they are all of one size."""
+    features = {"image": tfds.features.Image(shape=(None, None, 3)), "label": CLASS}
+    given = [{"image": np.full((4, 5, 3), index, np.uint8), "label": index % 3} for index in range(6)]
+    assert load(prepared(features, {"train": given, "test": given})).input_shape == (4, 5, 3)
+
+
+def test_images_of_varying_size(prepared):
+    """Images of several sizes are refused, and two of the sizes are named."""
+    features = {"image": tfds.features.Image(shape=(None, None, 1)), "label": CLASS}
+    given = [{"image": np.zeros((2 + index, 3, 1), np.uint8), "label": index % 3} for index in range(6)]
+    message = message_of(prepared(features, {"train": given, "test": given}))
+    assert "(2, 3, 1)" in message
+    assert "(7, 3, 1)" in message
+
+
+def test_splits_of_two_sizes(prepared):
+    """Images of one size in training and of another in the test split are refused too."""
+    features = {"image": tfds.features.Image(shape=(None, None, 1)), "label": CLASS}
+    small, large = (
+        [{"image": np.zeros((size, 3, 1), np.uint8), "label": index % 3} for index in range(6)] for size in (2, 4)
+    )
+    message = message_of(prepared(features, {"train": small, "test": large}))
+    assert "size" in message or "shape" in message
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_label_out_of_range(prepared, split):
+    """A hidden test label, stored as -1, is refused with its split and value: nothing could be measured on it."""
+    splits = {"train": numbers(6), "test": numbers(6)}
+    splits[split][2]["label"] = -1
+    message = message_of(prepared(VECTOR, splits))
+    assert "-1" in message
+    assert ("training" if split == "train" else "test") in message
+    assert "0 to 2" in message
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_inputs_that_are_not_finite(prepared, split, value):
+    """A missing or infinite number in a feature is refused before it turns every loss into NaN."""
+    splits = {"train": numbers(6), "test": numbers(6)}
+    splits[split][2]["x"][1] = value
+    assert "not finite" in message_of(prepared(VECTOR, splits))
+
+
+def test_numbers_too_large_for_float32(prepared):
+    """A float64 beyond float32 would become infinite: it is refused like one."""
+    splits = {"train": rows(6), "test": rows(6, wide=1e300)}
+    assert "not finite" in message_of(prepared(TABLE, splits))
+
+
+def test_one_class_only(prepared):
+    """Where all labels are one class there is nothing to learn."""
+    message = message_of(prepared(VECTOR, {"train": numbers(6, labels=1), "test": numbers(6)}))
+    assert "two classes" in message
+
+
+@pytest.mark.parametrize(
+    ("features", "example"),
+    [
+        ({"x": np.float32, "y": np.int64}, {"x": 1.0, "y": 1}),
+        ({"x": np.float32, "one": CLASS, "two": CLASS}, {"x": 1.0, "one": 1, "two": 2}),
+        ({"x": np.float32, "label": tfds.features.Text()}, {"x": 1.0, "label": "cat"}),
+        ({"x": np.float32, "label": tfds.features.Sequence(CLASS)}, {"x": 1.0, "label": [1, 2]}),
+    ],
+    ids=["numbers only", "two labels", "label as text", "many labels"],
+)
+def test_no_label(prepared, features, example):
+    """A dataset without one class label is refused, with the features it has."""
+    message = message_of(prepared(features, {"train": [example] * 3, "test": [example] * 3}))
+    assert "no class label" in message
+    assert "'x'" in message
+
+
+@pytest.mark.parametrize(
+    ("feature", "value"),
+    [
+        (tfds.features.Text(), "a word"),
+        (tfds.features.Tensor(shape=(None,), dtype=np.float32), [1.0, 2.0]),
+        (tfds.features.Sequence(np.float32), [1.0]),
+        (tfds.features.Tensor(shape=(), dtype=np.str_), "word"),
+    ],
+    ids=["text", "unknown length", "sequence", "tensor of text"],
+)
+def test_no_inputs(prepared, feature, value):
+    """A dataset of text or of sequences is refused, with the features it has."""
+    example = {"sentence": value, "label": 1}
+    message = message_of(prepared({"sentence": feature, "label": CLASS}, {"train": [example] * 3}))
+    assert "no image and no numeric features" in message
+    assert "sentence" in message
+
+
+def test_text_beside_numbers(prepared):
+    """Text beside numbers is left out, and the numbers are the input."""
+    given = [each | {"note": "word"} for each in numbers(6)]
+    dataset = load(prepared(VECTOR | {"note": tfds.features.Text()}, {"train": given, "test": given}))
+    assert dataset.input_shape == (2,)
+
+
+def test_no_training_split(prepared):
+    """A dataset without a training split is refused, with the splits it has."""
+    message = message_of(prepared(VECTOR, {"test": numbers(6), "other": numbers(6)}))
+    assert "no training split" in message
+    assert "other" in message
+
+
+@pytest.mark.parametrize("number", [1, 2, 4])
+def test_too_few_examples_to_hold_any_out(prepared, number):
+    """A dataset without a test split and with fewer than five examples is refused, not stumbled over."""
+    message_of(prepared(VECTOR, {"train": numbers(number)}))
+
+
+def test_damaged_data(prepared):
+    """Prepared data that are cut short are refused with the folder they lie in."""
+    reference = prepared(VECTOR, {"train": numbers(60), "test": numbers(6)})
+    (record,) = reference.directory.glob("*train.tfrecord*")
+    record.write_bytes(record.read_bytes()[:-40])
+    assert str(reference.directory) in message_of(reference)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", "not JSON"])
+@pytest.mark.parametrize("name", ["dataset_info.json", "features.json"])
+def test_damaged_description(prepared, name, content):
+    """A dataset whose description is damaged is refused with the folder it lies in."""
+    reference = prepared(VECTOR, {"train": numbers(6), "test": numbers(6)})
+    (reference.directory / name).write_text(content)
+    message_of(reference)
+
+
+def test_download_that_fails(tmp_path, monkeypatch):
+    """A dataset that is not prepared and cannot be downloaded: name, folder, reason and remedy."""
+
+    class Unreachable:
+        def download_and_prepare(self):
+            raise ConnectionError("no route to host\nmore lines")
+
+    reference = find_dataset("mnist", tmp_path, tmp_path / "runs")
+    monkeypatch.setattr(tfds, "builder", lambda *_, **__: Unreachable())
+    with pytest.raises(DatasetError) as caught:
+        prepare(reference)
+    message = str(caught.value)
+    assert "mnist is not prepared" in message
+    assert str(tmp_path) in message
+    assert "no route to host" in message
+    assert "more lines" not in message
+    assert "tfds build mnist" in message
+    assert "--data-dir" in message
+
+
+def test_prepared_data_are_not_downloaded(prepared, monkeypatch):
+    """What lies prepared is read as it is: no builder is asked for."""
+    reference = prepared(VECTOR, {"train": numbers(9), "test": numbers(6)})
+    monkeypatch.setattr(tfds, "builder", lambda *_, **__: pytest.fail("a builder was asked for"))
+    prepare(reference)
+    assert len(load(reference).train) == 9
+
+
+SUITE = """
+name = "versions"
+datasets = {datasets}
+seeds = 1
+[model]
+variant = "linear"
+[train]
+epochs = 2
+batch_size = 8
+[data]
+validation_fraction = 0
+standardize = "none"
+[factors]
+"train.learning_rate" = [0.01, 0.1]
+"""
+
+
+class Silent:
+    """An observer that takes no notice."""
+
+    def epoch_done(self, num_runs, share):
+        pass
+
+    def run_done(self, run, result):
+        pass
+
+
+def test_each_version_trains_on_its_own_data(prepared, tmp_path):
+    """In a suite over two versions of a dataset, each run has the result that it has in a suite of its own."""
+
+    def labelled(flip):
+        return [{"x": [float(index % 2), 1.0], "label": (index + flip) % 2} for index in range(40)]
+
+    for version, test_flip in (("1.0.0", 0), ("2.0.0", 1)):
+        prepared(VECTOR, {"train": labelled(0), "test": labelled(test_flip)}, version=version)
+    metrics = {}
+    for name in ("alone", "together"):
+        suites = [["made:1.0.0"], ["made:2.0.0"]] if name == "alone" else [["made:1.0.0", "made:2.0.0"]]
+        for datasets in suites:
+            path = tmp_path / "suite.toml"
+            path.write_text(SUITE.format(datasets=json.dumps(datasets)), encoding="utf-8")
+            plan = make_plan(path, tmp_path / name, tmp_path)
+            store = Store.create_or_open(tmp_path / name)
+            run_missing(plan, store, Silent())
+            stored = store.runs(run.key for run in plan.runs).values()
+            metrics.setdefault(name, {}).update(
+                {(each.dataset_version, each.settings["train.learning_rate"]): each.metrics for each in stored}
+            )
+            store.close()
+    assert len(metrics["alone"]) == 4
+    losses = {name: {key: each["test_loss"] for key, each in found.items()} for name, found in metrics.items()}
+    assert losses["alone"]["1.0.0", 0.1] != losses["alone"]["2.0.0", 0.1]
+    assert losses["together"] == losses["alone"]

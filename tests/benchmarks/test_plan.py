@@ -1,0 +1,144 @@
+"""What a suite comes to in a runs folder."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from benchmarks.data.catalog import find_dataset
+from benchmarks.errors import StoreError, UserError
+from benchmarks.plan import make_plan, stored_counts
+from benchmarks.store import STORE_FILE, DatasetFacts, Store
+from benchmarks.training.results import RunResult
+from zoo.settings import SettingError
+
+NONE = {"done": 0, "diverged": 0, "failed": 0, "planned": 0}
+DIGITS = {"digits": DatasetFacts("1.0.0", 1440, 357, 10, (8, 8, 1), "x")}
+
+
+@pytest.fixture
+def path(tmp_path, issue_suite):
+    """The suite of the issue as a file: 8 cells, 5 seeds."""
+    file = tmp_path / "activations.toml"
+    file.write_text(issue_suite, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A runs folder that does not exist yet."""
+    return tmp_path / "runs"
+
+
+def record(folder, runs, status):
+    store = Store.create_or_open(folder)
+    for run in runs:
+        store.record(run, RunResult(status), {})
+    store.close()
+
+
+def test_plan_of_the_issue(path, folder, tmp_path, issue_suite):
+    """The issue's suite comes to 8 cells and 40 runs, all of them planned; looking makes no folder."""
+    plan = make_plan(path, folder, tmp_path)
+    assert (len(plan.cells), len(plan.runs)) == (8, 40)
+    assert len({run.key for run in plan.runs}) == 40
+    assert list(plan.seeds) == [0, 1, 2, 3, 4]
+    assert plan.text == issue_suite
+    assert plan.suite.name == "activations"
+    assert plan.references == {"digits": find_dataset("digits", tmp_path, folder)}
+    assert plan.counts == NONE | {"planned": 40}
+    assert plan.missing == plan.runs
+    assert not folder.exists()
+
+
+def test_what_is_stored_is_not_missing(path, folder, tmp_path):
+    """Done and diverged runs stand; failed ones are missing again, as are those that are not stored."""
+    runs = make_plan(path, folder, tmp_path).runs
+    record(folder, runs[:7], "done")
+    record(folder, runs[10:12], "diverged")
+    record(folder, runs[20:25], "failed")
+    plan = make_plan(path, folder, tmp_path)
+    assert plan.counts == {"done": 7, "diverged": 2, "failed": 5, "planned": 26}
+    assert [run.key for run in plan.missing] == [run.key for run in runs[7:10] + runs[12:]]
+
+
+def test_number_of_seeds_can_be_given(path, folder, tmp_path):
+    """Another number of seeds takes the place of the suite's, and shares runs with it."""
+    own = make_plan(path, folder, tmp_path)
+    record(folder, own.runs, "done")
+    fewer = make_plan(path, folder, tmp_path, num_seeds=2)
+    assert list(fewer.seeds) == [0, 1]
+    assert fewer.counts == NONE | {"done": 16}
+    more = make_plan(path, folder, tmp_path, num_seeds=6)
+    assert more.counts == NONE | {"done": 40, "planned": 8}
+    assert {run.seed for run in more.missing} == {5}
+
+
+def test_list_of_seeds_is_replaced_too(path, folder, tmp_path, issue_suite):
+    """`--seeds` means 0 to N - 1 also where the suite lists seeds of its own."""
+    path.write_text(issue_suite.replace("seeds = 5 ", "seeds = [7, 9] "), encoding="utf-8")
+    assert list(make_plan(path, folder, tmp_path).seeds) == [7, 9]
+    assert list(make_plan(path, folder, tmp_path, num_seeds=3).seeds) == [0, 1, 2]
+
+
+def test_stored_counts(path, folder, tmp_path):
+    """What `status` counts is the suite as it was last run: with its seeds then, whatever the file says now."""
+    plan = make_plan(path, folder, tmp_path, num_seeds=3)
+    record(folder, plan.runs[:5], "done")
+    record(folder, plan.runs[5:6], "failed")
+    store = Store.create_or_open(folder)
+    store.register(plan.suite.name, plan.text, list(plan.seeds), DIGITS)
+    path.write_text("changed since", encoding="utf-8")
+    (registration,) = store.registrations()
+    assert stored_counts(registration, store) == {"done": 5, "diverged": 0, "failed": 1, "planned": 18}
+    store.close()
+
+
+@pytest.mark.parametrize("datasets", [["digits", "digits:1.0.0"], ["digits:1.0.0", "digits"], ["digits:", "digits"]])
+def test_no_run_is_planned_twice(path, folder, tmp_path, issue_suite, datasets):
+    """A dataset named with and without its version is refused or counted once: no run may be planned twice."""
+    path.write_text(issue_suite.replace('["digits"]', json.dumps(datasets)), encoding="utf-8")
+    try:
+        plan = make_plan(path, folder, tmp_path)
+    except (SettingError, UserError):
+        return
+    assert len({run.key for run in plan.runs}) == len(plan.runs)
+
+
+def test_dataset_is_checked(path, folder, tmp_path, issue_suite):
+    """A plan finds a misspelt dataset, and names the nearest."""
+    path.write_text(issue_suite.replace('["digits"]', '["digitz"]'), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        make_plan(path, folder, tmp_path)
+    message = str(caught.value)
+    assert "datasets" in message
+    assert "given:   digitz" in message
+    assert "nearest: digits" in message
+
+
+def test_misspelt_dataset_names_the_file(path, folder, tmp_path, issue_suite):
+    """The message about a dataset says in which suite file it is named, as every other message does."""
+    path.write_text(issue_suite.replace('["digits"]', '["digitz"]'), encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        make_plan(path, folder, tmp_path)
+    assert str(path) in str(caught.value)
+
+
+def test_foreign_store_stops_the_plan(path, folder, tmp_path):
+    """A plan over a file that is no store is refused, and the file stays."""
+    folder.mkdir()
+    (folder / STORE_FILE).write_text("mine")
+    with pytest.raises(StoreError) as caught:
+        make_plan(path, folder, tmp_path)
+    assert str(folder / STORE_FILE) in str(caught.value)
+    assert (folder / STORE_FILE).read_text() == "mine"
+
+
+def test_clashing_cell_names_the_file(path, folder, tmp_path, issue_suite):
+    """Cells that are equal are found by the plan, and the message says in which file."""
+    path.write_text("include = [{ 'model.activation' = 'tanh' }]\n" + issue_suite, encoding="utf-8")
+    with pytest.raises(SettingError) as caught:
+        make_plan(path, folder, tmp_path)
+    assert "duplicate cell" in str(caught.value)
+    assert str(path) in str(caught.value)

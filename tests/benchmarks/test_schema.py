@@ -1,0 +1,224 @@
+"""The JSON Schema of the suite format: what an editor accepts is what the program accepts."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from importlib.resources import files
+
+import pytest
+
+import zoo
+from benchmarks.data.config import STANDARDIZATIONS, DataConfig
+from benchmarks.schema import suite_schema
+from benchmarks.settings import setting_paths
+from benchmarks.suite import DESIGNS, Suite
+from benchmarks.training.config import TrainConfig
+from benchmarks.training.optimizers import OPTIMIZERS
+from zoo.activations import ACTIVATIONS
+from zoo.initializers import INITIALIZERS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+
+TABLES = {
+    "model.variant": zoo.VARIANTS,
+    "model.activation": ACTIVATIONS,
+    "model.initializer": INITIALIZERS,
+    "model.normalization": NORMALIZATIONS,
+    "model.normalization_place": NORMALIZATION_PLACES,
+    "train.optimizer": OPTIMIZERS,
+    "data.standardize": STANDARDIZATIONS,
+}
+
+TYPES = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "boolean": bool,
+    "integer": int,
+    "number": (int, float),
+}
+ANNOTATIONS = {"$schema", "title", "description", "default", "$defs"}
+
+
+def is_a(value, kind):
+    if kind == "integer" and isinstance(value, float):
+        return value.is_integer()
+    return isinstance(value, TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def accepts(schema, value):
+    """Check a value against the part of draft 2020-12 that the schema uses; an unknown keyword is an error."""
+    if isinstance(schema, bool):
+        return schema
+    known = {
+        "type": lambda kinds: any(is_a(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)),
+        "enum": lambda names: value in names,
+        "oneOf": lambda parts: sum(accepts(part, value) for part in parts) == 1,
+    }
+    if isinstance(value, dict):
+        listed, patterns = schema.get("properties", {}), schema.get("additionalProperties", True)
+        known |= {
+            "properties": lambda parts: all(accepts(parts[key], value[key]) for key in value if key in parts),
+            "additionalProperties": lambda part: all(accepts(part, value[key]) for key in value if key not in listed),
+            "required": lambda keys: all(key in value for key in keys),
+            "minProperties": lambda least: len(value) >= least,
+        }
+        assert isinstance(patterns, bool | dict)
+    if isinstance(value, list):
+        known |= {
+            "items": lambda part: all(accepts(part, item) for item in value),
+            "minItems": lambda least: len(value) >= least,
+            "uniqueItems": lambda on: not on or all(item not in value[:place] for place, item in enumerate(value)),
+        }
+    if isinstance(value, str):
+        known |= {
+            "pattern": lambda pattern: re.search(pattern, value) is not None,
+            "maxLength": lambda most: len(value) <= most,
+        }
+    if isinstance(value, int | float):
+        known |= {
+            "minimum": lambda least: value >= least,
+            "maximum": lambda most: value <= most,
+            "exclusiveMinimum": lambda least: value > least,
+            "exclusiveMaximum": lambda most: value < most,
+        }
+    others = {"properties", "additionalProperties", "required", "minProperties", "items", "minItems", "uniqueItems"}
+    others |= {"pattern", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    unknown = set(schema) - ANNOTATIONS - set(known) - others
+    assert not unknown, f"teach this test the keywords {unknown}"
+    return all(check(schema[keyword]) for keyword, check in known.items() if keyword in schema)
+
+
+@pytest.fixture(scope="module")
+def schema():
+    """The schema as `ablate schema` prints it: through JSON."""
+    return json.loads(json.dumps(suite_schema(), allow_nan=False))
+
+
+def changed(text, old, new):
+    assert text.count(old) == 1
+    return tomllib.loads(text.replace(old, new))
+
+
+def test_shipped_suites_pass(schema):
+    """Every suite in the package, and the one that `ablate new` writes, is right by the schema."""
+    package = files("benchmarks")
+    texts = [path.read_text(encoding="utf-8") for path in package.joinpath("suites").iterdir()]
+    texts.append(package.joinpath("new_suite.toml").read_text(encoding="utf-8").format(name="mine"))
+    assert len(texts) >= 3
+    assert all(accepts(schema, tomllib.loads(text)) for text in texts)
+
+
+def test_suite_of_the_issue_passes(schema, issue_suite):
+    """The suite that the project was asked for is right by the schema."""
+    assert accepts(schema, tomllib.loads(issue_suite))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("question =", "qestion ="),
+        ("seeds = 5 ", "seed = 5 "),
+        ("seeds = 5 ", 'seeds = "5" '),
+        ("seeds = 5 ", "seeds = 0 "),
+        ("seeds = 5 ", "seeds = [] "),
+        ("seeds = 5 ", "seeds = [1, 1] "),
+        ("seeds = 5 ", "seeds = [-1] "),
+        ("seeds = 5 ", "seeds = true "),
+        ('name = "activations"', 'name = "a/b"'),
+        ('datasets = ["digits"]', 'datasets = "digits"'),
+        ('datasets = ["digits"]', "datasets = []"),
+        ('"factorial"', '"factoral"'),
+        ("[train]", "[trian]"),
+        ('"mlp_small"', '"mlp_smal"'),
+        ("dropout = 0.1", "dropuot = 0.1"),
+        ("dropout = 0.1", "dropout = 1"),
+        ("dropout = 0.1", 'dropout = "0.1"'),
+        ("epochs = 30", "epochs = 0"),
+        ("epochs = 30", "epochs = 30.5"),
+        ("learning_rate = 1e-3", "learning_rate = 0"),
+        ('optimizer = "adam"', 'optimizer = "adm"'),
+        ('"per_feature"', '"per_featur"'),
+        ('"tanh"', '"tahn"'),
+        ('"tanh"', "3"),
+        ('"tanh"', '"relu"'),
+        ('["glorot_uniform", "he_normal"]', '["he_normal"]'),
+        ('["glorot_uniform", "he_normal"]', '"he_normal"'),
+    ],
+)
+def test_what_is_wrong_fails(schema, issue_suite, old, new):
+    """A misspelt key, name or setting, a wrong type and a number out of range are marked in the editor."""
+    assert not accepts(schema, changed(issue_suite, old, new))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("seeds = 5 ", "seeds = [0, 7] "),
+        ("dropout = 0.1", "dropout = 0"),
+        ("learning_rate = 1e-3", "learning_rate = 1"),
+        ('question = "Which activation and initializer train best?"', ""),
+        ("[baseline]", "[factors.net]\na = { 'model.depth' = 1 }\nb = { 'model.depth' = 2 }\n[baseline]\nnet = 'a'"),
+        ("[baseline]", "[[exclude]]\n'model.activation' = 'relu'\n[[include]]\n'model.activation' = 'elu'\n[baseline]"),
+    ],
+)
+def test_what_is_right_passes(schema, issue_suite, old, new):
+    """What the program accepts, the schema accepts too: lists of seeds, whole numbers for shares, bundles, cells."""
+    table = changed(issue_suite, old, new)
+    Suite(**table)
+    assert accepts(schema, table)
+
+
+def test_bundles_under_a_setting_pass(schema, issue_suite):
+    """Bundles may bear the path of a setting as their name: the program accepts it, and so does the schema."""
+    table = tomllib.loads(issue_suite)
+    table["factors"] = {"model.depth": {"low": {"model.depth": 1}, "high": {"model.depth": 2}}}
+    del table["baseline"]
+    Suite(**table)
+    assert accepts(schema, table)
+
+
+def test_every_key_is_there(schema):
+    """Every key of the format is a property with its explanation; others are not allowed, the required are required."""
+    assert set(schema["properties"]) == set(Suite.model_fields)
+    assert schema["additionalProperties"] is False
+    assert set(schema["required"]) == {"name", "datasets", "seeds", "factors"}
+    for name, field in Suite.model_fields.items():
+        assert schema["properties"][name]["description"] == field.description
+
+
+@pytest.mark.parametrize("path", setting_paths())
+def test_every_setting_is_there(schema, path):
+    """Every setting stands in its section and among the factors, explained, with the names of its table to choose."""
+    section, _, name = path.partition(".")
+    assert schema["properties"][section]["additionalProperties"] is False
+    in_section = schema["properties"][section]["properties"][name]
+    factor = schema["properties"]["factors"]["properties"][path]
+    levels = factor if "items" in factor else next(part for part in factor["oneOf"] if "items" in part)
+    assert levels["minItems"] == 2
+    for each in (in_section, levels["items"]):
+        assert each["description"]
+        if path in TABLES:
+            assert each["enum"] == list(TABLES[path])
+        else:
+            assert "enum" not in each
+
+
+def test_design_names(schema):
+    """The designs can be chosen from."""
+    assert schema["properties"]["design"]["enum"] == list(DESIGNS)
+
+
+def test_defaults(schema):
+    """Defaults of training and data are told; those of a model are its variant's, so none is told for it."""
+    for section, config in (("train", TrainConfig), ("data", DataConfig)):
+        told = {name: each["default"] for name, each in schema["properties"][section]["properties"].items()}
+        assert told == config().model_dump()
+    assert not any("default" in each for each in schema["properties"]["model"]["properties"].values())
+
+
+def test_nothing_internal_is_told(schema):
+    """What is for this program alone does not stand in the schema, and it says which draft it is."""
+    assert "shapes_program" not in json.dumps(schema)
+    assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"

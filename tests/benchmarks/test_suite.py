@@ -1,0 +1,564 @@
+"""The suite file: what it accepts, what it refuses and what it says then."""
+
+from __future__ import annotations
+
+import copy
+import json
+import tomllib
+from importlib.resources import files
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import zoo
+from benchmarks.design import expand_cells
+from benchmarks.errors import UserError
+from benchmarks.settings import setting_paths
+from benchmarks.suite import DESIGNS, Suite, level_label, parse_suite, read_suite
+from zoo.activations import ACTIVATIONS
+from zoo.initializers import INITIALIZERS
+from zoo.settings import SettingError
+
+BUNDLES = """
+name = "recipes"
+datasets = ["digits", "mnist:3.0.1"]
+seeds = [3, 1, 4]
+
+[model]
+variant = "mlp_small"
+
+[factors]
+"model.dropout" = [0.0, 0.2]
+
+[factors.recipe]
+plain = { "train.optimizer" = "sgd", "train.learning_rate" = 0.1 }
+adaptive = { "train.optimizer" = "adam", "train.learning_rate" = 0.001 }
+
+[baseline]
+recipe = "adaptive"
+
+[[exclude]]
+"model.dropout" = 0.2
+recipe = "plain"
+
+[[include]]
+"model.dropout" = 0.2
+recipe = "plain"
+"""
+
+
+def problems_of(text):
+    with pytest.raises(SettingError) as caught:
+        parse_suite(text, "my.toml")
+    assert str(caught.value).startswith("my.toml:\n")
+    return caught.value.problems
+
+
+def edited(text, old, new):
+    assert text.count(old) == 1, f"{old!r} is to occur once"
+    return text.replace(old, new)
+
+
+def test_suite_of_the_issue(issue_suite):
+    """The suite that the project was asked for is read as it is meant, each value in its place."""
+    suite = parse_suite(issue_suite, "activations.toml")
+    assert suite.name == "activations"
+    assert suite.question == "Which activation and initializer train best?"
+    assert suite.datasets == ["digits"]
+    assert suite.seed_list == [0, 1, 2, 3, 4]
+    assert suite.design == "factorial"
+    assert suite.base == {
+        "model.variant": "mlp_small",
+        "model.dropout": 0.1,
+        "train.epochs": 30,
+        "train.batch_size": 64,
+        "train.optimizer": "adam",
+        "train.learning_rate": 0.001,
+        "data.standardize": "per_feature",
+        "data.validation_fraction": 0.1,
+    }
+    assert [(factor.name, list(factor.levels)) for factor in suite.factor_list] == [
+        ("model.activation", ["relu", "tanh", "elu", "gelu"]),
+        ("model.initializer", ["glorot_uniform", "he_normal"]),
+    ]
+    assert suite.baseline_levels == {"model.activation": "relu", "model.initializer": "he_normal"}
+
+
+def test_settings_at_levels(issue_suite):
+    """A cell has the base settings, with those of its levels put in their place."""
+    suite = parse_suite(issue_suite, "activations.toml")
+    settings_there = suite.settings_at({"model.activation": "gelu", "model.initializer": "glorot_uniform"})
+    assert settings_there.flat() == {
+        "model.family": "mlp",
+        "model.activation": "gelu",
+        "model.initializer": "glorot_uniform",
+        "model.normalization": "none",
+        "model.normalization_place": "before_activation",
+        "model.dropout": 0.1,
+        "model.skip_connections": False,
+        "model.depth": 2,
+        "model.width": 64,
+        "train.epochs": 30,
+        "train.batch_size": 64,
+        "train.optimizer": "adam",
+        "train.learning_rate": 0.001,
+        "data.standardize": "per_feature",
+        "data.validation_fraction": 0.1,
+    }
+
+
+def test_bundles():
+    """The levels of a bundle are named and change several settings at once."""
+    suite = parse_suite(BUNDLES, "recipes.toml")
+    dropout, recipe = suite.factor_list
+    assert dict(dropout.levels) == {"0": {"model.dropout": 0.0}, "0.2": {"model.dropout": 0.2}}
+    assert dict(recipe.levels) == {
+        "plain": {"train.optimizer": "sgd", "train.learning_rate": 0.1},
+        "adaptive": {"train.optimizer": "adam", "train.learning_rate": 0.001},
+    }
+    assert suite.baseline_levels == {"model.dropout": "0", "recipe": "adaptive"}
+    assert suite.seed_list == [3, 1, 4]
+    there = suite.settings_at({"model.dropout": "0.2", "recipe": "plain"})
+    assert (there.train.optimizer, there.train.learning_rate, there.model.dropout) == ("sgd", 0.1, 0.2)
+
+
+def test_baseline_is_the_first_level_unless_named(suite_of):
+    """A factor that `baseline` does not name has its first level as baseline."""
+    factors = {"model.activation": ["gelu", "relu"], "model.depth": [3, 2], "model.width": [8, 16]}
+    suite = suite_of(factors=factors, baseline={"model.depth": 2})
+    assert suite.baseline_levels == {"model.activation": "gelu", "model.depth": "2", "model.width": "8"}
+
+
+def test_factor_over_models_needs_no_base_variant(suite_of):
+    """Where a factor names the models, `[model]` may hold other settings only."""
+    suite = suite_of(model={"dropout": 0.3}, factors={"model.variant": ["mlp_small", "resnet8"]})
+    families = [
+        (cell.levels["model.variant"], cell.settings.model.family, cell.settings.model.dropout)
+        for cell in expand_cells(suite)
+    ]
+    assert families == [("mlp_small", "mlp", 0.3), ("resnet8", "resnet", 0.3)]
+
+
+def test_models_in_a_bundle_need_no_base_variant(suite_of):
+    """A bundle may name the model too."""
+    nets = {
+        "small": {"model.variant": "mlp_small", "train.epochs": 3},
+        "large": {"model.variant": "mlp_512", "train.epochs": 2},
+    }
+    cells = expand_cells(suite_of(model={}, factors={"net": nets}))
+    assert [(cell.settings.model.width, cell.settings.train.epochs) for cell in cells] == [(64, 3), (512, 2)]
+
+
+def test_every_shipped_suite_is_accepted():
+    """Each suite in the package, and the one that `ablate new` writes, can be read and expanded."""
+    package = files("benchmarks")
+    texts = {path.name: path.read_text(encoding="utf-8") for path in package.joinpath("suites").iterdir()}
+    texts["new_suite.toml"] = package.joinpath("new_suite.toml").read_text(encoding="utf-8").format(name="mine")
+    assert len(texts) >= 3
+    for name, text in texts.items():
+        assert expand_cells(parse_suite(text, name))
+
+
+def test_shipped_quickstart_is_the_suite_of_the_issue(issue_suite):
+    """`quickstart` trains the runs of the issue's suite, under its own name."""
+    quickstart = tomllib.loads(files("benchmarks").joinpath("suites/quickstart.toml").read_text(encoding="utf-8"))
+    assert quickstart | {"name": "activations"} == tomllib.loads(issue_suite)
+
+
+@pytest.mark.parametrize(
+    ("level", "label"),
+    [
+        (True, "true"),
+        (False, "false"),
+        (3, "3"),
+        (3.0, "3"),
+        (1e-3, "0.001"),
+        (0.1, "0.1"),
+        ("he_normal", "he_normal"),
+        ([1, 2.5, "a"], "[1, 2.5, a]"),
+    ],
+)
+def test_label_of_a_level(level, label):
+    """Levels are labelled as in TOML, text without quotes and a number by its value."""
+    assert level_label(level) == label
+
+
+@given(numbers=st.lists(st.floats(1e-6, 1e-1), min_size=2, max_size=2, unique=True))
+def test_different_numbers_have_different_labels(numbers):
+    """Two learning rates can always be told apart by their labels, whatever their digits."""
+    first, second = numbers
+    assert level_label(first) != level_label(second)
+
+
+def test_levels_that_differ_late_are_different_levels(suite_of):
+    """Levels that agree in six digits are two levels, not one given twice."""
+    factors = {"train.learning_rate": [0.00123456701, 0.00123456702]}
+    assert len(expand_cells(suite_of(factors=factors))) == 2
+
+
+# In the issue's suite: what is replaced, by what -> path, given, part of what is allowed, nearest.
+MISSPELT = [
+    ("question =", "qestion =", "qestion", "qestion", "question, datasets, seeds", "question"),
+    ("[train]", "[trian]", "trian", "trian", "model, train, data", "train"),
+    ("dropout = 0.1", "dropuot = 0.1", "model.dropuot", "dropuot", "dropout, skip_connections", "dropout"),
+    ('optimizer = "adam"', 'optimiser = "adam"', "train.optimiser", "optimiser", "optimizer", "optimizer"),
+    ("standardize =", "standardise =", "data.standardise", "standardise", "standardize", "standardize"),
+    ('"mlp_small"', '"mlp_smal"', "model.variant", "mlp_smal", "mlp_small, mlp_512, resnet8", "mlp_small"),
+    ('"adam"', '"adma"', "train.optimizer", "adma", "rmsprop, adam", "adam"),
+    ('"per_feature"', '"per_featur"', "data.standardize", "per_featur", "per_channel, min_max", "per_feature"),
+    ('"factorial"', '"factoral"', "design", "factoral", ", ".join(DESIGNS), "factorial"),
+    ('"tanh"', '"tahn"', 'factors."model.activation"[1]', "tahn", ", ".join(ACTIVATIONS), "tanh"),
+    (
+        '["glorot_uniform", "he_normal"]',
+        '["glorot_uniform", "he-normal"]',
+        'factors."model.initializer"[1]',
+        "he-normal",
+        ", ".join(INITIALIZERS),
+        "he_normal",
+    ),
+    (
+        '"model.initializer" = [',
+        '"model.initialiser" = [',
+        'factors."model.initialiser"',
+        "model.initialiser",
+        ", ".join(setting_paths()),
+        "model.initializer",
+    ),
+    (
+        '"model.initializer" = "he_normal"',
+        '"model.initialiser" = "he_normal"',
+        'baseline."model.initialiser"',
+        "model.initialiser",
+        "model.activation, model.initializer",
+        "model.initializer",
+    ),
+    (
+        '"model.initializer" = "he_normal"',
+        '"model.initializer" = "he_uniform"',
+        'baseline."model.initializer"',
+        "he_uniform",
+        "glorot_uniform, he_normal",
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "path", "given_text", "allowed", "nearest"), MISSPELT)
+def test_misspelt(issue_suite, old, new, path, given_text, allowed, nearest):
+    """A misspelt name at any level is shown with file, place, what was given, what is allowed and the nearest."""
+    (problem,) = problems_of(edited(issue_suite, old, new))
+    assert problem.path == path
+    assert problem.given == given_text
+    assert allowed in problem.allowed
+    if nearest:
+        assert problem.nearest == nearest
+    for detail in (problem.path, problem.given, problem.allowed, problem.nearest):
+        assert detail in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "place", "nearest"),
+    [
+        ('plain = { "train.optimizer"', 'plain = { "train.optimzer"', "factors.recipe.plain", "train.optimizer"),
+        ('"sgd"', '"sdg"', "factors.recipe.plain", "sgd"),
+        ('recipe = "adaptive"', 'recipe = "adaptiv"', "baseline.recipe", "adaptive"),
+        ('[[exclude]]\n"model.dropout"', '[[exclude]]\n"model.dropuot"', 'exclude[0]."model.dropuot"', "model.dropout"),
+        ("[[exclude]]\n", '[[exclude]]\nrecipy = "plain"\n', "exclude[0].recipy", "recipe"),
+        (
+            '[[include]]\n"model.dropout" = 0.2',
+            '[[include]]\n"model.dropout" = 0.3',
+            'include[0]."model.dropout"',
+            None,
+        ),
+    ],
+)
+def test_misspelt_in_bundles_and_cells(old, new, place, nearest):
+    """Names in bundles, `exclude` and `include` are checked as closely, and their place is named."""
+    (problem,) = problems_of(edited(BUNDLES, old, new))
+    assert problem.path.startswith(place)
+    assert problem.given
+    assert problem.allowed
+    if nearest:
+        assert nearest in (problem.nearest, f"train.{problem.nearest}")
+
+
+WRONG = [
+    ("seeds = 5 ", 'seeds = "5" ', "seeds", '"5"'),
+    ("seeds = 5 ", "seeds = 5.0 ", "seeds", "5.0"),
+    ("seeds = 5 ", "seeds = true ", "seeds", "true"),
+    ("seeds = 5 ", "seeds = 0 ", "seeds", "0"),
+    ("seeds = 5 ", "seeds = -1 ", "seeds", "-1"),
+    ("seeds = 5 ", "seeds = [] ", "seeds", "[]"),
+    ("seeds = 5 ", "seeds = [0, -1] ", "seeds", "[0, -1]"),
+    ("seeds = 5 ", "seeds = [1, true] ", "seeds", "[1, true]"),
+    ("seeds = 5 ", "seeds = [1, 2, 1] ", "seeds[2]", "1"),
+    ("epochs = 30", 'epochs = "30"', "train.epochs", '"30"'),
+    ("epochs = 30", "epochs = 0", "train.epochs", "0"),
+    ("batch_size = 64", "batch_size = 64.0", "train.batch_size", "64.0"),
+    ("learning_rate = 1e-3", "learning_rate = 0", "train.learning_rate", "0"),
+    ("learning_rate = 1e-3", "learning_rate = inf", "train.learning_rate", "inf"),
+    ("learning_rate = 1e-3", "learning_rate = 2020-01-01", "train.learning_rate", "2020-01-01"),
+    ("dropout = 0.1", "dropout = true", "model.dropout", "true"),
+    ("dropout = 0.1", "dropout = 1.0", "model.dropout", "1.0"),
+    ("validation_fraction = 0.1", "validation_fraction = -0.1", "data.validation_fraction", "-0.1"),
+    ('datasets = ["digits"]', 'datasets = "digits"', "datasets", '"digits"'),
+    ('datasets = ["digits"]', "datasets = []", "datasets", "[]"),
+    ('datasets = ["digits"]', 'datasets = ["digits", 3]', "datasets[1]", "3"),
+    ('datasets = ["digits"]', 'datasets = ["digits", "digits"]', "datasets[1]", "digits"),
+    ('name = "activations"', 'name = "../activations"', "name", '"../activations"'),
+    ('name = "activations"', 'name = "two\\nlines"', "name", '"two\\nlines"'),
+    ('name = "activations"', 'name = "activations\\n"', "name", '"activations\\n"'),
+    ('name = "activations"', 'name = ""', "name", '""'),
+    ('name = "activations"', "name = 7", "name", "7"),
+    ('["relu", "tanh", "elu", "gelu"]', "[]", 'factors."model.activation"', "no level"),
+    ('["relu", "tanh", "elu", "gelu"]', '["relu"]', 'factors."model.activation"', "1 level"),
+    ('["relu", "tanh", "elu", "gelu"]', '"relu"', 'factors."model.activation"', '"relu"'),
+    ('["relu", "tanh", "elu", "gelu"]', '["relu", "tanh", "relu"]', 'factors."model.activation"[2]', "relu"),
+    ('["relu", "tanh", "elu", "gelu"]', '["relu", 3]', 'factors."model.activation"[1]', "3"),
+    ('["relu", "tanh", "elu", "gelu"]', "{}", 'factors."model.activation"', "no level"),
+    ('["relu", "tanh", "elu", "gelu"]', "{ a = {}, b = 3 }", 'factors."model.activation".a', "{}"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "path", "given_text"), WRONG)
+def test_wrong_value(issue_suite, old, new, path, given_text):
+    """A wrong type, an empty list, a number out of range or a thing given twice is refused, place and value named."""
+    first = problems_of(edited(issue_suite, old, new))[0]
+    assert (first.path, first.given) == (path, given_text)
+
+
+@pytest.mark.parametrize("key", ["name", "datasets", "seeds", "factors"])
+def test_required_keys(issue_suite, key):
+    """Each key that has no default is asked for by name."""
+    values = tomllib.loads(issue_suite)
+    del values[key], values["baseline"]
+    with pytest.raises(SettingError) as caught:
+        Suite(**values)
+    assert [problem.path for problem in caught.value.problems] == [key]
+
+
+def test_every_unknown_key_is_listed():
+    """Two misspelt keys are both told, in one go."""
+    problems = problems_of('nam = "x"\ndatasets = ["digits"]\nseed = 3\n[factors]\n"model.depth" = [1, 2]\n')
+    paths = [problem.path for problem in problems]
+    assert set(paths) == {"nam", "seed", "name", "seeds"}
+
+
+@pytest.mark.parametrize("section", ["model", "train", "data", "factors", "baseline"])
+@pytest.mark.parametrize("value", ["3", '"x"', "[]", "true"])
+def test_section_of_wrong_type(section, value):
+    """A section that is no table is refused by name."""
+    keys = {"factors": "factors = { 'model.depth' = [1, 2] }", section: f"{section} = {value}"}
+    problems = problems_of('name = "x"\ndatasets = ["digits"]\nseeds = 1\n' + "\n".join(keys.values()))
+    assert section in [problem.path for problem in problems]
+
+
+@pytest.mark.parametrize("key", ["exclude", "include"])
+@pytest.mark.parametrize("value", ["3", "{}", "[3]", "[[]]", "[{}]"])
+def test_cells_of_wrong_type(issue_suite, key, value):
+    """`exclude` and `include` are lists of cells, none of them empty."""
+    problems = problems_of(f"{key} = {value}\n" + issue_suite)
+    assert all(problem.path.startswith(key) for problem in problems)
+
+
+def test_variant_missing(issue_suite):
+    """A suite that names no model is told so, with the models there are."""
+    (problem,) = problems_of(edited(issue_suite, 'variant = "mlp_small"', ""))
+    assert problem.path == "model.variant"
+    assert problem.allowed == ", ".join(zoo.VARIANTS)
+
+
+def test_setting_of_another_family(issue_suite):
+    """A depth that the chosen family cannot have is refused at the level, with the depths near it."""
+    text = edited(issue_suite, '"mlp_small"', '"resnet8"').replace(
+        '"model.initializer" = ["glorot_uniform", "he_normal"]', '"model.depth" = [8, 9]'
+    )
+    (problem,) = problems_of(text.partition("[baseline]")[0])
+    assert problem.path.startswith('factors."model.depth"[1]')
+    assert "8, 14" in problem.allowed
+
+
+@pytest.mark.parametrize(
+    "text", ["name = ", "name", "= 3", "[a\n", 'a = "b', "a = 1\na = 2", "[a]\n[a]", "<html>", "{}", "a = 2020-13-45"]
+)
+def test_not_toml(text):
+    """What is no TOML is said to be none, with the file and the place in it."""
+    with pytest.raises(UserError) as caught:
+        parse_suite(text, "my.toml")
+    assert str(caught.value).startswith("my.toml: not a TOML file: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "seeds = " + "1" * 5000,
+        "seeds = 0x" + "f" * 5000,
+        "seeds = -0x" + "f" * 5000,
+        "seeds = [0x" + "f" * 5000 + "]",
+        "x = " + "[" * 5000 + "]" * 5000,
+        "x = " + "{a = " * 5000 + "1" + "}" * 5000,
+        "[" + ".".join("a" * 5000) + "]",
+    ],
+    ids=["long number", "hexadecimal", "negative", "in a list", "nested lists", "nested tables", "deep table"],
+)
+def test_absurd_toml(text):
+    """Numbers of thousands of digits and thousands of brackets are refused like any other bad suite."""
+    with pytest.raises((UserError, SettingError)) as caught:
+        parse_suite(text, "my.toml")
+    assert str(caught.value).startswith("my.toml:")
+
+
+def test_file_that_is_not_there(tmp_path):
+    """A missing file is named, with the nearest of its folder."""
+    (tmp_path / "quickstart.toml").write_text("")
+    with pytest.raises(UserError) as caught:
+        read_suite(tmp_path / "quikstart.toml")
+    assert f"{tmp_path / 'quikstart.toml'}: no such file" in str(caught.value)
+    assert f"nearest: {tmp_path / 'quickstart.toml'}" in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe\x00", b'name = "caf\xe9"'])
+def test_file_that_is_not_text(tmp_path, content):
+    """A file that is not UTF-8 is no TOML."""
+    path = tmp_path / "binary.toml"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="not a TOML file: it is not UTF-8") as caught:
+        read_suite(path)
+    assert str(path) in str(caught.value)
+
+
+def test_folder_given_as_suite(tmp_path):
+    """A folder cannot be read as a suite."""
+    with pytest.raises(UserError) as caught:
+        read_suite(tmp_path)
+    assert str(caught.value).startswith(f"{tmp_path}: cannot be read")
+
+
+def test_file_is_read(tmp_path, issue_suite):
+    """What is read from a file is what its text says, and errors name the file."""
+    path = tmp_path / "mine.toml"
+    path.write_text(issue_suite, encoding="utf-8")
+    assert read_suite(path) == parse_suite(issue_suite, "x")
+    path.write_text("nam = 3", encoding="utf-8")
+    with pytest.raises(SettingError) as caught:
+        read_suite(path)
+    assert str(caught.value).startswith(f"{path}:\n")
+
+
+# --- fuzz -----------------------------------------------------------------------------------------------------------
+
+# No surrogates and no DEL: TOML has no way to write them as JSON does.
+words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=8)
+names = words | st.sampled_from(
+    [
+        *Suite.model_fields,
+        *setting_paths(),
+        *(path.partition(".")[2] for path in setting_paths()),
+        "mlp_small",
+        "resnet8",
+        "relu",
+        "sgd",
+        "digits",
+        "factorial",
+        "one_factor",
+    ]
+)
+# At most 1,000: a suite of billions of seeds is right, and too large to expand here.
+scalars = names | st.booleans() | st.integers(-2, 1000) | st.integers(-(2**70), -1) | st.floats()
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
+    max_leaves=12,
+)
+VALID = [tomllib.loads(BUNDLES)]
+
+
+def as_toml(value):
+    """Write a value as TOML; tables inside are inline."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, list):
+        return "[" + ", ".join(as_toml(item) for item in value) + "]"
+    if isinstance(value, dict):
+        return (
+            "{"
+            + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {as_toml(item)}" for key, item in value.items())
+            + "}"
+        )
+    return repr(value)
+
+
+def document(table):
+    return "".join(f"{json.dumps(key, ensure_ascii=False)} = {as_toml(value)}\n" for key, value in table.items())
+
+
+def only_clear_errors(text):
+    """Read and expand; whatever is wrong must be an error that is meant for people, with the file in it."""
+    try:
+        suite = parse_suite(text, "my.toml")
+    except (UserError, SettingError) as error:
+        assert str(error).startswith("my.toml:")  # noqa: PT017 - acceptance is a good outcome too
+        return
+    try:
+        assert expand_cells(suite)
+    except SettingError as error:
+        assert error.problems  # noqa: PT017 - as above
+
+
+@st.composite
+def mutations(draw):
+    """Draw a valid suite with one to three places changed, renamed, removed or added."""
+    table = copy.deepcopy(draw(st.sampled_from(VALID)))
+    for _ in range(draw(st.integers(1, 3))):
+        place = table
+        while True:
+            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+            if not keys:
+                break
+            key = draw(st.sampled_from(keys))
+            if isinstance(place[key], dict | list) and draw(st.booleans()):
+                place = place[key]
+                continue
+            action = draw(st.sampled_from(["change", "rename", "remove", "add"]))
+            if action == "change":
+                place[key] = draw(values)
+            elif action == "remove":
+                del place[key]
+            elif isinstance(place, list):
+                place.append(draw(values | st.just(place[key])))
+            elif action == "rename":
+                place[draw(names)] = place.pop(key)
+            else:
+                place[draw(names)] = draw(values)
+            break
+    return table
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(table=st.dictionaries(names, values, max_size=6))
+def test_random_documents(table):
+    """A random document is accepted, or refused with an error for people; nothing else ever comes out."""
+    only_clear_errors(document(table))
+
+
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(table=mutations())
+def test_mutated_documents(table):
+    """A valid suite with a few things wrong is accepted, or refused with an error for people."""
+    only_clear_errors(document(table))
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"])) | st.text("[]{}=\"'.,0123456789abx-_:T\n #", max_size=60))
+def test_random_text(text):
+    """Any text at all is accepted, or refused with an error for people."""
+    only_clear_errors(text)
+
+
+@given(table=st.dictionaries(names, values.filter(lambda value: "nan" not in repr(value)), max_size=4))
+def test_writer_of_this_file(table):
+    """The documents of these tests say what they are meant to say: Python's reader reads them back."""
+    assert tomllib.loads(document(table)) == table
