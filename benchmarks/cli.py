@@ -242,7 +242,7 @@ def _suite_path(suite: str) -> Path:
 def _train(plan: Plan, store: Store, console: Console) -> None:
     from benchmarks.progress import ProgressDisplay
 
-    if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds)):
+    if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions):
         return
     console.print(f"{plan.suite.name}: {len(plan.missing)} of {len(plan.runs)} runs to train", highlight=False)
     from benchmarks.quiet import import_tensorflow

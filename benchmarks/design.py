@@ -52,7 +52,7 @@ def expand_cells(suite: Suite) -> list[Cell]:
     """All cells of a suite, dataset by dataset, in the design's order.
 
     Raises:
-        SettingError: the levels of a cell do not go together, two cells are the same, or none is left.
+        SettingError: the levels of a cell do not go together, two cells are the same, or the baseline is left out.
     """
     combinations = _combinations(suite)
     settings = [_settings_of(suite, levels) for levels in combinations]
@@ -109,6 +109,10 @@ def _combinations(suite: Suite) -> list[Levels]:
     ]
     if not kept + included:
         raise SettingError([Problem("exclude", "no cell is left", f"{len(excluded)} patterns")])
+    if suite.baseline_levels not in kept + included:
+        title = _title(suite.baseline_levels)
+        allowed = "a baseline that is kept; `baseline` names it"
+        raise SettingError([Problem("exclude", "the baseline itself is left out", title, allowed)])
     return kept + included
 
 
@@ -116,15 +120,18 @@ def _settings_of(suite: Suite, levels: Levels) -> RunSettings:
     try:
         return suite.settings_at(levels)
     except SettingError as error:
-        where = ", ".join(f"{name} = {label}" for name, label in levels.items())
-        raise error.below(f"cell ({where})") from None
+        raise error.below(f"cell ({_title(levels)})") from None
+
+
+def _title(levels: Levels) -> str:
+    return ", ".join(f"{name} = {label}" for name, label in levels.items())
 
 
 def _refuse_equal_cells(combinations: list[Levels], settings: list[RunSettings]) -> None:
     seen: dict[RunSettings, Levels] = {}
     for levels, cell_settings in zip(combinations, settings, strict=True):
         if cell_settings in seen:
-            first, second = (", ".join(f"{n} = {v}" for n, v in each.items()) for each in (seen[cell_settings], levels))
             message = "a duplicate cell: two cells have equal settings, so their runs would be the same"
-            raise SettingError([Problem("", message, f"({first}) and ({second})", "cells that differ in a setting")])
+            given = f"({_title(seen[cell_settings])}) and ({_title(levels)})"
+            raise SettingError([Problem("", message, given, "cells that differ in a setting")])
         seen[cell_settings] = levels

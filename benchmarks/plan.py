@@ -36,6 +36,11 @@ class Plan:
     """Key -> status, for the runs that are stored."""
 
     @property
+    def versions(self) -> dict[str, str]:
+        """Dataset as the suite names it -> version."""
+        return {name: reference.version for name, reference in self.references.items()}
+
+    @property
     def missing(self) -> list[Run]:
         """The runs that are to be trained: not stored, or failed."""
         return [run for run in self.runs if self.statuses.get(run.key) not in FINAL]
@@ -94,8 +99,7 @@ def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict
 def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
     """Number of runs of a suite by status, as it was last run."""
     suite = parse_suite(registration.text, registration.name)
-    versions = {name: facts.version for name, facts in registration.datasets.items()}
-    runs = expand_runs(expand_cells(suite), registration.seeds, versions)
+    runs = expand_runs(expand_cells(suite), registration.seeds, registration.versions)
     return count_by_status(runs, store.statuses(run.key for run in runs))
 
 

@@ -69,6 +69,7 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
+                emoji=False,
             )
         self._show(last=sum(self.counts.values()) == self.total)
 
@@ -78,7 +79,7 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
             self._bar.update(self._task, completed=finished + self._under_way, description=self._summary())
         elif last or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self.console.print(self._summary(), markup=False, highlight=False, soft_wrap=True)
+            self.console.print(self._summary(), markup=False, highlight=False, soft_wrap=True, emoji=False)
 
     def _summary(self) -> str:
         finished = sum(self.counts.values())

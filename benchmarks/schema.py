@@ -17,10 +17,8 @@ def suite_schema() -> dict[str, Any]:
             "description": schema["properties"][section]["description"]
         }
     factors = schema["properties"]["factors"]
-    factors["properties"] = {
-        path: {"type": "array", "minItems": 2, "uniqueItems": True, "items": _setting_schema(path)}
-        for path in setting_paths()
-    }
+    bundles = factors["additionalProperties"]["oneOf"][1]
+    factors["properties"] = {path: {"oneOf": [_levels_schema(path), bundles]} for path in setting_paths()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ablate suite"} | schema
 
 
@@ -37,10 +35,10 @@ def _section_schema(section: str) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-def _setting_schema(path: str) -> dict[str, Any]:
+def _levels_schema(path: str) -> dict[str, Any]:
     section, _, name = path.partition(".")
-    schema: dict[str, Any] = _section_schema(section)["properties"][name]
-    return schema
+    level = _section_schema(section)["properties"][name]
+    return {"type": "array", "minItems": 2, "uniqueItems": True, "items": level}
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,13 @@ told apart before anything is written to it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
 import os
 import sqlite3
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,6 +104,11 @@ class Registration:
     """Name as in the suite -> facts."""
     registered_at: str
 
+    @property
+    def versions(self) -> dict[str, str]:
+        """Dataset as in the suite -> version."""
+        return {name: facts.version for name, facts in self.datasets.items()}
+
 
 @dataclass(frozen=True)
 class StoredRun:
@@ -153,6 +159,8 @@ class Store:
                 raise PermissionError(13, "Permission denied")
         except OSError as error:
             raise StoreError(f"{folder}: the runs folder cannot be written: {error.strerror}") from None
+        except sa.exc.DBAPIError as error:
+            raise StoreError(f"{folder}: the runs folder cannot be written: {error.orig}") from None
         return cls.open(folder)
 
     @classmethod
@@ -200,8 +208,8 @@ class Store:
             "history": result.history,
             "parameters": result.parameters,
             "seconds": result.seconds,
-            "message": result.message,
-            "traceback": result.traceback,
+            "message": _storable(result.message),
+            "traceback": _storable(result.traceback),
             "attempts": 1,
             "machine": machine_id,
             "finished_at": now(),
@@ -222,7 +230,8 @@ class Store:
         """Note a suite as it is about to be run."""
         facts = {dataset: _facts_as_json(each) for dataset, each in datasets.items()}
         values = {"name": name, "text": text, "seeds": seeds, "datasets": facts}
-        if self.is_registered(name, text, seeds):
+        current = self.registration(name)
+        if current and (current.text, current.seeds, current.datasets) == (text, seeds, dict(datasets)):
             return
         statement = insert(SUITES).values(**values, registered_at=now())
         statement = statement.on_conflict_do_update(
@@ -231,10 +240,10 @@ class Store:
         with self._transaction() as connection:
             connection.execute(statement)
 
-    def is_registered(self, name: str, text: str, seeds: list[int]) -> bool:
-        """Whether the suite was last run with this very text and these seeds."""
+    def is_registered(self, name: str, text: str, seeds: list[int], versions: Mapping[str, str]) -> bool:
+        """Whether the suite was last run with this very text, these seeds and these versions of its datasets."""
         current = self.registration(name)
-        return current is not None and (current.text, current.seeds) == (text, seeds)
+        return current is not None and (current.text, current.seeds, current.versions) == (text, seeds, versions)
 
     def registration(self, name: str) -> Registration | None:
         """A suite as it was last run, or None where it never was."""
@@ -267,13 +276,20 @@ class Store:
                 part = wanted[start : start + _KEYS_A_QUERY]
                 yield from connection.execute(query.where(RUNS.c.key.in_(part)))
 
-    @contextmanager
+    @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         try:
             with self._engine.begin() as connection:
                 yield connection
         except sa.exc.DBAPIError as error:
             raise StoreError(f"{self.path}: the store cannot be used: {error.orig}") from error
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise StoreError(f"{self.path}: the store is damaged: {error}") from error
+
+
+def _storable(text: str | None) -> str | None:
+    """A text that SQLite can hold: what is no Unicode (of a file's name, say) is written as its escape."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def now() -> str:
@@ -307,16 +323,14 @@ def _create(path: Path) -> None:
             connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
             _metadata.create_all(connection)
         engine.dispose()
+        raw = sqlite3.connect(made)
+        raw.execute("PRAGMA journal_mode = WAL")
+        raw.close()
         # A link fails where a second runner was faster; its store is as good as ours.
-        try:
+        with contextlib.suppress(FileExistsError):
             os.link(made, path)
-        except FileExistsError:
-            return
     finally:
         made.unlink()
-    raw = sqlite3.connect(path)
-    raw.execute("PRAGMA journal_mode = WAL")
-    raw.close()
 
 
 def _check_file(path: Path) -> None:
@@ -333,26 +347,32 @@ def _problem_with(path: Path) -> str | None:
         header = _head(path)
         if not header.startswith(b"SQLite format 3\0"):
             return "not a store of this program" if header else "an empty file, not a store of this program"
-        with sqlite3.connect(f"file:{path}?mode=rw", uri=True, timeout=30) as connection:
-            application = connection.execute("PRAGMA application_id").fetchone()[0]
-            version = connection.execute("PRAGMA user_version").fetchone()[0]
-            pages = connection.execute("PRAGMA page_count").fetchone()[0]
-            page_size = connection.execute("PRAGMA page_size").fetchone()[0]
-            has_log = Path(f"{path}-wal").exists() and Path(f"{path}-wal").stat().st_size > 0
-            whole = has_log or path.stat().st_size >= pages * page_size
-            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0] if whole else "truncated"
-        connection.close()
+        application, version = (int.from_bytes(header[place : place + 4], "big") for place in (68, 60))
+        if application != APPLICATION_ID:
+            return "a database of another program"
+        if version != FORMAT:
+            return f"a store of format {version}; this version of ablate reads format {FORMAT}"
+        has_log = Path(f"{path}-wal").exists()
+        if not has_log and path.stat().st_size < _size_by_header(header):
+            return "the store is damaged: it is shorter than it was"
+        # Nothing is written: what is damaged stays as it is, with its log; without one, no file appears beside it.
+        uri = f"{path.absolute().as_uri()}?mode=ro" + ("" if has_log else "&immutable=1")
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=30)) as connection:
+            damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.OperationalError as error:
         return f"the store cannot be opened: {error}"
-    except sqlite3.DatabaseError as error:
+    except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
         return f"the store is damaged: {error}"
     except OSError as error:
         return f"the store cannot be read: {error.strerror}"
-    if application != APPLICATION_ID:
-        return "a database of another program"
-    if version != FORMAT:
-        return f"a store of format {version}; this version of ablate reads format {FORMAT}"
     return None if damage == "ok" else f"the store is damaged: {damage}"
+
+
+def _size_by_header(header: bytes) -> int:
+    """Size of the file by its own header (https://www.sqlite.org/fileformat2.html, section 1.3)."""
+    page_size, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
+    # 65,536 does not fit in two bytes and is written as 1.
+    return (65_536 if page_size == 1 else page_size) * pages
 
 
 def _head(path: Path) -> bytes:

@@ -39,7 +39,7 @@ _LEVEL = {"type": ["boolean", "number", "string", "array"]}
 _CELL = {"type": "object", "additionalProperties": _LEVEL, "minProperties": 1}
 _SEEDS = {
     "oneOf": [
-        {"type": "integer", "minimum": 1},
+        {"type": "integer", "minimum": 1, "maximum": 100_000},
         {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
     ]
 }
@@ -61,6 +61,7 @@ Assignment = Annotated[dict[str, Any], WithJsonSchema(_CELL)]
 """Factor -> level."""
 
 _LARGEST_SEED = 2**31 - 1
+_MOST_SEEDS = 100_000
 
 
 @dataclass(frozen=True)
@@ -156,15 +157,16 @@ def parse_suite(text: str, source: str) -> Suite:
     """Check the text of a suite file; `source` names it in errors."""
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{source}: not a TOML file: {error}") from None
-    try:
         problems = list(_odd_values((), values))
         if problems:
             raise SettingError(problems)
         return Suite(**values)
     except SettingError as error:
         raise error.within(source) from None
+    except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
+        raise UserError(f"{source}: not a TOML file: {error}") from None
+    except RecursionError:
+        raise UserError(f"{source}: tables or lists are nested too deeply") from None
 
 
 def _read_text(path: Path) -> str:
@@ -201,7 +203,7 @@ def level_label(level: object) -> str:
     if isinstance(level, bool):
         return "true" if level else "false"
     if isinstance(level, float):
-        return f"{level:g}"
+        return repr(level).removesuffix(".0")
     if isinstance(level, list):
         return "[" + ", ".join(level_label(item) for item in level) + "]"
     return str(level)
@@ -234,14 +236,14 @@ def _problems_of(suite: Suite) -> Iterable[Problem]:
 
 
 def _seed_problems(seeds: object) -> Iterable[Problem]:
-    allowed = "a number of seeds from 1, or a list of different seeds from 0"
+    allowed = f"a number of seeds from 1 to {_MOST_SEEDS}, or a list of different seeds from 0"
     if isinstance(seeds, list):
         wrong = [seed for seed in seeds if type(seed) is not int or not 0 <= seed <= _LARGEST_SEED]
         if wrong or not seeds:
             yield Problem("seeds", "no list of seeds", as_written(seeds), allowed)
         else:
             yield from _repeated("seeds", seeds)
-    elif type(seeds) is not int or not 1 <= seeds <= _LARGEST_SEED:
+    elif type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
         yield Problem("seeds", "no number of seeds", as_written(seeds), allowed)
 
 
@@ -289,11 +291,16 @@ def _factor_problems(suite: Suite, factor: Factor) -> Iterable[Problem]:
                 yield Problem(path, problem.message, problem.given, problem.allowed, problem.nearest)
 
 
+def _is_level(level: object, levels: Any) -> bool:
+    # true equals 1 for Python, and is another level.
+    return any(level == other and isinstance(level, bool) == isinstance(other, bool) for other in levels)
+
+
 def _assignment_problems(suite: Suite, place: tuple[str | int, ...], assignment: Assignment) -> Iterable[Problem]:
     factors = {factor.name: factor for factor in suite.factor_list}
     for name, level in assignment.items():
         path = dotted((*place, name))
         if name not in factors:
             yield unknown(path, "factor", name, factors)
-        elif level_label(level) not in factors[name].levels:
-            yield unknown(path, "level of this factor", level_label(level), factors[name].levels)
+        elif not _is_level(level, suite.factors[name]):
+            yield unknown(path, "level of this factor", as_written(level).strip('"'), factors[name].levels)

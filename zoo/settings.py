@@ -125,8 +125,10 @@ class Settings(BaseModel):
         Raises:
             SettingError: a value is unknown, of the wrong type, out of range or clashes with another.
         """
+        # -0.0 equals 0.0 but is written otherwise, and a run is known by what is written.
+        plain = {name: value + 0.0 if type(value) is float else value for name, value in values.items()}
         try:
-            super().__init__(**values)
+            super().__init__(**plain)
         except ValidationError as error:
             raise SettingError(problems_of(error, type(self).model_fields)) from None
 
@@ -216,6 +218,6 @@ def as_written(value: object) -> str:
     """A value as it would be written in a suite, cut off where it is long."""
     try:
         text = json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError):
-        text = str(value)
+    except (TypeError, ValueError):  # no JSON: a date, say, or a number of thousands of digits
+        text = f"a {type(value).__name__}" if isinstance(value, int) else str(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -67,18 +67,21 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
         DatasetError: no dataset has this name, or not this version.
     """
     bare, _, pinned = name.partition(":")
-    if not re.fullmatch(r"[A-Za-z0-9_]+(/[A-Za-z0-9_.-]+)?", bare) or ".." in bare:
+    if not re.fullmatch(r"[A-Za-z0-9_]+(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?", bare) or ".." in bare:
         raise DatasetError(f"datasets: {name!r} is not a TFDS name, such as 'mnist', 'mnist:3.0.1' or 'glue/cola'")
     if bare in EMBEDDED:
         version = EMBEDDED[bare].version
         _check_pinned(bare, pinned, [version])
-        return DatasetReference(bare, version, "embedded", runs_dir / "datasets")
-    versions = _prepared_versions(data_dir / bare)
-    if pinned in versions or (versions and not pinned):
-        return DatasetReference(bare, pinned or versions[-1], "prepared", data_dir)
-    version = _downloadable_version(bare, data_dir)
-    _check_pinned(bare, pinned, [*versions, version])
-    return DatasetReference(bare, version, "download", data_dir)
+        return DatasetReference(bare, version, "embedded", runs_dir / ".datasets")
+    prepared = _find_prepared(bare, pinned, data_dir)
+    if prepared:
+        return prepared
+    full_name, version = _find_downloadable(bare, data_dir)
+    prepared = _find_prepared(full_name, pinned, data_dir)
+    if prepared:
+        return prepared
+    _check_pinned(full_name, pinned, [*_prepared_versions(data_dir / full_name), version])
+    return DatasetReference(full_name, version, "download", data_dir)
 
 
 def prepared_datasets(data_dir: Path) -> list[DatasetReference]:
@@ -108,18 +111,36 @@ def _check_pinned(name: str, pinned: str, known: Iterable[str]) -> None:
         raise DatasetError(f"datasets: no such version\n  given:   {name}:{pinned}\n  allowed: {', '.join(known)}")
 
 
-def _downloadable_version(name: str, data_dir: Path) -> str:
+def _find_prepared(name: str, pinned: str, data_dir: Path) -> DatasetReference | None:
+    versions = _prepared_versions(data_dir / name)
+    if pinned in versions or (versions and not pinned):
+        return DatasetReference(name, pinned or versions[-1], "prepared", data_dir)
+    return None
+
+
+def _find_downloadable(name: str, data_dir: Path) -> tuple[str, str]:
+    """Full name, with the config that TFDS would take, and version of a dataset that TFDS knows."""
     import tensorflow_datasets as tfds
 
     known = tfds.list_builders(with_community_datasets=False)
-    if name.partition("/")[0] not in known:
-        prepared = [found.name for found in prepared_datasets(data_dir)]
-        closest = nearest(name, [*EMBEDDED, *prepared, *known])
-        raise DatasetError(
-            f"datasets: no such dataset\n  given:   {name}\n"
-            f"  allowed: the embedded {', '.join(EMBEDDED)}; what is prepared in {data_dir}; any TFDS name"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
+    base, _, config_name = name.partition("/")
+    if base not in known:
+        names = [*EMBEDDED, *(found.name for found in prepared_datasets(data_dir)), *known]
+        allowed = f"the embedded {', '.join(EMBEDDED)}; what is prepared in {data_dir}; any TFDS name"
+        raise DatasetError(_no_such("dataset", name, allowed, names))
     # The module of a dataset imports TensorFlow.
     import_tensorflow()
-    return str(tfds.builder_cls(name.partition("/")[0]).VERSION)
+    builder = tfds.builder_cls(base)
+    configs = {config.name: config for config in builder.BUILDER_CONFIGS}
+    if not config_name and configs:
+        config_name = builder.DEFAULT_BUILDER_CONFIG_NAME or builder.BUILDER_CONFIGS[0].name
+    if config_name and config_name not in configs:
+        raise DatasetError(_no_such(f"config of {base}", name, ", ".join(configs) or "none", configs))
+    version = (configs[config_name].version if config_name else None) or builder.VERSION
+    return (f"{base}/{config_name}" if config_name else base), str(version)
+
+
+def _no_such(kind: str, given: str, allowed: str, names: Iterable[str]) -> str:
+    closest = nearest(given, names)
+    text = f"datasets: no such {kind}\n  given:   {given}\n  allowed: {allowed}"
+    return text + (f"\n  nearest: {closest}" if closest else "")

@@ -115,6 +115,9 @@ def load(reference: DatasetReference) -> Dataset:
         raise DatasetError(f"datasets: {reference.directory} cannot be read: {_first_line(error)}") from error
     if test is None:
         train, test = _hold_out(train)
+    if train.inputs.shape[1:] != test.inputs.shape[1:]:
+        shapes = f"{train.inputs.shape[1:]} in training, {test.inputs.shape[1:]} in test"
+        raise DatasetError(f"datasets: the examples of {reference.name} vary in size: {shapes}")
     for split, examples in (("training", train), ("test", test)):
         _check_examples(reference.name, split, examples, num_classes)
     return Dataset(reference.name, reference.version, train, test, num_classes, source)
@@ -131,7 +134,8 @@ def _choose_splits(name: str, splits: list[str]) -> tuple[str, str | None, str]:
 
 
 def _choose_features(name: str, info: tfds.core.DatasetInfo) -> tuple[list[str], str]:
-    features = dict(info.features.items())
+    # TFDS gives features in an order that changes from process to process.
+    features = dict(sorted(info.features.items()))
     labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
     supervised = info.supervised_keys
     if supervised and len(supervised) == 2 and supervised[1] in labels:
@@ -202,6 +206,8 @@ def _hold_out(examples: Examples) -> tuple[Examples, Examples]:
 
 
 def _check_examples(name: str, split: str, examples: Examples, num_classes: int) -> None:
+    if not len(examples):
+        raise DatasetError(f"datasets: the {split} split of {name} is empty")
     low, high = int(examples.labels.min()), int(examples.labels.max())
     if low < 0 or high >= num_classes:
         raise DatasetError(

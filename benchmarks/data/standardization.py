@@ -41,7 +41,7 @@ def _none(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
 
 def _per_feature(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
     mean, mean_square, origin = _moments(inputs, train_indices)
-    return origin + mean, _inverse(np.sqrt(np.maximum(mean_square - mean**2, 0)))
+    return origin + mean, _inverse(np.sqrt(np.maximum(mean_square - mean**2, 0)), origin)
 
 
 def _per_channel(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
@@ -52,13 +52,14 @@ def _per_channel(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
     offset = origin - channel_origin
     square = (mean_square + 2 * offset * mean + offset**2).mean(axis=positions)
     mean = (mean + offset).mean(axis=positions)
-    return channel_origin.reshape(-1) + mean, _inverse(np.sqrt(np.maximum(square - mean**2, 0)))
+    origin = channel_origin.reshape(-1)
+    return origin + mean, _inverse(np.sqrt(np.maximum(square - mean**2, 0)), origin)
 
 
 def _min_max(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
     part = inputs[train_indices]
     low, high = part.min(axis=0).astype(np.float64), part.max(axis=0).astype(np.float64)
-    return low, _inverse(high - low)
+    return low, _inverse(high - low, low)
 
 
 _FITS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
@@ -84,7 +85,7 @@ def _moments(inputs: Array, train_indices: Array) -> tuple[Array, Array, Array]:
     return total / len(train_indices), total_square / len(train_indices), origin
 
 
-def _inverse(spread: Array) -> Array:
+def _inverse(spread: Array, location: Array) -> Array:
     """One over the spread; a constant input has none and is only shifted, to 0."""
-    # Rounding leaves a trace of spread in a constant input; float32 could not tell it from none.
-    return np.divide(1.0, spread, out=np.ones_like(spread), where=spread > 1e-12)
+    # Rounding leaves a trace of spread in a constant input, small beside the constant.
+    return np.divide(1.0, spread, out=np.ones_like(spread), where=spread > 1e-12 * np.abs(location))

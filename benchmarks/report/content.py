@@ -89,8 +89,7 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    versions = {name: facts.version for name, facts in registration.datasets.items()}
-    planned = expand_runs(expand_cells(suite), registration.seeds, versions)
+    planned = expand_runs(expand_cells(suite), registration.seeds, registration.versions)
     stored = store.runs([run.key for run in planned])
     runs = run_table(planned, stored, registration.datasets)
     epochs = epoch_table(planned, stored)

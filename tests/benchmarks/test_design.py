@@ -94,7 +94,7 @@ def test_datasets_are_crossed_with_the_levels(suite_of):
 def test_exclude_takes_every_cell_with_all_the_levels(suite_of):
     """A pattern leaves out the cells that have all its levels, whatever their other levels."""
     exclude = [{"model.activation": "gelu", "model.depth": 2}, {"train.learning_rate": 0.1}]
-    cells = expand_cells(suite_of(factors=FACTORS, exclude=exclude))
+    cells = expand_cells(suite_of(factors=FACTORS, exclude=exclude, baseline={"train.learning_rate": 0.01}))
     expected = [
         (activation, depth, rate)
         for activation, depth, rate in itertools.product(*LABELS)

@@ -183,10 +183,12 @@ def test_registration_round_trip(store):
     assert registration.datasets == {"mnist:3.0.1": facts}
     assert registration.datasets["mnist:3.0.1"].chance_level == 0.1
     assert datetime.fromisoformat(registration.registered_at).tzinfo is not None
-    assert store.is_registered("one", text, [3, 1])
-    assert not store.is_registered("one", text, [1, 3])
-    assert not store.is_registered("one", text + " ", [3, 1])
-    assert not store.is_registered("two", text, [3, 1])
+    versions = {"mnist:3.0.1": "3.0.1"}
+    assert store.is_registered("one", text, [3, 1], versions)
+    assert not store.is_registered("one", text, [1, 3], versions)
+    assert not store.is_registered("one", text + " ", [3, 1], versions)
+    assert not store.is_registered("one", text, [3, 1], {"mnist:3.0.1": "3.0.2"})
+    assert not store.is_registered("two", text, [3, 1], versions)
     assert store.registration("two") is None
 
 
