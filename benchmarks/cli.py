@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import re
 import sys
 from importlib.resources import files
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -34,7 +37,7 @@ RunsDir = Annotated[Path, typer.Option(help="Folder of the store and the reports
 DataDir = Annotated[
     Path | None, typer.Option(help="TFDS folder of prepared datasets; by default TFDS_DATA_DIR or TFDS's own.")
 ]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Use seeds 0 to N-1 and not the suite's own.")]
+Seeds = Annotated[int | None, typer.Option(min=1, max=100_000, help="Use seeds 0 to N-1 and not the suite's own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 RUNS_DIR = Path("runs")
 
@@ -63,10 +66,7 @@ def run(
     except KeyboardInterrupt:
         console.print("\ninterrupted: finished runs are stored, and the same command goes on from here")
         raise typer.Exit(INTERRUPTED) from None
-    if as_json:
-        _print_json({"suite": plan.suite.name, "runs": counts, "report": str(report_path)})
-    else:
-        print(f"{_describe(counts)}\nreport: {report_path}")
+    _tell_report(plan.suite.name, counts, report_path, as_json)
     raise typer.Exit(DONE if counts["done"] == len(plan.runs) else SOME_FAILED)
 
 
@@ -84,10 +84,10 @@ def plan(
         _print_json(_plan_as_json(made))
         return
     console = _console()
-    print(": ".join(filter(None, (made.suite.name, made.suite.question))))
+    _say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
-        print(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
-    print(
+        _say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
+    _say(
         f"{len(made.cells)} cells ({made.suite.design}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
         f"{_describe(made.counts)}"
     )
@@ -95,23 +95,35 @@ def plan(
 
 
 @app.command()
-def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR) -> None:
+def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     """Write the report of a suite anew from what is stored."""
+    from benchmarks.plan import stored_counts
     from benchmarks.report.writing import write_report
     from benchmarks.store import Store
-    from benchmarks.suite import read_suite
+    from benchmarks.suite import parse_suite, read_suite_text
 
-    checked = read_suite(_suite_path(suite))
+    path = _suite_path(suite)
+    text = read_suite_text(path)
+    checked = parse_suite(text, str(path))
     store = Store.open(runs_dir)
     registration = store.registration(checked.name)
     if registration is None:
         raise UserError(f"{runs_dir}: suite {checked.name!r} was never run here; `ablate run {suite}` runs it")
-    print(f"report: {write_report(checked, registration, store, runs_dir / checked.name)}")
+    if registration.text != text:
+        raise UserError(
+            f"{path}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
+        )
+    _tell_report(
+        checked.name,
+        stored_counts(registration, store),
+        write_report(checked, registration, store, runs_dir / checked.name),
+        as_json,
+    )
 
 
 @app.command()
 def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """Show every suite of a runs folder: how many runs are done, diverged, failed or still planned."""
+    """Show every suite of a runs folder: how many runs are done, diverged, failed or still missing."""
     from benchmarks.plan import stored_counts
     from benchmarks.store import Store
 
@@ -125,7 +137,7 @@ def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
     elif rows:
         _console().print(_table(rows))
     else:
-        print(f"{runs_dir}: no suite was run here yet")
+        _say(f"{runs_dir}: no suite was run here yet")
 
 
 @app.command()
@@ -172,7 +184,7 @@ def datasets(data_dir: DataDir = None, as_json: AsJson = False) -> None:
         _print_json(rows)
     else:
         _console().print(_table(rows))
-        print("Any other TFDS name with images or numbers and a class label is downloaded when a suite names it.")
+        _say("Any other TFDS name with images or numbers and a class label is downloaded when a suite names it.")
 
 
 @app.command()
@@ -186,8 +198,10 @@ def schema() -> None:
 @app.command()
 def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is written to NAME.toml.")]) -> None:
     """Write a commented suite to start from."""
-    from benchmarks.suite import parse_suite
+    from benchmarks.suite import NAME_PATTERN, parse_suite
 
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UserError(f"NAME: not a name of a suite\n  given:   {name}\n  allowed: letters, digits, _ and -")
     text = files("benchmarks").joinpath("new_suite.toml").read_text(encoding="utf-8").format(name=name)
     parse_suite(text, f"ablate new {name}")
     path = Path(f"{name}.toml")
@@ -198,7 +212,7 @@ def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is writt
         raise UserError(f"{path}: exists already; nothing was changed") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-    print(f"wrote {path}; next: ablate plan {path}, then ablate run {path}")
+    _say(f"wrote {path}; next: ablate plan {path}, then ablate run {path}")
 
 
 @app.command()
@@ -220,7 +234,7 @@ def speed(
     if as_json:
         _print_json(comparison.as_json())
     else:
-        print(comparison.as_text())
+        _say(comparison.as_text())
 
 
 _ORIGINS = {"embedded": "embedded", "prepared": "prepared on disk", "download": "will be downloaded"}
@@ -236,7 +250,7 @@ def _plan(suite: str, runs_dir: Path, data_dir: Path | None, seeds: int | None) 
 def _suite_path(suite: str) -> Path:
     """The file itself, or the shipped suite of that name."""
     shipped = Path(str(files("benchmarks").joinpath(f"suites/{suite}.toml")))
-    return shipped if suite.isidentifier() and shipped.is_file() and not Path(suite).exists() else Path(suite)
+    return shipped if suite.isidentifier() and shipped.is_file() and not Path(suite).is_file() else Path(suite)
 
 
 def _train(plan: Plan, store: Store, console: Console) -> None:
@@ -262,6 +276,13 @@ def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
     assert registration is not None  # `run_missing` registers before it trains
     folder = store.path.parent / plan.suite.name
     return stored_counts(registration, store), write_report(plan.suite, registration, store, folder)
+
+
+def _tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool) -> None:
+    if as_json:
+        _print_json({"suite": name, "runs": counts, "report": str(path)})
+    else:
+        _say(f"{_describe(counts)}\nreport: {path}")
 
 
 def _describe(counts: dict[str, int]) -> str:
@@ -320,7 +341,7 @@ def _table(rows: list[dict[str, Any]]) -> Any:
     for name in rows[0]:
         # The path of a setting stays as it is written in a suite.
         header = name if "." in name else name.replace("_", " ")
-        table.add_column(header, justify="right" if isinstance(rows[0][name], int) else "left")
+        table.add_column(Text(header), overflow="fold", justify="right" if isinstance(rows[0][name], int) else "left")
     for row in rows:
         table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
     return table
@@ -329,17 +350,41 @@ def _table(rows: list[dict[str, Any]]) -> Any:
 def _console(*, to_error: bool = False) -> Console:
     from rich.console import Console
 
-    return Console(stderr=to_error)
+    class PatientConsole(Console):
+        """Goes on in silence when nobody reads any more: a training must not end with `| head`."""
+
+        def on_broken_pipe(self) -> None:
+            _silence(self.file)
+
+    return PatientConsole(stderr=to_error)
 
 
 def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    _say(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        _silence(sys.stdout)
+
+
+def _silence(stream: IO[str]) -> None:
+    """Let further output of a stream go nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def main() -> None:
     """Run the command line; an error that a person can mend is one message and exit code 2."""
     from zoo.settings import SettingError
 
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show is shown as its escape.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="ablate")
     except (UserError, SettingError) as error:

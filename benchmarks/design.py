@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from benchmarks.settings import RunSettings, run_key
 from benchmarks.suite import Suite, level_label
 from zoo.settings import Problem, SettingError
+
+MOST_RUNS = 1_000_000
+"""More runs than this are taken for a slip."""
 
 Levels = Mapping[str, str]
 """Factor -> label of its level, for every factor."""
@@ -54,6 +58,7 @@ def expand_cells(suite: Suite) -> list[Cell]:
     Raises:
         SettingError: the levels of a cell do not go together, two cells are the same, or the baseline is left out.
     """
+    _refuse_too_many(suite)
     combinations = _combinations(suite)
     settings = [_settings_of(suite, levels) for levels in combinations]
     _refuse_equal_cells(combinations, settings)
@@ -114,6 +119,14 @@ def _combinations(suite: Suite) -> list[Levels]:
         allowed = "a baseline that is kept; `baseline` names it"
         raise SettingError([Problem("exclude", "the baseline itself is left out", title, allowed)])
     return kept + included
+
+
+def _refuse_too_many(suite: Suite) -> None:
+    numbers = [len(factor.levels) for factor in suite.factor_list]
+    cells = math.prod(numbers) if suite.design == "factorial" else 1 + sum(number - 1 for number in numbers)
+    runs = cells * len(suite.datasets) * len(suite.seed_list)
+    if runs > MOST_RUNS:
+        raise SettingError([Problem("factors", "too many runs", f"{runs:,}", f"at most {MOST_RUNS:,}")])
 
 
 def _settings_of(suite: Suite, levels: Levels) -> RunSettings:

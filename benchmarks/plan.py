@@ -11,7 +11,7 @@ from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.design import Cell, Run, expand_cells, expand_runs
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.store import STORE_FILE, Registration, Store
-from benchmarks.suite import Suite, parse_suite, read_suite
+from benchmarks.suite import Suite, parse_suite, read_suite_text
 from benchmarks.training.results import Status
 
 FINAL: tuple[Status, ...] = ("done", "diverged")
@@ -47,7 +47,7 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of runs by status; "planned" are those that are not stored."""
+        """Number of runs by status; "missing" are those that are not stored."""
         return count_by_status(self.runs, self.statuses)
 
 
@@ -63,14 +63,14 @@ def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None 
     Raises:
         UserError, SettingError: the suite, a dataset or the store cannot be used.
     """
-    suite = read_suite(path)
+    text = read_suite_text(path)
+    suite = parse_suite(text, str(path))
     with naming_file(path):
         references = _find_datasets(suite.datasets, data_dir, runs_dir)
         cells = expand_cells(suite)
     seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
     versions = {name: reference.version for name, reference in references.items()}
     runs = expand_runs(cells, seeds, versions)
-    text = path.read_text(encoding="utf-8")
     return Plan(path, suite, text, seeds, references, cells, runs, stored_statuses(runs_dir, runs))
 
 
@@ -98,12 +98,12 @@ def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict
 
 def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
     """Number of runs of a suite by status, as it was last run."""
-    suite = parse_suite(registration.text, registration.name)
+    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
     runs = expand_runs(expand_cells(suite), registration.seeds, registration.versions)
     return count_by_status(runs, store.statuses(run.key for run in runs))
 
 
 def count_by_status(runs: Iterable[Run], statuses: Mapping[str, Status]) -> dict[str, int]:
-    """Number of runs by status; "planned" are those that are not stored."""
-    counted = Counter(statuses.get(run.key, "planned") for run in runs)
-    return {status: counted[status] for status in ("done", "diverged", "failed", "planned")}
+    """Number of runs by status; "missing" are those that are not stored."""
+    counted = Counter(statuses.get(run.key, "missing") for run in runs)
+    return {status: counted[status] for status in ("done", "diverged", "failed", "missing")}

@@ -2,7 +2,7 @@
 
 Both sides get the same models, data, splits, batch sizes and epochs, evaluate on validation every epoch and on the
 test split at the end. Importing TensorFlow and reading the data are left out of both; building models and tracing are
-counted on both sides.
+counted on both sides. `fit` also trains on the examples left over by the last full batch, one step more an epoch.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from benchmarks.execution.local import train_runs
 from benchmarks.execution.machine import machine_facts
 from benchmarks.suite import parse_suite
 from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.training.program import EVALUATION_BATCH
 from benchmarks.training.results import RunResult
 from zoo.settings import nearest
 
@@ -175,9 +176,12 @@ def _with_fit(run: Run, dataset: Dataset) -> float:
         batch_size=settings.train.batch_size,
         epochs=settings.train.epochs,
         validation_data=(inputs[validation], labels[validation]),
+        validation_batch_size=EVALUATION_BATCH,
         verbose=0,
     )
-    _, accuracy = model.evaluate(standardized(dataset.test.inputs), dataset.test.labels, verbose=0)
+    _, accuracy = model.evaluate(
+        standardized(dataset.test.inputs), dataset.test.labels, batch_size=EVALUATION_BATCH, verbose=0
+    )
     return float(accuracy)
 
 

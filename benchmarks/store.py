@@ -11,7 +11,8 @@ import hashlib
 import json
 import os
 import sqlite3
-import tempfile
+import time
+import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -174,7 +175,7 @@ class Store:
         if not path.is_file():
             raise StoreError(f"{folder}: no store here; `ablate run SUITE --runs-dir {folder}` makes one")
         _check_file(path)
-        engine = sa.create_engine(f"sqlite:///{path}", connect_args={"timeout": 30})
+        engine = sa.create_engine(_url(path), connect_args={"timeout": 30})
         sa.event.listen(engine, "connect", _configure)
         return cls(path, engine)
 
@@ -313,11 +314,10 @@ def _configure(connection: sqlite3.Connection, _: object) -> None:
 
 def _create(path: Path) -> None:
     """Make a complete store beside its place and move it there, so that no half-made one is ever seen."""
-    handle, name = tempfile.mkstemp(prefix=".store-", dir=path.parent)
-    os.close(handle)
-    made = Path(name)
+    # Not by `tempfile`, whose files only their owner may read.
+    made = path.with_name(f".store-{uuid.uuid4().hex}")
     try:
-        engine = sa.create_engine(f"sqlite:///{made}")
+        engine = sa.create_engine(_url(made))
         with engine.begin() as connection:
             connection.exec_driver_sql(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.exec_driver_sql(f"PRAGMA user_version = {FORMAT}")
@@ -330,12 +330,22 @@ def _create(path: Path) -> None:
         with contextlib.suppress(FileExistsError):
             os.link(made, path)
     finally:
-        made.unlink()
+        made.unlink(missing_ok=True)
+
+
+def _url(path: Path) -> sa.URL:
+    return sa.URL.create("sqlite", database=str(path))
 
 
 def _check_file(path: Path) -> None:
     """Refuse a file that is no store of this format, without writing to it."""
     problem = _problem_with(path)
+    for _ in range(3):
+        if problem is None:
+            break
+        # Another process may have been writing just then: what is damaged for good is so a moment later too.
+        time.sleep(0.1)
+        problem = _problem_with(path)
     if problem:
         raise StoreError(
             f"{path}: {problem}; nothing was changed. Move the file away to start anew, or name another --runs-dir"

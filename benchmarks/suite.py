@@ -27,6 +27,8 @@ from zoo.settings import (
     unknown,
 )
 
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
+
 DESIGNS: dict[str, str] = {
     "factorial": "every combination of levels",
     "one_factor": "the baseline, and each other level alone",
@@ -76,7 +78,7 @@ class Factor:
 class Suite(Settings):
     """A suite: base settings, factors, design, datasets and seeds."""
 
-    name: str = setting(..., "Names the folder of the report.", pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=64)
+    name: str = setting(..., "Names the folder of the report.", pattern=NAME_PATTERN, max_length=64)
     question: str = setting("", "What the suite is meant to answer; heads the report.")
     datasets: list[str] = setting(..., "TFDS names; a version can be pinned as in `mnist:3.0.1`.", min_length=1)
     seeds: Seeds = setting(..., "Number of seeds, counted from 0, or a list of them.")
@@ -109,12 +111,11 @@ class Suite(Settings):
         return {f"{section}.{name}": value for section in SECTIONS for name, value in getattr(self, section).items()}
 
     @property
-    def base_with_variant(self) -> dict[str, Any]:
-        """The base settings; where only a factor names the model, with the first model it names."""
-        named = (
-            changes[VARIANT] for factor in self.factor_list for changes in factor.levels.values() if VARIANT in changes
-        )
-        return {VARIANT: next(named, None)} | self.base
+    def bases(self) -> list[dict[str, Any]]:
+        """The base settings; where factors name models, once with each of these."""
+        changes = [changes for factor in self.factor_list for changes in factor.levels.values()]
+        variants = [each[VARIANT] for each in changes if VARIANT in each]
+        return [self.base | {VARIANT: variant} for variant in variants] or [self.base]
 
     @property
     def factor_list(self) -> list[Factor]:
@@ -143,18 +144,17 @@ class Suite(Settings):
         return settings_from(changes)
 
 
-def read_suite(path: Path) -> Suite:
-    """Read and check a suite file.
+def parse_suite(text: str, source: str) -> Suite:
+    """Check the text of a suite file.
+
+    Args:
+        text: the TOML.
+        source: names the file in errors.
 
     Raises:
-        UserError: the file cannot be read or is no TOML.
+        UserError: it is no TOML.
         SettingError: what it says cannot be used; every problem found is listed, with its place.
     """
-    return parse_suite(_read_text(path), str(path))
-
-
-def parse_suite(text: str, source: str) -> Suite:
-    """Check the text of a suite file; `source` names it in errors."""
     try:
         values = tomllib.loads(text)
         problems = list(_odd_values((), values))
@@ -169,9 +169,14 @@ def parse_suite(text: str, source: str) -> Suite:
         raise UserError(f"{source}: tables or lists are nested too deeply") from None
 
 
-def _read_text(path: Path) -> str:
+def read_suite_text(path: Path) -> str:
+    """The text of a suite file.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
         raise UserError(f"{path}: not a TOML file: it is not UTF-8 text") from None
     except FileNotFoundError:
@@ -227,6 +232,7 @@ def _problems_of(suite: Suite) -> Iterable[Problem]:
     yield from settings
     if settings:
         return
+    yield from _double_problems(suite)
     yield from _assignment_problems(suite, ("baseline",), suite.baseline)
     for key, assignments in (("exclude", suite.exclude), ("include", suite.include)):
         for index, assignment in enumerate(assignments):
@@ -253,7 +259,14 @@ def _shape_problems(name: str, levels: object) -> Iterable[Problem]:
         for label, bundle in levels.items():
             if not isinstance(bundle, dict) or not bundle:
                 allowed = 'settings, such as { "train.optimizer" = "sgd" }'
-                yield Problem(dotted(("factors", name, label)), "no bundle of settings", as_written(bundle), allowed)
+                path = dotted(("factors", name, label))
+                wrong = Problem(path, "no bundle of settings", as_written(bundle), allowed)
+                yield _unquoted(path, name, {label: bundle}) or wrong
+                continue
+            for section, inner in bundle.items():
+                hint = _unquoted(dotted(("factors", name, label, section)), section, inner)
+                if hint:
+                    yield hint
     elif isinstance(levels, list):
         if name not in setting_paths():
             yield unknown(place, "setting", name, setting_paths())
@@ -273,22 +286,46 @@ def _repeated(path: str, values: list[Any]) -> Iterable[Problem]:
 
 
 def _base_problems(suite: Suite) -> Iterable[Problem]:
-    try:
-        settings_from(suite.base_with_variant)
-    except SettingError as error:
-        yield from error.problems
+    return _level_problems(suite, {})
 
 
 def _factor_problems(suite: Suite, factor: Factor) -> Iterable[Problem]:
     is_bundle = isinstance(suite.factors[factor.name], dict)
     for index, (label, changes) in enumerate(factor.levels.items()):
         place = dotted(("factors", factor.name, label if is_bundle else index))
+        for problem in _level_problems(suite, changes):
+            path = place if problem.path == factor.name else f"{place}: {problem.path}"
+            yield Problem(path, problem.message, problem.given, problem.allowed, problem.nearest)
+
+
+def _level_problems(suite: Suite, changes: Changes) -> Iterable[Problem]:
+    """What is wrong with a level for every model of the suite; what clashes in some cells only is found there."""
+    refusals = []
+    for base in suite.bases:
         try:
-            settings_from(suite.base_with_variant | dict(changes))
+            settings_from(base | dict(changes))
+            return []
         except SettingError as error:
-            for problem in error.problems:
-                path = place if problem.path == factor.name else f"{place}: {problem.path}"
-                yield Problem(path, problem.message, problem.given, problem.allowed, problem.nearest)
+            refusals.append(error.problems)
+    return refusals[0]
+
+
+def _double_problems(suite: Suite) -> Iterable[Problem]:
+    """A setting that two factors change would have the level of one and the name of the other."""
+    owner: dict[str, str] = {}
+    for factor in suite.factor_list:
+        for path in dict.fromkeys(path for changes in factor.levels.values() for path in changes):
+            if owner.setdefault(path, factor.name) != factor.name:
+                message = f"two factors change {path}, which the factor {owner[path]!r} changes already"
+                yield Problem(dotted(("factors", factor.name)), message, path, "settings of its own")
+
+
+def _unquoted(path: str, name: str, inner: object) -> Problem | None:
+    """The commonest slip: a dot outside quotes makes a table in TOML and no name with a dot."""
+    if name in SECTIONS and isinstance(inner, dict):
+        meant = f"{name}.{next(iter(inner), '')}"
+        return Problem(path, "a setting's name needs quotes here", meant, f'"{meant}"')
+    return None
 
 
 def _is_level(level: object, levels: Any) -> bool:
@@ -301,6 +338,10 @@ def _assignment_problems(suite: Suite, place: tuple[str | int, ...], assignment:
     for name, level in assignment.items():
         path = dotted((*place, name))
         if name not in factors:
-            yield unknown(path, "factor", name, factors)
+            yield _unquoted(path, name, level) or unknown(path, "factor", name, factors)
         elif not _is_level(level, suite.factors[name]):
-            yield unknown(path, "level of this factor", as_written(level).strip('"'), factors[name].levels)
+            # Quotes are shown where they make the difference.
+            shown = as_written if level_label(level) in factors[name].levels else level_label
+            allowed = ", ".join(shown(other) for other in suite.factors[name])
+            closest = nearest(level_label(level), factors[name].levels)
+            yield Problem(path, "no such level of this factor", shown(level), allowed, closest)

@@ -195,7 +195,7 @@ def test_suites_share_runs(undisturbed):
     )
     command = [*ABLATE, "run", "other.toml", "--json"]
     done = subprocess.run(command, cwd=undisturbed.path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["runs"] == {"done": 12, "diverged": 0, "failed": 0, "planned": 0}
+    assert json.loads(done.stdout)["runs"] == {"done": 12, "diverged": 0, "failed": 0, "missing": 0}
     assert "6 of 12 runs to train" in done.stderr
 
 

@@ -154,6 +154,16 @@ def _shapes_program(extra: Any) -> bool:
     return bool((extra or {}).get("shapes_program", True))
 
 
+_BOUNDS = {
+    "ge": "at least",
+    "gt": "more than",
+    "le": "at most",
+    "lt": "less than",
+    "pattern": "text like",
+    "max_length": "length at most",
+    "min_length": "length at least",
+}
+
 _TYPES = {
     "int_type": "a whole number",
     "float_type": "a number",
@@ -194,7 +204,8 @@ def _problem_of(details: ErrorDetails, names: Iterable[str]) -> Problem:
         return Problem(path, "this key is required")
     if kind in _TYPES:
         return Problem(path, "wrong type", given, _TYPES[kind])
-    return Problem(path, details["msg"][0].lower() + details["msg"][1:], given)
+    bounds = [f"{_BOUNDS[name]} {bound}" for name, bound in details.get("ctx", {}).items() if name in _BOUNDS]
+    return Problem(path, details["msg"][0].lower() + details["msg"][1:], given, " and ".join(bounds) or None)
 
 
 def found_problems(problems: Iterable[Problem]) -> PydanticCustomError:

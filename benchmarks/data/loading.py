@@ -73,6 +73,11 @@ def prepare(reference: DatasetReference) -> None:
             builder = tfds.builder(f"{reference.name}:{reference.version}", data_dir=str(reference.data_dir))
             builder.download_and_prepare()
     except Exception as error:
+        if (reference.directory / "dataset_info.json").exists():
+            return  # another process was faster
+        if reference.origin == "embedded":
+            message = f"datasets: {reference.name} could not be written to {reference.data_dir}: {_first_line(error)}"
+            raise DatasetError(message) from error
         raise DatasetError(
             f"datasets: {reference.name} is not prepared in {reference.data_dir} and could not be downloaded\n"
             f"  reason:  {_first_line(error)}\n"

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import traceback
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 from benchmarks.data.loading import Dataset
+from benchmarks.data.standardization import Standardization
 from benchmarks.design import Run
 from benchmarks.execution.schedule import group_by_program, stacks
 from benchmarks.training.program import DatasetOnDevice, Program
@@ -37,17 +40,19 @@ def train_runs(
         on_epoch: is told of every epoch.
     """
     on_device: dict[str, DatasetOnDevice] = {}
+    fitted: dict[str, dict[Any, Standardization]] = defaultdict(dict)
     for group in group_by_program(runs):
         cell = group[0].cell
         dataset = datasets[cell.dataset]
         if cell.dataset not in on_device:
             on_device = {cell.dataset: DatasetOnDevice.of(dataset)}
         try:
-            trainer = Trainer(Program(cell.settings, dataset, on_device[cell.dataset]), dataset)
+            program = Program(cell.settings, dataset, on_device[cell.dataset])
         except Exception as error:  # whatever Keras makes of odd settings must not end the other runs
             yield from ((run, _failed(error)) for run in group)
             continue
-        for stack in stacks(group, trainer.program.stack_size):
+        trainer = Trainer(program, dataset, fitted[cell.dataset])
+        for stack in stacks(group, program.stack_size):
             yield from _train_stack(trainer, stack, on_epoch)
 
 

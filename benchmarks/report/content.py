@@ -135,13 +135,13 @@ def _contrasts_by_factor(
 
 
 def _state(runs: pd.DataFrame, registration: Registration) -> str:
-    """Such as: 38 of 40 runs done on digits 1.0.0, 5 seeds; 1 diverged, 1 not run yet."""
+    """Such as: 38 of 40 runs done on digits 1.0.0, 5 seeds; 1 diverged, 1 missing."""
     counts = runs["status"].value_counts()
     datasets = " and ".join(
         f"{name.partition(':')[0]} {registration.datasets[name].version}" for name in dict.fromkeys(runs["dataset"])
     )
     done = f"{whole(int(counts.get('done', 0)))} of {counted(len(runs), 'run')} done on {datasets}"
-    others = [("diverged", "diverged"), ("failed", "failed"), (MISSING, "not run yet")]
+    others = [("diverged", "diverged"), ("failed", "failed"), (MISSING, "missing")]
     rest = ", ".join(f"{whole(int(counts[status]))} {words}" for status, words in others if status in counts)
     return f"{done}, {counted(len(registration.seeds), 'seed')}" + (f"; {rest}." if rest else ".")
 

@@ -73,8 +73,13 @@ class Program:
         self._make_variables()
         # An optimizer step is a dozen small operations over all weights; XLA makes one pass of them.
         self._update = tf.function(self._trace_update, jit_compile=True)
-        self._train_steps = tf.function(self._trace_train_steps)
+        batch_size = settings.train.batch_size
+        self._train_steps = tf.function(
+            self._trace_train_steps,
+            input_signature=[tf.TensorSpec([None, self.stack_size, batch_size], tf.int32)],
+        )
         self._evaluate = tf.function(self._trace_evaluate, input_signature=self._evaluation_signature())
+        self._trace(batch_size)
 
     def start(
         self,
@@ -134,6 +139,11 @@ class Program:
         self._optimizer.build([self._weights])
         self._optimizer_start = [np.asarray(variable) for variable in self._optimizer.variables]
 
+    def _trace(self, batch_size: int) -> None:
+        """Trace and compile everything on one example, so that no run's time holds it; `start` sets all values anew."""
+        self.train(np.zeros((1, self.stack_size, batch_size), np.int32))
+        self.evaluate_train_split(np.zeros((self.stack_size, 1), np.int32))
+
     def _trace_train_steps(self, order: Any) -> Any:
         steps = tf.shape(order)[0]
         losses = tf.TensorArray(tf.float32, size=steps, element_shape=[self.stack_size])
@@ -177,7 +187,8 @@ class Program:
             tf.constant(np.moveaxis(padded.reshape(self.stack_size, chunks, EVALUATION_BATCH), 0, 1)),
             tf.constant(counted.reshape(chunks, EVALUATION_BATCH)),
         )
-        return Evaluation(np.asarray(correct) / count, np.asarray(loss) / count)
+        # Counts are exact; float64 keeps equal accuracies equal when differences are taken.
+        return Evaluation(*(np.asarray(total, np.float64) / count for total in (correct, loss)))
 
     def _evaluation_signature(self) -> list[tf.TensorSpec]:
         stored = self.data.train_inputs

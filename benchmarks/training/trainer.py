@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -63,20 +62,23 @@ class Trainer:
     Args:
         program: the compiled program.
         dataset: the data in memory.
+        fitted: the standardizations that were already fitted to this dataset, shared by its trainers: runs of different
+            cells with one seed have split and statistics in common.
     """
 
-    def __init__(self, program: Program, dataset: Dataset):
+    def __init__(self, program: Program, dataset: Dataset, fitted: dict[Any, Standardization] | None = None):
         self.program = program
         self.dataset = dataset
-        # Runs of different cells with one seed share split and statistics.
-        self._fit_standardization = functools.lru_cache(maxsize=16)(self._standardization_of)
+        self._fitted = {} if fitted is None else fitted
 
     def inputs_of(self, settings: RunSettings, seed: int) -> RunInputs:
         """Split and standardize the data for one run."""
         data = settings.data
         train, validation = split_train_validation(len(self.dataset.train), data.validation_fraction, seed)
-        standardization = self._fit_standardization(data.standardize, data.validation_fraction, seed)
-        return RunInputs(settings, seed, train, validation, standardization)
+        part = (data.standardize, data.validation_fraction, seed)
+        if part not in self._fitted:
+            self._fitted[part] = fit_standardization(data.standardize, self.dataset.train.inputs, train)
+        return RunInputs(settings, seed, train, validation, self._fitted[part])
 
     def train_stack(
         self, runs: Mapping[int, tuple[RunSettings, int]], on_epoch: Callable[[int], None] = lambda _: None
@@ -124,10 +126,6 @@ class Trainer:
             if has_validation:
                 values = {"val_accuracy": float(validation.accuracy[slot]), "val_loss": float(validation.loss[slot])}
             record.add_epoch(epoch, step_losses[:, slot], values)
-
-    def _standardization_of(self, name: str, validation_fraction: float, seed: int) -> Standardization:
-        train, _ = split_train_validation(len(self.dataset.train), validation_fraction, seed)
-        return fit_standardization(name, self.dataset.train.inputs, train)
 
 
 class _Record:

@@ -1,6 +1,7 @@
 """The `ablate` command as a person calls it, right and wrong."""
 
 import json
+import os
 import subprocess
 import sys
 import tomllib
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import cli
+from benchmarks.store import DatasetFacts, Store
 
 SUITE = """
 name = "tiny"
@@ -100,6 +102,27 @@ BAD_SUITES = {
     "baseline": (SUITE + '[baseline]\n"model.activation" = "elu"\n', 'baseline."model.activation"', "relu"),
     "duplicate level": (SUITE.replace('"tanh"', '"relu"'), 'factors."model.activation"[1]', None),
     "duplicate cell": (SUITE + '[[include]]\n"model.activation" = "tanh"\n', "duplicate cell", None),
+    "one setting in two factors": (
+        SUITE + '[factors.both]\na = { "model.activation" = "elu" }\nb = { "train.epochs" = 2 }\n',
+        "factors.both: two factors change model.activation",
+        None,
+    ),
+    "dot outside quotes": (
+        SUITE.replace('"model.activation"', "model.activation"),
+        "factors.model.activation: a setting's name needs quotes here",
+        None,
+    ),
+    "dot outside quotes in a bundle": (
+        SUITE + '[factors.recipe]\na = { train.optimizer = "sgd" }\nb = { "train.optimizer" = "adam" }\n',
+        "factors.recipe.a.train: a setting's name needs quotes here",
+        None,
+    ),
+    "level of another type": (SUITE + '[factors."model.depth"]\na = 1\n', 'factors."model.depth".a', None),
+    "too many runs": (
+        SUITE.replace("seeds = 2", "seeds = 100_000").replace('"tanh"]', '"tanh"]\n"model.width" = [1, 2, 3, 4, 5, 6]'),
+        "too many runs",
+        None,
+    ),
     "name that leaves the folder": (SUITE.replace('"tiny"', '"../tiny"'), "name", None),
 }
 
@@ -169,6 +192,58 @@ def test_foreign_store(content, ablate, write, tmp_path):
         assert store.read_bytes() == content
 
 
+def test_closed_pipe(tmp_path):
+    """A reader that goes away early, such as `head`, is no error."""
+    command = [sys.executable, "-c", "from benchmarks.cli import main; main()", "plan", "quickstart", "--json"]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait() == 0
+
+
+def test_terminal_without_unicode(tmp_path, write):
+    """What a terminal cannot show is shown as its escape, without an error."""
+    path = write(SUITE.replace("matter?", "matter\N{EM DASH}caf\N{LATIN SMALL LETTER E WITH ACUTE}?"))
+    command = [sys.executable, "-c", "from benchmarks.cli import main; main()", "plan", str(path)]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, env=environment, check=True)
+    assert rb"matter\u2014caf\xe9?" in done.stdout
+
+
+def test_factor_named_like_markup(ablate, write):
+    """A name that looks like markup of the terminal library is a name."""
+    bundles = '[factors."[/x]"]\na = { "train.epochs" = 1 }\nb = { "train.epochs" = 2 }\n'
+    code, out, _ = ablate("plan", write(SUITE + bundles))
+    assert code == 0
+    assert "[/x]" in out
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%20b", "a b", "\N{SNOWMAN}"])
+def test_odd_runs_folder(name, tmp_path):
+    """A runs folder may have any name that the file system takes, and all files stay inside it."""
+    folder = tmp_path / "here" / name
+    Store.create_or_open(folder).close()
+    Store.open(folder).close()
+    assert [path.name for path in (tmp_path / "here").iterdir()] == [name]
+    assert [path.name for path in folder.iterdir()] == ["store.sqlite"]
+
+
+def test_report_folder_does_not_hide_a_shipped_suite(ablate, tmp_path):
+    """A folder named like a shipped suite, such as its own report's, does not stand in for it."""
+    (tmp_path / "quickstart").mkdir()
+    assert ablate("plan", "quickstart", "--runs-dir", ".")[0] == 0
+
+
+def test_changed_suite_is_not_reported_as_it_was(ablate, write, tmp_path):
+    """A suite that was edited since it was run is not paired with what was run before."""
+    facts = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split")
+    Store.create_or_open(tmp_path / "runs").register("tiny", SUITE, [0, 1], {"digits": facts})
+    assert ablate("report", write(SUITE))[0] == 0
+    code, _, err = ablate("report", write(SUITE.replace('["digits"]', '["digits", "mnist"]')))
+    assert code == 2
+    assert "changed since it was last run" in err
+
+
 def test_report_of_a_suite_that_never_ran(ablate, write):
     """Without a run there is nothing to report, and the message says what to do."""
     code, _, err = ablate("report", write(SUITE))
@@ -181,7 +256,7 @@ def test_plan_as_json(ablate, write):
     code, out, _ = ablate("plan", write(SUITE), "--seeds", "3", "--json")
     plan = json.loads(out)
     assert code == 0
-    assert plan["runs"] == {"total": 6, "done": 0, "diverged": 0, "failed": 0, "planned": 6}
+    assert plan["runs"] == {"total": 6, "done": 0, "diverged": 0, "failed": 0, "missing": 6}
     assert [cell["levels"] for cell in plan["cells"]] == [{"model.activation": "relu"}, {"model.activation": "tanh"}]
     assert plan["datasets"] == {"digits": "1.0.0"}
 

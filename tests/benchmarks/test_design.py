@@ -153,10 +153,9 @@ def test_bundles_expand(suite_of):
         {"design": "one_factor", "include": [{"model.activation": "relu"}]},
         {"factors": {"a": {"one": {"train.epochs": 2}, "two": {"train.epochs": 2}}}},
         {"factors": {"a": {"default": {"train.epochs": 30}, "also": {"train.optimizer": "adam"}}}},
-        {"factors": {"model.dropout": [0.0, 0.1], "b": {"x": {"model.dropout": 0.3}, "y": {"train.epochs": 3}}}},
         {"factors": {"model.dropout": [0.0, 0.1]}, "include": [{"model.dropout": 0.1}, {"model.dropout": 0.1}]},
     ],
-    ids=["included again", "baseline included", "equal bundles", "defaults spelt out", "overridden", "twice"],
+    ids=["included again", "baseline included", "equal bundles", "defaults spelt out", "twice"],
 )
 def test_duplicate_cells_are_refused(suite_of, changes):
     """Two cells with equal settings would be the same runs: they are refused, and both are named."""

@@ -13,7 +13,7 @@ from benchmarks.store import STORE_FILE, DatasetFacts, Store
 from benchmarks.training.results import RunResult
 from zoo.settings import SettingError
 
-NONE = {"done": 0, "diverged": 0, "failed": 0, "planned": 0}
+NONE = {"done": 0, "diverged": 0, "failed": 0, "missing": 0}
 DIGITS = {"digits": DatasetFacts("1.0.0", 1440, 357, 10, (8, 8, 1), "x")}
 
 
@@ -39,7 +39,7 @@ def record(folder, runs, status):
 
 
 def test_plan_of_the_issue(path, folder, tmp_path, issue_suite):
-    """The issue's suite comes to 8 cells and 40 runs, all of them planned; looking makes no folder."""
+    """The issue's suite comes to 8 cells and 40 runs, all of them missing; looking makes no folder."""
     plan = make_plan(path, folder, tmp_path)
     assert (len(plan.cells), len(plan.runs)) == (8, 40)
     assert len({run.key for run in plan.runs}) == 40
@@ -47,7 +47,7 @@ def test_plan_of_the_issue(path, folder, tmp_path, issue_suite):
     assert plan.text == issue_suite
     assert plan.suite.name == "activations"
     assert plan.references == {"digits": find_dataset("digits", tmp_path, folder)}
-    assert plan.counts == NONE | {"planned": 40}
+    assert plan.counts == NONE | {"missing": 40}
     assert plan.missing == plan.runs
     assert not folder.exists()
 
@@ -59,7 +59,7 @@ def test_what_is_stored_is_not_missing(path, folder, tmp_path):
     record(folder, runs[10:12], "diverged")
     record(folder, runs[20:25], "failed")
     plan = make_plan(path, folder, tmp_path)
-    assert plan.counts == {"done": 7, "diverged": 2, "failed": 5, "planned": 26}
+    assert plan.counts == {"done": 7, "diverged": 2, "failed": 5, "missing": 26}
     assert [run.key for run in plan.missing] == [run.key for run in runs[7:10] + runs[12:]]
 
 
@@ -71,7 +71,7 @@ def test_number_of_seeds_can_be_given(path, folder, tmp_path):
     assert list(fewer.seeds) == [0, 1]
     assert fewer.counts == NONE | {"done": 16}
     more = make_plan(path, folder, tmp_path, num_seeds=6)
-    assert more.counts == NONE | {"done": 40, "planned": 8}
+    assert more.counts == NONE | {"done": 40, "missing": 8}
     assert {run.seed for run in more.missing} == {5}
 
 
@@ -91,7 +91,7 @@ def test_stored_counts(path, folder, tmp_path):
     store.register(plan.suite.name, plan.text, list(plan.seeds), DIGITS)
     path.write_text("changed since", encoding="utf-8")
     (registration,) = store.registrations()
-    assert stored_counts(registration, store) == {"done": 5, "diverged": 0, "failed": 1, "planned": 18}
+    assert stored_counts(registration, store) == {"done": 5, "diverged": 0, "failed": 1, "missing": 18}
     store.close()
 
 

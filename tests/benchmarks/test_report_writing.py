@@ -251,7 +251,7 @@ def test_holes_and_divergence_are_shown(holed):
     """The state, the marks of incomplete cells, the second line without diverged runs and the messages are there."""
     for name in ("report.html", "report.md"):
         text = Page(holed[name]).text
-        assert "25 of 30 runs done on digits 1.0.0, 5 seeds; 1 diverged, 1 failed, 3 not run yet." in text
+        assert "25 of 30 runs done on digits 1.0.0, 5 seeds; 1 diverged, 1 failed, 3 missing." in text
         assert "incomplete (4 of 5)" in text
         assert "incomplete (2 of 5)" in text
         assert "without diverged" in text
@@ -355,7 +355,7 @@ def test_nothing_has_run(tmp_path):
     """Before the first run the report shows the plan."""
     files = stored_suite(tmp_path, changes=dict.fromkeys(range(30))).write()
     text = Page(files["report.html"]).text
-    assert "0 of 30 runs done on digits 1.0.0, 5 seeds; 30 not run yet." in text
+    assert "0 of 30 runs done on digits 1.0.0, 5 seeds; 30 missing." in text
     assert "incomplete (0 of 5)" in text
     assert len(rows_of(files["runs.csv"])) == 30
 

@@ -76,13 +76,13 @@ def test_every_run_is_stacked_once(runs, data, size):
 
 
 @given(data=st.data(), size=st.integers(1, 6))
-def test_the_slot_follows_from_the_seed_alone(runs, data, size):
+def test_the_slot_follows_from_the_run_alone(runs, data, size):
     """A run stands in the same slot whatever is trained beside it, in any order: a resume changes no arithmetic."""
-    expected = {seed: slot for run in runs for slot, seed in _slots_alone(run, size)}
+    expected = {run.key: slot for run in runs for slot, _ in _slots_alone(run, size)}
     pending = data.draw(st.lists(st.sampled_from(runs), unique_by=lambda run: run.key))
     for stack in stacks(pending, size):
         for slot, run in stack.items():
-            assert slot == expected[run.seed]
+            assert slot == expected[run.key]
 
 
 def _slots_alone(run, size):
@@ -95,6 +95,18 @@ def test_consecutive_seeds_fill_stacks(runs_of, num_seeds, size):
     """Seeds 0 to n - 1 of one cell stand side by side: as few stacks as there can be."""
     runs = runs_of(num_seeds)[:num_seeds]
     assert len(list(stacks(runs, size))) == -(-num_seeds // size)
+
+
+def test_seeds_with_a_common_factor_fill_stacks(runs_of):
+    """Seeds 0, 10, 20, 30, 40 stand side by side too: a list of seeds need not be consecutive to be fast."""
+    runs = [run for run in runs_of(41) if run.seed % 10 == 0][:5]
+    assert len(list(stacks(runs, 5))) == 1
+
+
+def test_cells_even_out_what_is_left_over(runs_of):
+    """The sixth seeds of many cells do not all wait for one slot."""
+    factors = {"train.learning_rate": [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0]}
+    assert len(list(stacks(runs_of(6, factors=factors), 5))) < 20
 
 
 def test_stacks_keep_the_order_within_a_slot(runs):

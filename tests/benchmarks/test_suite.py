@@ -15,7 +15,7 @@ import zoo
 from benchmarks.design import expand_cells
 from benchmarks.errors import UserError
 from benchmarks.settings import setting_paths
-from benchmarks.suite import DESIGNS, Suite, level_label, parse_suite, read_suite
+from benchmarks.suite import DESIGNS, Suite, level_label, parse_suite, read_suite_text
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZERS
 from zoo.settings import SettingError
@@ -389,6 +389,33 @@ def test_not_toml(text):
     assert str(caught.value).startswith("my.toml: not a TOML file: ")
 
 
+def test_level_that_fits_one_of_several_models():
+    """A level is refused on its own only where no model of the suite takes it; cells are checked when expanded."""
+    text = """
+name = "mixed"
+datasets = ["digits"]
+seeds = 1
+[factors]
+"model.variant" = ["resnet8", "mlp_small"]
+"model.depth" = [8, 3]
+[baseline]
+"model.variant" = "mlp_small"
+[[exclude]]
+"model.variant" = "resnet8"
+"model.depth" = 3
+"""
+    assert parse_suite(text, "x").name == "mixed"
+    with pytest.raises(SettingError, match="depth"):
+        parse_suite(text.replace("[8, 3]", "[8, -3]"), "x")
+
+
+def test_byte_order_mark(tmp_path, issue_suite):
+    """A file that begins with a byte order mark, as some editors write it, is read."""
+    path = tmp_path / "suite.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + issue_suite.encode())
+    assert parse_suite(read_suite_text(path), "x") == parse_suite(issue_suite, "x")
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -413,7 +440,7 @@ def test_file_that_is_not_there(tmp_path):
     """A missing file is named, with the nearest of its folder."""
     (tmp_path / "quickstart.toml").write_text("")
     with pytest.raises(UserError) as caught:
-        read_suite(tmp_path / "quikstart.toml")
+        read_suite_text(tmp_path / "quikstart.toml")
     assert f"{tmp_path / 'quikstart.toml'}: no such file" in str(caught.value)
     assert f"nearest: {tmp_path / 'quickstart.toml'}" in str(caught.value)
 
@@ -424,14 +451,14 @@ def test_file_that_is_not_text(tmp_path, content):
     path = tmp_path / "binary.toml"
     path.write_bytes(content)
     with pytest.raises(UserError, match="not a TOML file: it is not UTF-8") as caught:
-        read_suite(path)
+        parse_suite(read_suite_text(path), str(path))
     assert str(path) in str(caught.value)
 
 
 def test_folder_given_as_suite(tmp_path):
     """A folder cannot be read as a suite."""
     with pytest.raises(UserError) as caught:
-        read_suite(tmp_path)
+        read_suite_text(tmp_path)
     assert str(caught.value).startswith(f"{tmp_path}: cannot be read")
 
 
@@ -439,10 +466,10 @@ def test_file_is_read(tmp_path, issue_suite):
     """What is read from a file is what its text says, and errors name the file."""
     path = tmp_path / "mine.toml"
     path.write_text(issue_suite, encoding="utf-8")
-    assert read_suite(path) == parse_suite(issue_suite, "x")
+    assert parse_suite(read_suite_text(path), str(path)) == parse_suite(issue_suite, "x")
     path.write_text("nam = 3", encoding="utf-8")
     with pytest.raises(SettingError) as caught:
-        read_suite(path)
+        parse_suite(read_suite_text(path), str(path))
     assert str(caught.value).startswith(f"{path}:\n")
 
 

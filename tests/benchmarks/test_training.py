@@ -204,6 +204,13 @@ def test_history_and_metrics_of_a_finished_run(trainer_for):
     assert result.history["train_loss"][0] > result.history["train_loss"][-1]
 
 
+def test_accuracies_are_whole_counts(trainer_for, digits):
+    """An accuracy times the number of examples is a whole number in float64: equal counts give equal differences."""
+    accuracy = trainer_for(SMALL).train_stack({0: (settings_from(SMALL), 0)})[0].metrics["test_accuracy"]
+    count = round(accuracy * len(digits.test))
+    assert accuracy == count / len(digits.test)
+
+
 def test_no_validation_part(trainer_for):
     """Without a validation part a run has test and training metrics only."""
     changes = {**SMALL, "data.validation_fraction": 0.0}
