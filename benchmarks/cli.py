@@ -249,8 +249,20 @@ def _plan(suite: str, runs_dir: Path, data_dir: Path | None, seeds: int | None) 
 
 def _suite_path(suite: str) -> Path:
     """The file itself, or the shipped suite of that name."""
-    shipped = Path(str(files("benchmarks").joinpath(f"suites/{suite}.toml")))
-    return shipped if suite.isidentifier() and shipped.is_file() and not Path(suite).is_file() else Path(suite)
+    from zoo.settings import nearest
+
+    path = Path(suite)
+    if path.is_file() or not suite.isidentifier():
+        return path
+    shipped = {each.stem: each for each in Path(str(files("benchmarks").joinpath("suites"))).glob("*.toml")}
+    if suite not in shipped:
+        closest = nearest(suite, [*shipped, *(str(each) for each in Path().glob("*.toml"))])
+        raise UserError(
+            f"SUITE: no such file, and no shipped suite of this name\n  given:   {suite}\n"
+            f"  allowed: a suite file, or one of {', '.join(sorted(shipped))}"
+            + (f"\n  nearest: {closest}" if closest else "")
+        )
+    return shipped[suite]
 
 
 def _train(plan: Plan, store: Store, console: Console) -> None:

@@ -154,6 +154,14 @@ def test_missing_suite_file(ablate, write):
     assert "nearest: tiny.toml" in err
 
 
+def test_misspelt_shipped_suite(ablate):
+    """A bare name that is neither file nor shipped suite is met with the shipped suite that is nearest."""
+    code, _, err = ablate("plan", "quikstart")
+    assert code == 2
+    assert "nearest: quickstart" in err
+    assert "mnist_mlp" in err
+
+
 def test_suite_that_is_a_folder(ablate, tmp_path):
     """A folder in place of a suite is one clear message."""
     code, _, err = ablate("plan", tmp_path)
