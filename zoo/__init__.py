@@ -11,15 +11,16 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import InputShape, MLPConfig, ModelConfig, ResNetConfig
+from zoo.config import FAMILIES, InputShape, LeNetConfig, MLPConfig, ModelConfig, ResNetConfig
+from zoo.heads import HEADS
 from zoo.settings import SettingError
 from zoo.variants import VARIANTS, Variant, list_models, model_config
 
 if TYPE_CHECKING:
     from zoo.audit import Audit, audit_model
-    from zoo.build import build_model, count_parameters, create_model, initial_values
+    from zoo.build import build_model, count_parameters, create_model, initial_values, load_model, with_standardization
 
-REVISION = 1
+REVISION = 2
 """Raised whenever a config comes to mean another network, so that results of the old one are not reused."""
 
 _NEEDS_KERAS = {
@@ -29,6 +30,8 @@ _NEEDS_KERAS = {
     "count_parameters": "zoo.build",
     "create_model": "zoo.build",
     "initial_values": "zoo.build",
+    "load_model": "zoo.build",
+    "with_standardization": "zoo.build",
 }
 
 
@@ -43,10 +46,13 @@ def __dir__() -> list[str]:
 
 
 __all__ = [
+    "FAMILIES",
+    "HEADS",
     "REVISION",
     "VARIANTS",
     "Audit",
     "InputShape",
+    "LeNetConfig",
     "MLPConfig",
     "ModelConfig",
     "ResNetConfig",
@@ -58,5 +64,7 @@ __all__ = [
     "create_model",
     "initial_values",
     "list_models",
+    "load_model",
     "model_config",
+    "with_standardization",
 ]

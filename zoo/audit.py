@@ -1,18 +1,38 @@
-"""What a built model of this zoo really holds, read off its layers and not off the config it was built from."""
+"""What a built model really holds, read off its layers and not off the config it was built from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
+import numpy as np
 
+from zoo.activations import ACTIVATIONS
 from zoo.build import count_parameters
+from zoo.initializers import INITIALIZERS
 
 _NORMALIZATION_LAYERS = (
     keras.layers.BatchNormalization,
     keras.layers.LayerNormalization,
     keras.layers.GroupNormalization,
+    keras.layers.RMSNormalization,
+    keras.layers.UnitNormalization,
+    keras.layers.SpectralNormalization,
 )
+_ACTIVATION_LAYERS = {
+    "ReLU": "relu",
+    "LeakyReLU": "leaky_relu",
+    "PReLU": "prelu",
+    "ELU": "elu",
+    "Softmax": "softmax",
+}
+_OF_KERAS_NAME = {
+    row.arguments["activation"]: name
+    for name, row in ACTIVATIONS.items()
+    if "activation" in row.arguments and row.input_factor == 1
+}
 
 
 @dataclass(frozen=True)
@@ -21,29 +41,121 @@ class Audit:
 
     parameters: int
     """Trainable parameters."""
+    macs: int
+    """Multiplications and additions, counted together, of the weight layers for one example."""
     weight_layers: int
-    """Dense and convolutional layers: the depth that papers count."""
+    """Dense and convolutional layers."""
     activations: frozenset[str]
-    """Keras names of all activations, those inside weight layers included, "linear" left out."""
+    """Names of all hidden activations, those inside weight layers included, "linear" left out. A name of the zoo's
+    table, else Keras's own; the scaled tanh shows as "tanh"."""
+    gates: frozenset[str]
+    """Names of the activations whose output scales other features, as in squeeze-and-excitation."""
+    head_activation: str
+    """Name of the activation that gives the model's outputs."""
     normalizations: frozenset[str]
     """Class names of all normalization layers."""
     initializers: frozenset[str]
-    """Class names of the initializers of all kernels."""
+    """What the kernels were drawn from: names of the zoo's table, else Keras's class and its arguments."""
     dropout_rates: frozenset[float]
-    """Rates of all dropout layers."""
+    """Rates of all layers that drop units or channels."""
+    branch_drop_rates: tuple[float, ...]
+    """Rates of all layers that drop whole branches, in the model's order."""
+    activation_bytes: int
+    """Memory of all layers' outputs for one example, as they are kept for the backward pass."""
 
 
 def audit_model(model: keras.Model) -> Audit:
-    """Read off what a model holds."""
-    weight_layers = [layer for layer in model.layers if hasattr(layer, "kernel_initializer")]
-    activations = {layer.activation.__name__ for layer in model.layers if hasattr(layer, "activation")}
+    """Read off what a model holds, in models inside it too."""
+    operations = list(_operations(model))
+    layers = [each for each in operations if isinstance(each, keras.Layer)]
+    weight_layers = [layer for layer in layers if hasattr(layer, "kernel_initializer")]
+    outputs = _output_tensors(model)
+    gated = {id(tensor) for layer in layers if isinstance(layer, keras.layers.Multiply) for tensor in _inputs_of(layer)}
+    activations, gates, head = set(), set(), {"linear"}
+    for operation in operations:
+        name = _activation_name(operation)
+        if name and id(operation.output) in outputs:
+            head.add(name)
+        elif name and id(operation.output) in gated:
+            gates.add(name)
+        elif name:
+            activations.add(name)
+    dropouts = [layer for layer in layers if isinstance(layer, keras.layers.Dropout)]
+    branch_dropouts = [layer for layer in dropouts if layer.noise_shape is not None]
     return Audit(
         parameters=count_parameters(model),
+        macs=sum(map(_macs, layers)),
         weight_layers=len(weight_layers),
         activations=frozenset(activations - {"linear"}),
-        normalizations=frozenset(
-            type(layer).__name__ for layer in model.layers if isinstance(layer, _NORMALIZATION_LAYERS)
-        ),
-        initializers=frozenset(type(layer.kernel_initializer).__name__ for layer in weight_layers),
-        dropout_rates=frozenset(layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)),
+        gates=frozenset(gates - {"linear"}),
+        head_activation=max(head, key=lambda name: name != "linear"),
+        normalizations=frozenset(type(layer).__name__ for layer in layers if isinstance(layer, _NORMALIZATION_LAYERS)),
+        initializers=frozenset(_initializer_name(layer.kernel_initializer) for layer in weight_layers),
+        dropout_rates=frozenset(layer.rate for layer in dropouts if layer.noise_shape is None),
+        branch_drop_rates=tuple(layer.rate for layer in branch_dropouts),
+        activation_bytes=sum(map(_output_bytes, operations)),
+    )
+
+
+def _operations(model: keras.Model) -> Iterator[Any]:
+    """Layers and bare operations; those of models inside the model in their place."""
+    for operation in getattr(model, "operations", model.layers):
+        if isinstance(operation, keras.Model):
+            yield from _operations(operation)
+        else:
+            yield operation
+
+
+def _output_tensors(model: keras.Model) -> set[int]:
+    """Ids of the model's output tensors, and of the same tensors inside a model that gives them."""
+    tensors = {id(tensor) for tensor in model.outputs}
+    for tensor in model.outputs:
+        giver = tensor._keras_history.operation
+        if isinstance(giver, keras.Model):
+            tensors |= _output_tensors(giver)
+    return tensors
+
+
+def _inputs_of(layer: keras.Layer) -> list[Any]:
+    return layer.input if isinstance(layer.input, list) else [layer.input]
+
+
+def _activation_name(operation: Any) -> str | None:
+    """Name of the activation that an operation applies, if it does."""
+    kind = type(operation).__name__
+    if kind in _ACTIVATION_LAYERS:
+        return _ACTIVATION_LAYERS[kind]
+    if kind == "Gelu":  # a bare operation of `keras.ops`
+        return "gelu_tanh" if operation.approximate else "gelu"
+    if not hasattr(operation, "activation"):
+        return None
+    name = getattr(operation.activation, "__name__", type(operation.activation).__name__)
+    return _OF_KERAS_NAME.get(name, name)
+
+
+def _initializer_name(initializer: Any) -> str:
+    """Name of the table's row that it agrees with, else class and arguments."""
+    kind, arguments = type(initializer).__name__, initializer.get_config()
+    for name, row in INITIALIZERS.items():
+        fixed = {} if row.takes_scale else row.arguments
+        if row.keras_class.removeprefix("zoo>") == kind and fixed.items() <= arguments.items():
+            return name
+    told = {name: value for name, value in arguments.items() if name != "seed" and value is not None}
+    return f"{kind}({', '.join(f'{name}={value}' for name, value in told.items())})"
+
+
+def _macs(layer: keras.Layer) -> int:
+    """Each weight of a kernel meets one input at each position of the output."""
+    if not hasattr(layer, "kernel"):
+        return 0
+    kernel = int(np.prod(layer.kernel.shape))
+    positions = layer.output.shape[1:-1]
+    return kernel * int(np.prod(positions))
+
+
+def _output_bytes(operation: Any) -> int:
+    tensors = operation.output if isinstance(operation.output, list | tuple) else [operation.output]
+    return sum(
+        int(np.prod([size or 1 for size in tensor.shape[1:]])) * (2 if "16" in str(tensor.dtype) else 4)
+        for tensor in tensors
     )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -10,35 +13,66 @@ import numpy as np
 
 from zoo.config import InputShape, ModelConfig
 from zoo.layers import dropout_seed, make_initializer
+from zoo.lenet import build_lenet
 from zoo.mlp import build_mlp
 from zoo.resnet import build_resnet
 from zoo.settings import Problem, SettingError
 from zoo.variants import VARIANTS, model_config
 
-BUILDERS: dict[str, Callable[..., keras.Model]] = {"mlp": build_mlp, "resnet": build_resnet}
+BUILDERS: dict[str, Callable[..., keras.Model]] = {"mlp": build_mlp, "lenet": build_lenet, "resnet": build_resnet}
 """Family -> the function that builds it."""
 
 
-def build_model(config: ModelConfig, input_shape: InputShape, num_classes: int, seed: int) -> keras.Model:
+def build_model(
+    config: ModelConfig, input_shape: InputShape, num_classes: int, seed: int, *, head: str = "logits"
+) -> keras.Model:
     """Build the functional model that a config describes.
 
     Args:
         config: which network.
         input_shape: shape of one example, (features,) or (height, width, channels).
-        num_classes: number of logits, one a class.
-        seed: decides the initial weights and the dropout masks; the same seed gives the same weights, whatever was
-            built before.
+        num_classes: outputs of the last layer: classes, or the targets of a regression. The binary heads have one
+            output whether 1 or 2 is given.
+        seed: decides the initial weights and what is dropped in training; the same seed gives the same weights,
+            whatever was built before.
+        head: what the outputs mean: "logits", "softmax", "binary_logit", "sigmoid" or "regression".
 
     Returns:
-        An uncompiled model: (batch, *input_shape) -> logits (batch, num_classes), float32.
+        An uncompiled model: (batch, *input_shape) -> (batch, outputs), float32.
 
     Raises:
-        SettingError: the family cannot take inputs of this shape, or there is no class.
+        SettingError: the family cannot take inputs of this shape, there is no such head, or no class.
     """
+    if keras.config.image_data_format() != "channels_last":
+        problem = Problem(
+            "image_data_format", "images have their channels last here", "channels_first", "channels_last"
+        )
+        raise SettingError([problem])
     config.check_input_shape(tuple(input_shape))
-    if num_classes < 1:
-        raise SettingError([Problem("num_classes", "a model needs an output", str(num_classes), "1 or more")])
-    return BUILDERS[config.family](config, tuple(input_shape), num_classes, seed)
+    with _deep_graphs():
+        return BUILDERS[config.family](config, tuple(input_shape), num_classes, seed, head)
+
+
+def load_model(path: str | os.PathLike[str]) -> keras.Model:
+    """Load a model that was saved with `model.save("name.keras")`, in Keras's safe mode.
+
+    `keras.saving.load_model` does the same, but knows of weight standardization, drop-connect, Fixup, and the
+    initializers delta_orthogonal and identity only after this package was used, and stops at networks of many hundred
+    layers.
+    """
+    with _deep_graphs():
+        return keras.saving.load_model(path, safe_mode=True)
+
+
+@contextlib.contextmanager
+def _deep_graphs() -> Iterator[None]:
+    """Allow Keras, which walks a model's graph by recursion, as many calls as the deepest networks need."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, 100_000))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def create_model(
@@ -46,6 +80,7 @@ def create_model(
     *,
     input_shape: InputShape | None = None,
     num_classes: int | None = None,
+    head: str = "logits",
     seed: int = 0,
     **settings: Any,
 ) -> keras.Model:
@@ -54,8 +89,10 @@ def create_model(
     Args:
         name: a variant; `list_models()` lists them.
         input_shape: shape of one example; by default that of the publication.
-        num_classes: number of logits; by default that of the publication.
-        seed: decides the initial weights and the dropout masks.
+        num_classes: outputs of the last layer: classes, or the targets of a regression. By default the classes of the
+            publication, and one for a regression or a binary head.
+        head: what the outputs mean: "logits", "softmax", "binary_logit", "sigmoid" or "regression".
+        seed: decides the initial weights and what is dropped in training.
         settings: settings of the variant's config to replace.
 
     Raises:
@@ -63,12 +100,28 @@ def create_model(
     """
     config = model_config(name, **settings)
     variant = VARIANTS[name]
-    return build_model(
-        config,
-        variant.input_shape if input_shape is None else input_shape,
-        variant.num_classes if num_classes is None else num_classes,
-        seed,
-    )
+    if num_classes is None:
+        num_classes = variant.num_classes if head in ("logits", "softmax") else 1
+    shape = variant.input_shape if input_shape is None else input_shape
+    return build_model(config, shape, num_classes, seed, head=head)
+
+
+def with_standardization(model: keras.Model, shift: Any, scale: Any) -> keras.Model:
+    """The same model for raw inputs: it computes (inputs - shift) * scale itself.
+
+    The weights are shared with `model`, and the result is saved and loaded as one.
+
+    Args:
+        model: takes standardized inputs.
+        shift: a number, or an array that broadcasts to one example.
+        scale: the same.
+    """
+    shape = model.input_shape[1:]
+    scale = np.broadcast_to(np.asarray(scale, np.float32), shape)
+    offset = -np.broadcast_to(np.asarray(shift, np.float32), shape) * scale
+    inputs = keras.Input(shape, name="raw_inputs")
+    layer = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="standardization")
+    return keras.Model(inputs, model(layer(inputs)), name=f"standardized_{model.name}")
 
 
 def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[np.ndarray[Any, Any]]:
@@ -78,7 +131,7 @@ def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[n
 
     Args:
         model: an untrained model of this zoo: what is not drawn at random is taken as it stands there.
-        config: the model's config, or one that differs from it in the initializer alone.
+        config: the model's config, or one that differs from it in settings that do not shape the program.
         seed: the seed that `build_model` would have been given.
     """
     values = {variable.path: np.asarray(variable) for variable in model.variables}
@@ -87,7 +140,9 @@ def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[n
             kernel = layer.kernel
             initializer = make_initializer(config, layer.name, seed)
             values[kernel.path] = np.asarray(initializer(kernel.shape, dtype=kernel.dtype))
-        if isinstance(layer, keras.layers.Dropout):
+            if layer.bias is not None and layer.name != "head":
+                values[layer.bias.path] = np.full(layer.bias.shape, config.initial_bias, values[layer.bias.path].dtype)
+        if hasattr(layer, "seed_generator"):
             state = layer.seed_generator.state
             values[state.path] = np.array([dropout_seed(seed, layer.name), 0], dtype=values[state.path].dtype)
     return [values[variable.path] for variable in model.variables]

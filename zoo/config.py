@@ -2,40 +2,160 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Self
+import re
+from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from zoo.activations import ACTIVATIONS
-from zoo.initializers import INITIALIZERS
+from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
-from zoo.settings import OneOf, Problem, SettingError, Settings, found_problems, setting
-
-ActivationName = Annotated[str, OneOf("activation", ACTIVATIONS)]
-InitializerName = Annotated[str, OneOf("initializer", INITIALIZERS)]
-NormalizationName = Annotated[str, OneOf("normalization", NORMALIZATIONS)]
-NormalizationPlace = Annotated[str, OneOf("normalization place", NORMALIZATION_PLACES)]
-
+from zoo.settings import (
+    OneOf,
+    OneOrMore,
+    Problem,
+    SettingError,
+    Settings,
+    as_written,
+    found_problems,
+    setting,
+)
+from zoo.topology import (
+    BLOCK_ORDERS,
+    BLOCKS,
+    DOWNSAMPLING_BLOCKS,
+    DROPOUT_KINDS,
+    MLP_SKIP_CONNECTIONS,
+    POOLINGS,
+    PUBLISHED_LAYOUTS,
+    RESIDUAL_STARTS,
+    RESNET_SKIP_CONNECTIONS,
+    STEMS,
+    STRIDED_CONVOLUTIONS,
+    WIDTH_PROFILES,
+)
 
 InputShape = tuple[int, ...]
 """Shape of one example, without the batch axis: (features,) or (height, width, channels)."""
 
+INPUT_DROPOUT = 0.2
+"""The share of inputs that Hinton et al. 2012 and Srivastava et al. 2014 drop."""
+HIDDEN_DROPOUT = 0.5
+"""The share of hidden units that they drop."""
+
+_OF_LINEAR_MODELS = {
+    "depth",
+    "initializer",
+    "initializer_gain",
+    "initializer_scale",
+    "input_dropout",
+    "l1",
+    "l2",
+}
+"""The settings that a model without hidden layers has a use for."""
+
+MOST_UNITS = 65_536
+MOST_LAYERS = 10_000
+
+_ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+
+
+def _setting_of_rate(explanation: str, **declared: Any) -> Any:
+    return setting(0.0, explanation, ge=0, lt=1, **declared)
+
 
 class ModelConfig(Settings):
-    """The settings that every family of models has; one subclass a family."""
+    """The settings that every family of models has; one subclass a family.
+
+    Hidden layers are all weight layers but the last, which is called the head.
+    """
 
     family: ClassVar[str]
+    first_layer: ClassVar[str]
+    """Name of the weight layer that sees the inputs."""
+    has_dense_hidden_layers: ClassVar[bool] = True
 
-    activation: ActivationName = setting("relu", "Activation of every hidden layer.")
-    initializer: InitializerName = setting("he_normal", "Initial weights of every layer.", shapes_program=False)
-    normalization: NormalizationName = setting("none", "Normalization of every hidden layer.")
-    normalization_place: NormalizationPlace = setting(
-        "before_activation", "Where the normalization stands: before or after the activation."
+    activation: Annotated[str, OneOf("activation", ACTIVATIONS)] = setting("relu", "Activation of every hidden layer.")
+    leaky_relu_slope: float = setting(
+        0.01, "Slope of leaky_relu below zero.", ge=0, lt=1, only_with={"activation": ("leaky_relu",)}
     )
-    dropout: float = setting(
-        0.0, "Share of hidden units that are dropped in training (Srivastava et al. 2014).", ge=0, lt=1
+    elu_alpha: float = setting(
+        1.0, "The value -alpha that elu tends to.", gt=0, le=100, only_with={"activation": ("elu",)}
     )
-    skip_connections: bool = setting(False, "Whether the input of a block is added to its output.")
+    initializer: Annotated[str, OneOf("initializer", INITIALIZERS)] = setting(
+        "he_normal", "Initial weights of every layer.", shapes_program=False
+    )
+    initializer_gain: Annotated[str, OneOf("initializer gain", INITIALIZER_GAINS)] = setting(
+        "fixed",
+        "Whether the factor in the initializer's variance follows the activation.",
+        shapes_program=False,
+        only_with={"initializer": tuple(name for name, row in INITIALIZERS.items() if row.has_gain)},
+    )
+    initializer_scale: float = setting(
+        0.01,
+        "Value of the initializer constant, standard deviation of small_normal.",
+        gt=0,
+        le=100,
+        shapes_program=False,
+        only_with={"initializer": tuple(name for name, row in INITIALIZERS.items() if row.takes_scale)},
+    )
+    initial_bias: float = setting(0.0, "Initial bias of every hidden layer.", ge=-100, le=100, shapes_program=False)
+    normalization: Annotated[str, OneOf("normalization", NORMALIZATIONS)] = setting(
+        "none", "Normalization of every hidden layer."
+    )
+    # Keras's own momentum, 0.99, leaves the moving averages far behind in trainings of a few hundred steps.
+    normalization_momentum: float = setting(
+        0.9,
+        "Share of the old value that a moving average of batch normalization keeps at each step.",
+        ge=0,
+        lt=1,
+        only_with={"normalization": ("batch",)},
+    )
+    normalization_epsilon: float = setting(
+        1e-5, "Added to the variance before its root is taken.", gt=0, le=1, not_with={"normalization": "none"}
+    )
+    normalization_group_size: int = setting(
+        8,
+        "Channels in each group; the nearest size that divides them (Wu & He 2018, table 3: 8 and 16 did best).",
+        ge=1,
+        le=MOST_UNITS,
+        only_with={"normalization": ("group",)},
+    )
+    weight_standardization: bool = setting(
+        False,
+        "Whether the weights into a hidden unit are used with mean 0 and variance 1 (Qiao et al. 2019, equation 10).",
+    )
+    input_dropout: float = _setting_of_rate("Share of inputs that are dropped in training (Srivastava et al. 2014).")
+    dropout: float = _setting_of_rate("Share of hidden units that are dropped in training (Srivastava et al. 2014).")
+    drop_connect: float = _setting_of_rate(
+        "Share of the hidden layers' weights that are dropped in training (Wan et al. 2013); all are used after it."
+    )
+    max_norm: float = setting(
+        0.0,
+        "Largest length of the weights into a hidden unit, kept by shrinking them after each step; 0: no limit "
+        "(Hinton et al. 2012).",
+        ge=0,
+        le=1e6,
+    )
+    l1: float = setting(0.0, "Penalty on the sum of |w| over all weights, biases and gains apart.", ge=0, le=100)
+    l2: float = setting(0.0, "Penalty on the sum of w^2 over all weights, biases and gains apart.", ge=0, le=100)
+
+    @model_validator(mode="after")
+    def _check_normalization(self) -> Self:
+        unfit = NORMALIZATIONS[self.normalization].dense is None and self.normalization != "none"
+        if unfit and self.has_dense_hidden_layers:
+            fit = ", ".join(name for name, row in NORMALIZATIONS.items() if name == "none" or row.dense)
+            message = "each unit of a dense layer would be normalized by itself, to zero"
+            raise found_problems([Problem("normalization", message, self.normalization, fit)])
+        return self
+
+    @model_validator(mode="after")
+    def _check_initial_bias(self) -> Self:
+        if self.initial_bias and not self.hidden_bias:
+            message = "no effect: no hidden layer of this network has a bias"
+            allowed = "only without a normalization that has an offset of its own"
+            raise found_problems([Problem("initial_bias", message, str(self.initial_bias), allowed)])
+        return self
 
     def check_input_shape(self, input_shape: InputShape) -> None:
         """Refuse inputs that the family cannot take.
@@ -49,66 +169,287 @@ class ModelConfig(Settings):
 
     @property
     def hidden_bias(self) -> bool:
-        """Whether hidden weight layers have a bias: not where a normalization with its own offset follows at once."""
-        return self.normalization == "none" or self.normalization_place == "after_activation"
+        """Whether hidden weight layers have a bias: not where an offset of a normalization makes it superfluous."""
+        return not NORMALIZATIONS[self.normalization].has_offset
+
+    @property
+    def scalar_biases(self) -> bool:
+        """Whether single learned numbers are added before every weight layer and activation."""
+        return False
+
+    def initial_factor(self, layer: str) -> float:  # noqa: ARG002 - families with residual branches use it
+        """What the initializer's weights are multiplied with in the layer of this name."""
+        return 1.0
 
 
-class MLPConfig(ModelConfig):
-    """A multilayer perceptron: `depth` hidden layers of `width` units, then one linear layer of logits.
+class _PlacedNormalization(ModelConfig):
+    """A family whose normalization can stand on either side of the activation."""
 
-    A hidden layer is dense, normalization, activation, dropout. With skip connections, every hidden layer whose input
-    is as wide as its output adds that input to its output.
+    normalization_place: Annotated[str, OneOf("normalization place", NORMALIZATION_PLACES)] = setting(
+        "before_activation",
+        "Where the normalization stands: before or after the activation.",
+        not_with={"normalization": "none"},
+    )
+
+    @property
+    def hidden_bias(self) -> bool:
+        """Whether hidden weight layers have a bias: not where an offset of a normalization makes it superfluous."""
+        return super().hidden_bias or self.normalization_place == "after_activation"
+
+
+class MLPConfig(_PlacedNormalization):
+    """A multilayer perceptron: `depth` hidden layers, then one linear layer, the head.
+
+    A hidden layer is dense, normalization, activation, dropout. With skip connections, its input is added to its
+    output.
     """
 
     family: ClassVar[str] = "mlp"
 
-    depth: int = setting(2, "Number of hidden layers; 0 gives a linear classifier.", ge=0, le=10_000)
-    width: int = setting(64, "Units in each hidden layer.", ge=1)
-
-
-class ResNetConfig(ModelConfig):
-    """A residual network for small images: He et al. 2016, Deep Residual Learning, section 4.2.
-
-    One 3x3 convolution, three stages of (depth - 2) / 6 basic blocks with width, 2 width and 4 width channels, the
-    second and third stage at half the height and width of the one before, global average pooling and one linear layer
-    of logits. Shortcuts hold no parameters (option A). Without skip connections it is the paper's plain network.
-    """
-
-    family: ClassVar[str] = "resnet"
-
-    depth: int = setting(20, "Number of weight layers, 6n + 2: 8, 14, 20, 32, 44, 56, 110, ...", ge=8)
-    width: int = setting(16, "Channels of the first stage.", ge=1)
-    normalization: NormalizationName = setting("batch", "Normalization of every convolution.")
-    dropout: float = setting(
-        0.0,
-        "Share of units dropped between the convolutions of a block (Zagoruyko & Komodakis 2016, section 2.4).",
-        ge=0,
-        lt=1,
+    depth: int = setting(2, "Number of hidden layers; 0 gives a linear model.", ge=0, le=MOST_LAYERS)
+    width: Annotated[Any, OneOrMore("hidden layers", MOST_UNITS)] = setting(
+        64, "Units in each hidden layer; a list gives each layer its own."
     )
-    skip_connections: bool = setting(True, "Whether the input of a block is added to its output.")
+    width_profile: Annotated[str, OneOf("width profile", WIDTH_PROFILES)] = setting(
+        "constant", "How the width goes from layer to layer."
+    )
+    skip_connections: Annotated[str, OneOf("kind of skip connections", MLP_SKIP_CONNECTIONS)] = setting(
+        "none", "Whether and how the input of a hidden layer is added to its output (He et al. 2016, section 3.2)."
+    )
+    stochastic_depth: float = _setting_of_rate(
+        "Chance that the last hidden layer is skipped by an example in training; it grows linearly from the first "
+        "(Huang et al. 2016, equation 4).",
+        not_with={"skip_connections": "none"},
+    )
 
     @model_validator(mode="after")
-    def _check_depth(self) -> Self:
-        if (self.depth - 2) % 6:
-            below = self.depth - (self.depth - 2) % 6
-            problem = Problem(
-                "depth",
-                "the depth of a residual network for small images is 6n + 2",
-                str(self.depth),
-                f"{below}, {below + 6} or others",
-            )
-            raise found_problems([problem])
+    def _check_widths(self) -> Self:
+        if isinstance(self.width, tuple) and len(self.width) != self.depth:
+            message = f"one width for each of the {self.depth} hidden layers is needed"
+            allowed = f"a list of {self.depth}, or depth = {len(self.width)}"
+            raise found_problems([Problem("width", message, str(list(self.width)), allowed)])
+        if self.width_profile == "pyramid":
+            if isinstance(self.width, tuple):
+                message = "a list of widths has its own profile"
+                raise found_problems([Problem("width_profile", message, "pyramid", "constant, or one width")])
+            if self.width >> max(self.depth - 1, 0) == 0:
+                message = f"{self.width} units cannot be halved {self.depth - 1} times"
+                raise found_problems([Problem("width", message, str(self.width), f"{2 ** (self.depth - 1)} or more")])
         return self
+
+    @model_validator(mode="after")
+    def _check_hidden_layers(self) -> Self:
+        if self.depth == 0:
+            unused = self.differing_from_default().keys() - _OF_LINEAR_MODELS
+            problems = [
+                Problem(name, "no effect with depth = 0", as_written(getattr(self, name)), "only with hidden layers")
+                for name in sorted(unused)
+            ]
+            if problems:
+                raise found_problems(problems)
+        return self
+
+    def differing_from_default(self) -> dict[str, Any]:
+        """The settings whose value is not their default; a list of equal widths is told as one width."""
+        values = super().differing_from_default()
+        if isinstance(self.width, tuple) and len(set(self.width)) == 1:
+            values = {name: value for name, value in values.items() if name != "width"}
+            if self.width[0] != type(self).model_fields["width"].default:
+                values["width"] = self.width[0]
+        return values
+
+    @property
+    def first_layer(self) -> str:  # type: ignore[override] # a network without hidden layers begins with its head
+        """Name of the weight layer that sees the inputs."""
+        return "hidden_1_dense" if self.depth else "head"
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """Units of each hidden layer, first to last."""
+        if isinstance(self.width, tuple):
+            return self.width
+        halvings = range(self.depth) if self.width_profile == "pyramid" else [0] * self.depth
+        return tuple(self.width >> halving for halving in halvings)
+
+
+class LeNetConfig(_PlacedNormalization):
+    """LeNet-5: LeCun et al. 1998, Gradient-Based Learning Applied to Document Recognition, section II.B.
+
+    Convolutions C1, C3, C5 and a dense layer F6, between them subsampling layers S2 and S4: the mean of 2x2 pixels,
+    times a learned coefficient, plus a learned offset. C3 sees the maps of S2 that table I of the paper lists. Every
+    layer is followed by the activation. Images smaller than 32x32 are put in the middle of a field of that size, as
+    the paper does. The head is linear; the paper's compares with fixed bitmaps and holds nothing to train. Dropout
+    acts on C5 and F6.
+    """
+
+    family: ClassVar[str] = "lenet"
+    first_layer: ClassVar[str] = "c1"
+
+    activation: Annotated[str, OneOf("activation", ACTIVATIONS)] = setting(
+        "scaled_tanh", "Activation of every hidden layer."
+    )
+    initializer: Annotated[str, OneOf("initializer", INITIALIZERS)] = setting(
+        "lecun_uniform", "Initial weights of every layer.", shapes_program=False
+    )
 
     def check_input_shape(self, input_shape: InputShape) -> None:
         """Refuse inputs that are not images."""
-        if len(input_shape) != 3:
-            problem = Problem(
-                "input_shape", "a residual network needs images", str(input_shape), "(height, width, channels)"
-            )
-            raise SettingError([problem])
+        _require_image(input_shape, "LeNet-5")
+
+
+class ResNetConfig(_PlacedNormalization):
+    """A residual network: He et al. 2016, Deep Residual Learning, and the networks that came of it.
+
+    A stem, `stages` stages of residual blocks, global pooling and one linear layer, the head. From stage to stage the
+    channels double and height and width halve. Without skip connections it is the paper's plain network.
+    """
+
+    family: ClassVar[str] = "resnet"
+    first_layer: ClassVar[str] = "stem"
+    has_dense_hidden_layers: ClassVar[bool] = False
+
+    depth: int = setting(
+        20, "Number of weight layers from input to output, shortcuts not counted.", ge=3, le=MOST_LAYERS
+    )
+    stages: int = setting(3, "Number of stages.", ge=1, le=8)
+    blocks_per_stage: Annotated[tuple[int, ...], _ListAsTuple] = setting(
+        (), "Blocks in each stage; empty: as published for this depth, else equally many. It must agree with depth."
+    )
+    block: Annotated[str, OneOf("block", BLOCKS)] = setting("basic", "What a residual branch is made of.")
+    block_order: Annotated[str, OneOf("block order", BLOCK_ORDERS)] = setting(
+        "post_activation", "Whether weights or normalization and activation come first in a residual branch."
+    )
+    width: int = setting(16, "Channels of the stem and, before widening, of the first stage.", ge=1, le=MOST_UNITS)
+    widening_factor: int = setting(
+        1,
+        "Times as many channels in the blocks; in bottleneck blocks, inside of them "
+        "(Zagoruyko & Komodakis 2016, section 2.3).",
+        ge=1,
+        le=100,
+    )
+    stem: Annotated[str, OneOf("stem", STEMS)] = setting("small_image", "What comes before the first block.")
+    downsampling_block: Annotated[str, OneOf("downsampling block", DOWNSAMPLING_BLOCKS)] = setting(
+        "first", "Which block halves height and width.", not_with={"stages": 1}
+    )
+    strided_convolution: Annotated[str, OneOf("strided convolution", STRIDED_CONVOLUTIONS)] = setting(
+        "1x1", "Which convolution of a bottleneck block halves height and width.", only_with={"block": ("bottleneck",)}
+    )
+    normalization: Annotated[str, OneOf("normalization", NORMALIZATIONS)] = setting(
+        "batch", "Normalization of every convolution."
+    )
+    skip_connections: Annotated[str, OneOf("kind of skip connections", RESNET_SKIP_CONNECTIONS)] = setting(
+        "identity", "Whether and how the input of a block is added to its output (He et al. 2016, section 4.1)."
+    )
+    residual_start: Annotated[str, OneOf("residual start", RESIDUAL_STARTS)] = setting(
+        "as_others", "How the residual branches begin.", not_with={"skip_connections": "none"}
+    )
+    squeeze_excitation: int = setting(
+        0,
+        "Reduction ratio of the squeeze-and-excitation of every block; 0: none (Hu, Shen & Sun 2018, section 3).",
+        ge=0,
+        le=MOST_UNITS,
+    )
+    dropout: float = _setting_of_rate(
+        "Share of units dropped between the convolutions of a block (Zagoruyko & Komodakis 2016, section 2.4)."
+    )
+    dropout_kind: Annotated[str, OneOf("kind of dropout", DROPOUT_KINDS)] = setting(
+        "units", "What is dropped together.", not_with={"dropout": 0.0}
+    )
+    stochastic_depth: float = _setting_of_rate(
+        "Chance that the last block is skipped by an example in training; it grows linearly from the first "
+        "(Huang et al. 2016, equation 4).",
+        not_with={"skip_connections": "none"},
+    )
+    pooling: Annotated[str, OneOf("pooling", POOLINGS)] = setting("average", "What comes before the head.")
+
+    @model_validator(mode="after")
+    def _check_depth(self) -> Self:
+        per_block = BLOCKS[self.block].convolutions
+        explicit = self.blocks_per_stage
+        if explicit:
+            if len(explicit) != self.stages or min(explicit) < 1:
+                message = f"one number of blocks for each of the {self.stages} stages is needed"
+                raise found_problems([Problem("blocks_per_stage", message, str(list(explicit)), "1 or more in each")])
+            depth = 2 + per_block * sum(explicit)
+            if depth != self.depth:
+                message = f"the blocks {list(explicit)} make a depth of {depth}"
+                raise found_problems([Problem("depth", message, str(self.depth), str(depth))])
+        elif not self.layout:
+            step = per_block * self.stages
+            below = 2 + step * max((self.depth - 2) // step, 1)
+            published = [
+                depth for block, stages, depth in PUBLISHED_LAYOUTS if (block, stages) == (self.block, self.stages)
+            ]
+            message = f"with {self.stages} stages of {self.block} blocks the depth is {step}n + 2"
+            allowed = ", ".join(map(str, sorted({*published, below, below + step}))) + " or others"
+            raise found_problems([Problem("depth", message, str(self.depth), allowed)])
+        return self
+
+    def differing_from_default(self) -> dict[str, Any]:
+        """The settings whose value is not their default; a layout that follows from the depth is not told."""
+        values = super().differing_from_default()
+        if self.blocks_per_stage == self._layout_of_depth:
+            values.pop("blocks_per_stage", None)
+        return values
 
     @property
-    def blocks_per_stage(self) -> int:
-        """Basic blocks in each of the three stages."""
-        return (self.depth - 2) // 6
+    def layout(self) -> tuple[int, ...]:
+        """Blocks in each stage; empty where no layout has this depth."""
+        return self.blocks_per_stage or self._layout_of_depth
+
+    @property
+    def _layout_of_depth(self) -> tuple[int, ...]:
+        published = PUBLISHED_LAYOUTS.get((self.block, self.stages, self.depth))
+        if published:
+            return published
+        blocks, rest = divmod(self.depth - 2, BLOCKS[self.block].convolutions * self.stages)
+        return () if rest else (blocks,) * self.stages
+
+    def check_input_shape(self, input_shape: InputShape) -> None:
+        """Refuse inputs that are not images."""
+        _require_image(input_shape, "a residual network")
+
+    @property
+    def hidden_bias(self) -> bool:
+        """Whether convolutions have a bias: not where offsets of normalizations make it superfluous.
+
+        Pre-activation included: there the next normalization, after the addition, makes it so.
+        """
+        return super().hidden_bias and not self.scalar_biases
+
+    @property
+    def scalar_biases(self) -> bool:
+        """Whether single learned numbers are added before every convolution and activation: rule 3 of Fixup."""
+        return self.residual_start == "fixup"
+
+    @property
+    def branch_ends_with_convolution(self) -> bool:
+        """Whether no normalization follows the last convolution of a residual branch within the branch."""
+        normalized = self.normalization != "none" and self.normalization_place == "before_activation"
+        return self.block_order == "pre_activation" or not normalized
+
+    def initial_factor(self, layer: str) -> float:
+        """What the initializer's weights are multiplied with in the layer of this name."""
+        convolutions = BLOCKS[self.block].convolutions
+        in_branch = re.fullmatch(r"stage_\d+_block_\d+_convolution_(\d)", layer)
+        is_last = in_branch is not None and int(in_branch[1]) == convolutions
+        if self.residual_start == "zero_gamma":
+            return 0.0 if is_last and self.branch_ends_with_convolution else 1.0
+        if self.residual_start == "fixup":
+            if is_last or layer == "head":
+                return 0.0
+            if in_branch:
+                return float(sum(self.layout) ** (-1 / (2 * convolutions - 2)))
+        return 1.0
+
+
+def _require_image(input_shape: InputShape, network: str) -> None:
+    if len(input_shape) != 3:
+        problem = Problem(
+            "input_shape", f"{network} needs images", str(tuple(input_shape)), "(height, width, channels)"
+        )
+        raise SettingError([problem])
+
+
+FAMILIES: tuple[type[ModelConfig], ...] = (MLPConfig, LeNetConfig, ResNetConfig)
+"""The config class of every family."""

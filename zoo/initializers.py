@@ -1,7 +1,8 @@
 """Weight initializers: name -> the Keras class, its arguments, its formula and its source.
 
-The variance of a weight is given in terms of n_in and n_out, the numbers of inputs and outputs of one unit.
-Biases start at zero, gains of normalization at one.
+The variance of a weight is given in terms of n_in and n_out, the numbers of inputs and outputs of one unit; for a
+convolution both count the positions of the kernel. "Normal" is cut off at two standard deviations, and its variance is
+that after the cut. Gains of normalization start at one, offsets at zero.
 """
 
 from __future__ import annotations
@@ -16,33 +17,101 @@ class Initializer:
     """One row of the table."""
 
     keras_class: str
+    """Class in `keras.initializers`, or in `zoo.custom` where it starts with "zoo>"."""
     formula: str
     source: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+    factor_argument: str | None = None
+    """The argument that all weights grow with; None where every weight is zero."""
+    factor_power: int = 1
+    """The weights grow with the argument to the power of 1 / this."""
+    has_gain: bool = False
+    """Whether the formula holds a factor that belongs to an activation, which `initializer_gain` can set."""
+    takes_scale: bool = False
+    """Whether `initializer_scale` is its factor."""
+    is_random: bool = True
 
+
+def _scaling(scale: float, mode: str, distribution: str, formula: str, source: str) -> Initializer:
+    arguments = {"scale": scale, "mode": mode, "distribution": distribution}
+    return Initializer("VarianceScaling", formula, source, arguments, "scale", factor_power=2, has_gain=True)
+
+
+_LECUN = "LeCun et al. 1998, Efficient BackProp, section 4.6"
+_GLOROT = "Glorot & Bengio 2010, section 4.2.1"
+_HE = "He et al. 2015, Delving Deep into Rectifiers, equation 10"
+_NORMAL = "truncated_normal"
 
 INITIALIZERS: dict[str, Initializer] = {
-    "lecun_normal": Initializer(
-        "LecunNormal", "normal, cut off at two deviations, variance 1 / n_in", "LeCun et al. 1998, section 4.6"
+    "zeros": Initializer("Zeros", "0", "a classical mistake: units stay alike", is_random=False),
+    "constant": Initializer(
+        "Constant",
+        "initializer_scale",
+        "a classical mistake: units stay alike",
+        factor_argument="value",
+        takes_scale=True,
+        is_random=False,
     ),
-    "lecun_uniform": Initializer("LecunUniform", "uniform, variance 1 / n_in", "LeCun et al. 1998, section 4.6"),
-    "glorot_normal": Initializer(
-        "GlorotNormal",
-        "normal, cut off at two deviations, variance 2 / (n_in + n_out)",
-        "Glorot & Bengio 2010, equation 12",
-    ),
-    "glorot_uniform": Initializer(
-        "GlorotUniform", "uniform, variance 2 / (n_in + n_out)", "Glorot & Bengio 2010, equation 16"
-    ),
-    "he_normal": Initializer(
-        "HeNormal", "normal, cut off at two deviations, variance 2 / n_in", "He et al. 2015, Delving Deep, equation 10"
-    ),
-    "he_uniform": Initializer("HeUniform", "uniform, variance 2 / n_in", "He et al. 2015, Delving Deep, equation 10"),
     "small_normal": Initializer(
         "RandomNormal",
-        "normal, standard deviation 0.01",
-        "Krizhevsky et al. 2012, section 5",
-        {"stddev": 0.01},
+        "normal without a cut, standard deviation initializer_scale",
+        "Krizhevsky, Sutskever & Hinton 2012, section 5",
+        factor_argument="stddev",
+        takes_scale=True,
+    ),
+    "lecun_normal": _scaling(1.0, "fan_in", _NORMAL, "normal, variance 1 / n_in", _LECUN),
+    "lecun_uniform": _scaling(1.0, "fan_in", "uniform", "uniform, variance 1 / n_in", _LECUN),
+    "glorot_normal": _scaling(
+        1.0, "fan_avg", _NORMAL, "normal, variance 2 / (n_in + n_out)", f"{_GLOROT}, equation 12"
+    ),
+    "glorot_uniform": _scaling(
+        1.0, "fan_avg", "uniform", "uniform, variance 2 / (n_in + n_out)", f"{_GLOROT}, equation 16"
+    ),
+    "he_normal": _scaling(2.0, "fan_in", _NORMAL, "normal, variance 2 / n_in", _HE),
+    "he_uniform": _scaling(2.0, "fan_in", "uniform", "uniform, variance 2 / n_in", _HE),
+    "he_average_normal": _scaling(
+        2.0, "fan_avg", _NORMAL, "normal, variance 4 / (n_in + n_out)", f"{_HE}, averaged with 14"
+    ),
+    "he_average_uniform": _scaling(
+        2.0, "fan_avg", "uniform", "uniform, variance 4 / (n_in + n_out)", f"{_HE}, averaged with 14"
+    ),
+    "pytorch_default": _scaling(
+        1 / 3,
+        "fan_in",
+        "uniform",
+        "uniform, variance 1 / (3 n_in): Kaiming uniform with a = sqrt(5)",
+        "torch.nn.Linear and torch.nn.Conv2d, reset_parameters",
+    ),
+    "orthogonal": Initializer(
+        "Orthogonal",
+        "orthonormal columns, or rows where there are fewer; convolutions as n_in by channels matrices",
+        "Saxe, McClelland & Ganguli 2014, section 3",
+        {"gain": 1.0},
+        "gain",
+        has_gain=True,
+    ),
+    "delta_orthogonal": Initializer(
+        "zoo>DeltaOrthogonal",
+        "an orthogonal matrix at the centre of the kernel, zero around it; dense layers as orthogonal",
+        "Xiao et al. 2018, Dynamical Isometry, algorithm 1",
+        {"gain": 1.0},
+        "gain",
+        has_gain=True,
+    ),
+    "identity": Initializer(
+        "zoo>CentredIdentity",
+        "each output is the input of its number, zero where there is none; at the centre of convolutions",
+        "Le, Jaitly & Hinton 2015, section 2; torch.nn.init.dirac_",
+        {"gain": 1.0},
+        "gain",
+        is_random=False,
     ),
 }
 """Every name that a config's `initializer` accepts."""
+
+INITIALIZER_GAINS: dict[str, str] = {
+    "fixed": "the factor in the initializer's own formula, whatever the activation",
+    "activation": "1 / E[f(z)^2] for a standard normal z, f the activation, in place of the formula's factor: "
+    "2 for ReLU, 1 for SELU, 2.54 for tanh; 1 for the first layer, whose inputs no activation has seen",
+}
+"""Every name that a config's `initializer_gain` accepts."""

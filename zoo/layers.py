@@ -6,11 +6,14 @@ from typing import Any
 
 import keras
 
-from zoo.activations import ACTIVATIONS
+from zoo import custom
+from zoo.activations import ACTIVATIONS, activation_gain
 from zoo.config import ModelConfig
+from zoo.heads import HEADS, output_units
 from zoo.initializers import INITIALIZERS
-from zoo.normalization import NORMALIZATIONS
+from zoo.normalization import NORMALIZATIONS, group_count
 from zoo.seeds import child_seed
+from zoo.settings import Problem, SettingError
 
 
 class LayerMaker:
@@ -23,73 +26,215 @@ class LayerMaker:
     def __init__(self, config: ModelConfig, seed: int):
         self.config = config
         self.seed = seed
-        self.activation_name = ACTIVATIONS[config.activation].keras_name
-        self.normalization_row = NORMALIZATIONS[config.normalization]
+        self.activation = ACTIVATIONS[config.activation]
+        self.normalization = NORMALIZATIONS[config.normalization]
+        self.transforms_kernels = config.weight_standardization or config.drop_connect > 0
 
-    def dense(self, features: Any, units: int, name: str) -> Any:
-        """Apply a hidden dense layer: (batch, n) -> (batch, units)."""
-        initializer = make_initializer(self.config, name, self.seed)
-        layer = keras.layers.Dense(units, use_bias=self.config.hidden_bias, kernel_initializer=initializer, name=name)
-        return layer(features)
+    def inputs(self, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
+        """The input of the model, and what the first layer sees of it: with dropout, where the config says so."""
+        inputs = keras.Input(input_shape, name="inputs")
+        return inputs, self.drop(inputs, "inputs", self.config.input_dropout)
 
-    def logits(self, features: Any, num_classes: int) -> Any:
-        """Apply the last layer: (batch, n) -> logits (batch, num_classes), float32 whatever the dtype policy."""
-        initializer = make_initializer(self.config, "logits", self.seed)
-        layer = keras.layers.Dense(num_classes, kernel_initializer=initializer, name="logits", dtype="float32")
-        return layer(features)
+    def dense(self, features: Any, units: int, name: str, *, use_bias: bool | None = None) -> Any:
+        """Apply a hidden dense layer: (batch, ..., n) -> (batch, ..., units)."""
+        made = self._weight_layer("Dense", features, units, name=name, use_bias=self._bias(use_bias))
+        return made(self.shift(features, name))
 
-    def convolution(self, features: Any, channels: int, name: str, *, strides: int = 1) -> Any:
-        """Apply a 3x3 convolution: (batch, h, w, c) -> (batch, ceil(h / strides), ceil(w / strides), channels).
+    def convolution(
+        self, features: Any, channels: int, name: str, *, size: int = 3, strides: int = 1, use_bias: bool | None = None
+    ) -> Any:
+        """Apply a convolution: (batch, h, w, c) -> (batch, ceil(h / strides), ceil(w / strides), channels).
 
-        It pads one pixel on each side also where it strides, as the reference networks do; Keras's own "same" padding
-        would pad a strided convolution on the right and below only.
+        It pads (size - 1) / 2 pixels on each side also where it strides, as the reference networks do; Keras's own
+        "same" padding would pad a strided convolution more on the right and below.
         """
-        if strides > 1:
-            features = keras.layers.ZeroPadding2D(1, name=f"{name}_padding")(features)
-        layer = keras.layers.Conv2D(
+        made = self._weight_layer(
+            "Conv2D",
+            features,
             channels,
-            3,
+            size,
             strides=strides,
-            padding="valid" if strides > 1 else "same",
-            use_bias=self.config.hidden_bias,
-            kernel_initializer=make_initializer(self.config, name, self.seed),
+            padding="same" if strides == 1 else "valid",
             name=name,
+            use_bias=self._bias(use_bias),
         )
-        return layer(features)
+        features = self.shift(features, name)
+        if strides > 1 and size > 1:
+            features = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_padding")(features)
+        return made(features)
 
-    def normalize(self, features: Any, name: str) -> Any:
+    def unpadded_convolution(self, features: Any, channels: int, name: str, *, size: int) -> Any:
+        """Apply a convolution that stays inside the image: (batch, h, w, c) -> (batch, h - size + 1, ..., channels)."""
+        made = self._weight_layer("Conv2D", features, channels, size, name=name, use_bias=self._bias(None))
+        return made(features)
+
+    def head(self, features: Any, head: str, num_classes: int) -> Any:
+        """Apply the last layer: (batch, n) -> (batch, outputs), float32 whatever the dtype policy."""
+        layer = keras.layers.Dense(
+            output_units(head, num_classes),
+            kernel_initializer=make_initializer(self.config, "head", self.seed),
+            kernel_regularizer=self._regularizer(),
+            dtype="float32",
+            name="head",
+        )
+        outputs = layer(self.shift(features, "head"))
+        activation = HEADS[head].keras_activation
+        if activation:
+            outputs = keras.layers.Activation(activation, dtype="float32", name="probabilities")(outputs)
+        return outputs
+
+    def normalize(self, features: Any, name: str, *, gain_at_zero: bool = False) -> Any:
         """Apply the config's normalization, or nothing where it is "none"."""
         is_image = len(features.shape) == 4
-        row = self.normalization_row.convolution if is_image else self.normalization_row.dense
+        row = self.normalization.convolution if is_image else self.normalization.dense
         if row is None:
             return features
-        return getattr(keras.layers, row.keras_class)(name=f"{name}_normalization", **row.arguments)(features)
+        if self.config.normalization == "instance" and features.shape[1] * features.shape[2] == 1:
+            message = f"at {name} the image is one pixel, which would be normalized by itself, to zero"
+            raise SettingError([Problem("normalization", message, "instance", "larger images, or another")])
+        arguments = dict(row.arguments) | {
+            argument: getattr(self.config, setting) for argument, setting in row.settings.items()
+        }
+        if row.sized_groups:
+            arguments["groups"] = group_count(features.shape[-1], self.config.normalization_group_size)
+        layer = getattr(keras.layers, row.keras_class)(name=f"{name}_normalization", **arguments)
+        outputs = layer(features)
+        if gain_at_zero:
+            gain = layer.scale if row.keras_class == "RMSNormalization" else layer.gamma
+            gain.assign(keras.ops.zeros_like(gain))
+        return outputs
 
     def activate(self, features: Any, name: str) -> Any:
         """Apply the config's activation."""
-        return keras.layers.Activation(self.activation_name, name=f"{name}_activation")(features)
+        row, name = self.activation, f"{name}_activation"
+        features = self.shift(features, name)
+        if row.input_factor != 1:
+            features = keras.layers.Rescaling(row.input_factor, name=f"{name}_input")(features)
+        arguments = dict(row.arguments)
+        if row.parameter:
+            argument, setting = row.parameter
+            arguments[argument] = getattr(self.config, setting)
+        if row.keras_layer == "PReLU":
+            # One slope a channel, whatever the position.
+            positions = list(range(1, len(features.shape) - 1)) or None
+            arguments |= {"shared_axes": positions, "alpha_initializer": keras.initializers.Constant(0.25)}
+        if row.keras_layer:
+            features = getattr(keras.layers, row.keras_layer)(name=name, **arguments)(features)
+        else:
+            features = keras.ops.gelu(features, **arguments)
+        if row.output_factor != 1:
+            features = keras.layers.Rescaling(row.output_factor, name=f"{name}_output")(features)
+        return features
 
     def normalize_and_activate(self, features: Any, name: str) -> Any:
         """Apply normalization and activation in the config's order."""
-        if self.config.normalization_place == "before_activation":
+        if self.config.normalization_place == "before_activation":  # type: ignore[attr-defined] # of families with one
             return self.activate(self.normalize(features, name), name)
         return self.normalize(self.activate(features, name), name)
 
-    def drop(self, features: Any, name: str) -> Any:
-        """Apply the config's dropout, or nothing where the rate is 0."""
-        if self.config.dropout == 0:
+    def drop(self, features: Any, name: str, rate: float, *, kind: str = "units") -> Any:
+        """Apply dropout, of units or of whole channels, or nothing where the rate is 0."""
+        if rate == 0:
             return features
-        layer_name = f"{name}_dropout"
-        layer = keras.layers.Dropout(self.config.dropout, seed=dropout_seed(self.seed, layer_name), name=layer_name)
-        return layer(features)
+        name = f"{name}_dropout"
+        layer = keras.layers.SpatialDropout2D if kind == "channels" else keras.layers.Dropout
+        return layer(rate, seed=dropout_seed(self.seed, name), name=name)(features)
+
+    def drop_branch(self, features: Any, name: str, rate: float) -> Any:
+        """Drop a whole residual branch for some of the examples; the others' is divided by 1 - rate.
+
+        Huang et al. 2016, Deep Networks with Stochastic Depth: there the branch is scaled after training instead,
+        which is the same in the mean.
+        """
+        if rate == 0:
+            return features
+        name = f"{name}_stochastic_depth"
+        noise_shape = (None, *(1 for _ in features.shape[1:]))
+        return keras.layers.Dropout(rate, noise_shape, seed=dropout_seed(self.seed, name), name=name)(features)
+
+    def shift(self, features: Any, name: str) -> Any:
+        """Add a single learned number where the config asks for that."""
+        return custom.ScalarBias(name=f"{name}_shift")(features) if self.config.scalar_biases else features
+
+    def scale_channels(self, features: Any, name: str) -> Any:
+        """Apply a learned factor, one at first, and a learned offset, zero at first, to each channel."""
+        return keras.layers.DepthwiseConv2D(1, depthwise_initializer="ones", name=name)(features)
+
+    def squeeze_and_excite(self, features: Any, reduction: int, name: str) -> Any:
+        """Scale each channel by a number in (0, 1) that follows from the means of all channels.
+
+        Hu, Shen & Sun 2018, Squeeze-and-Excitation Networks, section 3: mean, dense layer with 1 / reduction as many
+        units, the network's activation, dense layer, sigmoid.
+        """
+        channels = features.shape[-1]
+        gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze_mean")(features)
+        gate = self.dense(gate, max(channels // reduction, 1), f"{name}_squeeze", use_bias=True)
+        gate = self.dense(self.activate(gate, f"{name}_squeeze"), channels, f"{name}_excitation", use_bias=True)
+        gate = keras.layers.Activation("sigmoid", name=f"{name}_gate")(gate)
+        return keras.layers.Multiply(name=f"{name}_excited")([features, gate])
+
+    def _bias(self, use_bias: bool | None) -> bool:
+        return self.config.hidden_bias if use_bias is None else use_bias
+
+    def _weight_layer(self, kind: str, features: Any, *arguments: Any, name: str, **keywords: Any) -> Any:
+        initializer = make_initializer(self.config, name, self.seed)
+        keywords |= {
+            "name": name,
+            "kernel_initializer": initializer,
+            "bias_initializer": keras.initializers.Constant(self.config.initial_bias),
+            "kernel_regularizer": self._regularizer(),
+            "kernel_constraint": self._constraint(kind),
+        }
+        if not self.transforms_kernels:
+            return getattr(keras.layers, kind)(*arguments, **keywords)
+        size = arguments[1] if kind == "Conv2D" else 1
+        if self.config.weight_standardization and features.shape[-1] * size * size == 1:
+            message = f"the units of {name} have one weight each, which would be standardized to zero"
+            raise SettingError([Problem("weight_standardization", message, "true", "false, or wider layers")])
+        return getattr(custom, f"Transformed{kind}")(
+            *arguments,
+            standardize=self.config.weight_standardization,
+            drop_connect=self.config.drop_connect,
+            seed=dropout_seed(self.seed, name),
+            **keywords,
+        )
+
+    def _regularizer(self) -> Any:
+        if self.config.l1 == 0 and self.config.l2 == 0:
+            return None
+        return keras.regularizers.L1L2(self.config.l1, self.config.l2)
+
+    def _constraint(self, kind: str) -> Any:
+        if self.config.max_norm == 0:
+            return None
+        # The axes of the kernel that lead into one unit.
+        return keras.constraints.MaxNorm(self.config.max_norm, axis=[0, 1, 2] if kind == "Conv2D" else 0)
 
 
 def make_initializer(config: ModelConfig, layer_name: str, seed: int) -> keras.Initializer:
     """The initializer of one layer's kernel, seeded by the model's seed and the layer's name."""
+    factor = config.initial_factor(layer_name)
     row = INITIALIZERS[config.initializer]
-    return getattr(keras.initializers, row.keras_class)(seed=child_seed(seed, "weights", layer_name), **row.arguments)
+    if factor == 0 or row.factor_argument is None:
+        return keras.initializers.Zeros()
+    arguments = dict(row.arguments)
+    if row.takes_scale:
+        arguments[row.factor_argument] = config.initializer_scale
+    if config.initializer_gain == "activation":
+        arguments[row.factor_argument] = _gain(config, layer_name) ** row.factor_power
+    arguments[row.factor_argument] *= factor**row.factor_power
+    if row.is_random:
+        arguments["seed"] = child_seed(seed, "weights", layer_name)
+    module, _, name = row.keras_class.rpartition(">")
+    return getattr(custom if module else keras.initializers, name)(**arguments)
+
+
+def _gain(config: ModelConfig, layer_name: str) -> float:
+    if layer_name == config.first_layer:
+        return 1.0
+    return activation_gain(config.activation, leaky_relu_slope=config.leaky_relu_slope, elu_alpha=config.elu_alpha)
 
 
 def dropout_seed(seed: int, layer_name: str) -> int:
-    """The seed of one dropout layer."""
+    """The seed of one layer that drops something."""
     return child_seed(seed, "dropout", layer_name)

@@ -10,19 +10,34 @@ from zoo.config import InputShape, MLPConfig
 from zoo.layers import LayerMaker
 
 
-def build_mlp(config: MLPConfig, input_shape: InputShape, num_classes: int, seed: int) -> keras.Model:
-    """Build the network: (batch, *input_shape) -> logits (batch, num_classes)."""
+def build_mlp(config: MLPConfig, input_shape: InputShape, num_classes: int, seed: int, head: str) -> keras.Model:
+    """Build the network: (batch, *input_shape) -> (batch, outputs)."""
     layers = LayerMaker(config, seed)
-    inputs = keras.Input(input_shape, name="inputs")
-    features = inputs if len(input_shape) == 1 else keras.layers.Flatten(name="flatten")(inputs)
-    for index in range(1, config.depth + 1):
-        features = _hidden_layer(layers, features, config.width, f"hidden_{index}")
-    return keras.Model(inputs, layers.logits(features, num_classes), name="mlp")
+    inputs, features = layers.inputs(input_shape)
+    if len(input_shape) > 1:
+        features = keras.layers.Flatten(name="flatten")(features)
+    for index, width in enumerate(config.widths, start=1):
+        skipped = config.stochastic_depth * index / config.depth
+        features = _hidden_layer(layers, config, features, width, f"hidden_{index}", skipped)
+    return keras.Model(inputs, layers.head(features, head, num_classes), name="mlp")
 
 
-def _hidden_layer(layers: LayerMaker, features: Any, width: int, name: str) -> Any:
+def _hidden_layer(layers: LayerMaker, config: MLPConfig, features: Any, width: int, name: str, skipped: float) -> Any:
     hidden = layers.dense(features, width, f"{name}_dense")
-    hidden = layers.drop(layers.normalize_and_activate(hidden, name), name)
-    if layers.config.skip_connections and features.shape[-1] == width:
-        return keras.layers.Add(name=f"{name}_add")([features, hidden])
-    return hidden
+    hidden = layers.drop(layers.normalize_and_activate(hidden, name), name, config.dropout)
+    shortcut = _shortcut(layers, config, features, width, name)
+    if shortcut is None:
+        return hidden
+    return keras.layers.Add(name=f"{name}_add")([shortcut, layers.drop_branch(hidden, name, skipped)])
+
+
+def _shortcut(layers: LayerMaker, config: MLPConfig, features: Any, width: int, name: str) -> Any:
+    """What is added to a hidden layer's output, or None."""
+    added = width - features.shape[-1]
+    if config.skip_connections == "none" or (config.skip_connections == "identity" and added < 0):
+        return None
+    if added == 0:
+        return features
+    if config.skip_connections == "identity":
+        return keras.ops.pad(features, ((0, 0), (0, added)))
+    return layers.dense(features, width, f"{name}_projection", use_bias=False)

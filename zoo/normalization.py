@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -12,32 +12,56 @@ class KerasLayer:
     """A Keras layer class by name, and its arguments."""
 
     keras_class: str
-    arguments: Mapping[str, Any]
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Arguments that settings of the config give: argument -> setting."""
+    sized_groups: bool = False
+    """Whether `normalization_group_size` decides the number of groups."""
 
 
 @dataclass(frozen=True)
 class Normalization:
-    """One row of the table; None means that nothing is inserted."""
+    """One row of the table."""
 
     dense: KerasLayer | None
+    """None where nothing is inserted, or where dense features cannot be normalized so."""
     convolution: KerasLayer | None
     explanation: str
     source: str
+    has_offset: bool = True
+    """Whether it adds an offset of its own, which makes the bias of the layer before it superfluous."""
 
 
-# Momentum and epsilon of the papers' nets. Keras's own momentum, 0.99, leaves the moving averages far behind in
-# trainings of a few hundred steps.
-_BATCH = KerasLayer("BatchNormalization", {"momentum": 0.9, "epsilon": 1e-5})
+_EPSILON = {"epsilon": "normalization_epsilon"}
+_BATCH = KerasLayer("BatchNormalization", settings={"momentum": "normalization_momentum"} | _EPSILON)
+_GROUP = KerasLayer("GroupNormalization", settings=_EPSILON, sized_groups=True)
+_RMS = KerasLayer("RMSNormalization", settings=_EPSILON)
 
 NORMALIZATIONS: dict[str, Normalization] = {
-    "none": Normalization(None, None, "nothing is inserted", "-"),
-    "batch": Normalization(_BATCH, _BATCH, "each channel over the batch", "Ioffe & Szegedy 2015"),
+    "none": Normalization(None, None, "nothing is inserted", "-", has_offset=False),
+    "batch": Normalization(_BATCH, _BATCH, "each channel over the batch and all positions", "Ioffe & Szegedy 2015"),
     "layer": Normalization(
-        KerasLayer("LayerNormalization", {"epsilon": 1e-5}),
+        KerasLayer("LayerNormalization", settings=_EPSILON),
         # One group: over height, width and channels of an example, as Ba et al. define it, with a gain per channel.
-        KerasLayer("GroupNormalization", {"groups": 1, "epsilon": 1e-5}),
+        KerasLayer("GroupNormalization", {"groups": 1}, _EPSILON),
         "all units of a layer, for each example by itself",
         "Ba, Kiros & Hinton 2016",
+    ),
+    "group": Normalization(
+        _GROUP, _GROUP, "groups of channels over all positions, for each example by itself", "Wu & He 2018"
+    ),
+    "instance": Normalization(
+        None,
+        KerasLayer("GroupNormalization", {"groups": -1}, _EPSILON),
+        "each channel over all positions, for each example by itself",
+        "Ulyanov, Vedaldi & Lempitsky 2016",
+    ),
+    "rms": Normalization(
+        _RMS,
+        _RMS,
+        "divided by the root mean square of the units, of the channels at each position; no mean, no offset",
+        "Zhang & Sennrich 2019",
+        has_offset=False,
     ),
 }
 """Every name that a config's `normalization` accepts."""
@@ -47,3 +71,14 @@ NORMALIZATION_PLACES: dict[str, str] = {
     "after_activation": "after the activation",
 }
 """Every name that a config's `normalization_place` accepts."""
+
+
+def group_count(channels: int, group_size: int) -> int:
+    """How many groups hold as nearly `group_size` channels each as the number of channels allows.
+
+    Groups are of one size. Where `group_size` does not divide the channels, the divisor that is nearest as a ratio is
+    taken, the larger of two: 16 channels by 8 make 2 groups, 84 make 12 of 7, and 5 make one.
+    """
+    divisors = (size for size in range(1, channels + 1) if channels % size == 0)
+    size = min(divisors, key=lambda size: (max(size / group_size, group_size / size), -size))
+    return channels // size

@@ -9,11 +9,19 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import CoreSchema, ErrorDetails, PydanticCustomError, core_schema
 
 
@@ -101,7 +109,15 @@ class OneOf:
         return handler(schema) | {"enum": list(self.table)}
 
 
-def setting(default: Any, explanation: str, *, shapes_program: bool = True, **bounds: Any) -> Any:
+def setting(
+    default: Any,
+    explanation: str,
+    *,
+    shapes_program: bool = True,
+    only_with: Mapping[str, tuple[Any, ...]] | None = None,
+    not_with: Mapping[str, Any] | None = None,
+    **bounds: Any,
+) -> Any:
     """Declare one setting of a config.
 
     Args:
@@ -109,9 +125,45 @@ def setting(default: Any, explanation: str, *, shapes_program: bool = True, **bo
         explanation: one line for people; it is shown by the command line and by the JSON Schema.
         shapes_program: whether two runs that differ in this setting need separate compiled computations. Settings
             that only change numbers which are fed in (initial weights, learning rate, data) say False.
+        only_with: other settings, and their values under which this one has an effect. Elsewhere it must stay at its
+            default: a setting that is accepted and ignored would be reported as one that makes no difference.
+        not_with: other settings, and the value under which this one has no effect.
         bounds: pydantic's constraints, such as `ge=0`.
     """
-    return Field(default, description=explanation, json_schema_extra={"shapes_program": shapes_program}, **bounds)
+    declared: dict[str, Any] = {
+        "shapes_program": shapes_program,
+        "only_with": {name: list(values) for name, values in (only_with or {}).items()},
+        "not_with": dict(not_with or {}),
+    }
+    return Field(default, description=explanation, json_schema_extra=declared, **bounds)
+
+
+class OneOrMore:
+    """Annotates a setting that is one whole number, or a list with one for each part: `Annotated[Any, OneOrMore(...)]`.
+
+    Args:
+        parts: what the list has an entry for, in the plural, for error messages.
+        most: the largest number.
+    """
+
+    def __init__(self, parts: str, most: int):
+        self.parts = parts
+        self.most = most
+
+    def check(self, value: object) -> int | tuple[int, ...]:
+        """Give the number back, or the list as a tuple."""
+        numbers = tuple(value) if isinstance(value, list | tuple) else (value,)
+        if not numbers or not all(type(each) is int and 1 <= each <= self.most for each in numbers):
+            allowed = f"a whole number from 1 to {self.most}, or a list of them, one for each of the {self.parts}"
+            raise found_problems([Problem("", "wrong value", as_written(value), allowed)])
+        return numbers if isinstance(value, list | tuple) else numbers[0]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.check)
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        number = {"type": "integer", "minimum": 1, "maximum": self.most}
+        return {"anyOf": [number, {"type": "array", "items": number, "minItems": 1}]}
 
 
 class Settings(BaseModel):
@@ -131,6 +183,18 @@ class Settings(BaseModel):
             super().__init__(**plain)
         except ValidationError as error:
             raise SettingError(problems_of(error, type(self).model_fields)) from None
+
+    @model_validator(mode="after")
+    def _refuse_settings_without_effect(self) -> Self:
+        found = [
+            Problem(name, f"no effect {reason}", as_written(getattr(self, name)), f"only {remedy}")
+            for name, field in type(self).model_fields.items()
+            if getattr(self, name) != field.default
+            for reason, remedy in _without_effect(self, field.json_schema_extra)
+        ]
+        if found:
+            raise found_problems(found)
+        return self
 
     def changed(self, **values: Any) -> Self:
         """A copy with some settings replaced, checked as at construction."""
@@ -152,6 +216,20 @@ class Settings(BaseModel):
 
 def _shapes_program(extra: Any) -> bool:
     return bool((extra or {}).get("shapes_program", True))
+
+
+def _without_effect(config: Settings, extra: Any) -> Iterator[tuple[str, str]]:
+    """Why a setting that is declared with `extra` changes nothing in this config, and what would mend it."""
+    for name, values in (extra or {}).get("only_with", {}).items():
+        if getattr(config, name) not in values:
+            yield f"with {_pair(config, name)}", f"with {name} = {' or '.join(map(as_written, values))}"
+    for name, value in (extra or {}).get("not_with", {}).items():
+        if getattr(config, name) == value:
+            yield f"with {_pair(config, name)}", f"with another {name} than {as_written(value)}"
+
+
+def _pair(config: Settings, name: str) -> str:
+    return f"{name} = {as_written(getattr(config, name))}"
 
 
 _BOUNDS = {
