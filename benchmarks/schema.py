@@ -25,14 +25,24 @@ def suite_schema() -> dict[str, Any]:
 def _section_schema(section: str) -> dict[str, Any]:
     properties: dict[str, Any] = {}
     for config in SECTION_CONFIGS[section]:
-        # What the first family says of a shared setting holds for all.
-        properties = _plain(config.model_json_schema())["properties"] | properties
+        for name, each in _plain(config.model_json_schema())["properties"].items():
+            properties[name] = _either(properties[name], each) if name in properties else each
     if section == "model":
         variant = {"type": "string", "enum": list(zoo.VARIANTS), "description": "Which model; see `ablate models`."}
         # A setting's default is the variant's, which may differ from its family's.
         properties = {name: _without(each, "default") for name, each in properties.items()}
         properties = {"variant": variant} | properties
     return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _either(known: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    """What either of two families accepts of a setting; the first one's words describe it."""
+    said = ("default", "description")
+    alternatives = known.get("anyOf", [_without(known, *said)])
+    added = [each for each in other.get("anyOf", [_without(other, *said)]) if each not in alternatives]
+    if not added:
+        return known
+    return {name: known[name] for name in said if name in known} | {"anyOf": [*alternatives, *added]}
 
 
 def _levels_schema(path: str) -> dict[str, Any]:
@@ -44,7 +54,8 @@ def _levels_schema(path: str) -> dict[str, Any]:
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:
     """Leave out what is for this program and not for editors."""
     properties = {
-        name: _without(each, "shapes_program", "title") for name, each in schema.get("properties", {}).items()
+        name: _without(each, "shapes_program", "only_with", "not_with", "title")
+        for name, each in schema.get("properties", {}).items()
     }
     return _without(schema, "title") | {"properties": properties}
 

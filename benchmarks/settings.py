@@ -22,7 +22,7 @@ Changes = Mapping[str, Any]
 """Dotted path of a setting -> the value it takes."""
 
 SECTION_CONFIGS: dict[str, tuple[type[Settings], ...]] = {
-    "model": (zoo.MLPConfig, zoo.ResNetConfig),
+    "model": zoo.FAMILIES,
     "train": (TrainConfig,),
     "data": (DataConfig,),
 }

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, time
 from pathlib import Path
@@ -286,28 +287,40 @@ def _repeated(path: str, values: list[Any]) -> Iterable[Problem]:
 
 
 def _base_problems(suite: Suite) -> Iterable[Problem]:
-    return _level_problems(suite, {})
+    return _level_problems(suite, None, {})
 
 
 def _factor_problems(suite: Suite, factor: Factor) -> Iterable[Problem]:
     is_bundle = isinstance(suite.factors[factor.name], dict)
     for index, (label, changes) in enumerate(factor.levels.items()):
         place = dotted(("factors", factor.name, label if is_bundle else index))
-        for problem in _level_problems(suite, changes):
+        for problem in _level_problems(suite, factor, changes):
             path = place if problem.path == factor.name else f"{place}: {problem.path}"
             yield Problem(path, problem.message, problem.given, problem.allowed, problem.nearest)
 
 
-def _level_problems(suite: Suite, changes: Changes) -> Iterable[Problem]:
-    """What is wrong with a level for every model of the suite; what clashes in some cells only is found there."""
+_SURROUNDINGS_TRIED = 256
+
+
+def _level_problems(suite: Suite, factor: Factor | None, changes: Changes) -> Iterable[Problem]:
+    """What is wrong with a level whatever the other factors are; what clashes in some cells only is found there."""
     refusals = []
-    for base in suite.bases:
-        try:
-            settings_from(base | dict(changes))
-            return []
-        except SettingError as error:
-            refusals.append(error.problems)
+    for others in itertools.islice(_combined_levels(suite, leave_out=factor), _SURROUNDINGS_TRIED):
+        for base in suite.bases:
+            try:
+                settings_from(base | others | dict(changes))
+                return []
+            except SettingError as error:
+                refusals.append(error.problems)
     return refusals[0]
+
+
+def _combined_levels(suite: Suite, leave_out: Factor | None) -> Iterator[dict[str, Any]]:
+    """No level at all, then the changes that the levels of all other factors make together."""
+    yield {}
+    levels = [factor.levels.values() for factor in suite.factor_list if factor != leave_out]
+    for combination in itertools.product(*levels):
+        yield {path: value for changes in combination for path, value in changes.items()}
 
 
 def _double_problems(suite: Suite) -> Iterable[Problem]:

@@ -36,6 +36,7 @@ class Packing:
         self._statistic_positions = [index for index, value in enumerate(other) if "float" in str(value.dtype)]
         self._seed_positions = [index for index, value in enumerate(other) if "float" not in str(value.dtype)]
         self._weight_shapes = [tuple(value.shape) for value in model.trainable_variables]
+        self._constraints = [value.constraint for value in model.trainable_variables]
         self._statistic_shapes = [tuple(other[index].shape) for index in self._statistic_positions]
         position = {value.path: index for index, value in enumerate(model.variables)}
         self._trainable_order = [position[value.path] for value in model.trainable_variables]
@@ -50,8 +51,19 @@ class Packing:
             seeds=np.array([other[index] for index in self._seed_positions], dtype=np.int64).reshape(-1, 2),
         )
 
-    def call(self, packed: PackedValues, inputs: Any, *, training: bool) -> tuple[Any, PackedValues]:
-        """Apply the model with packed values: logits, and the values as the call leaves them."""
+    @property
+    def has_constraints(self) -> bool:
+        """Whether some weights are projected after each step."""
+        return any(self._constraints)
+
+    def constrain(self, weights: Any) -> Any:
+        """Packed weights of one run as the constraints of their layers leave them."""
+        parts = _unflat(weights, self._weight_shapes)
+        projected = [part if each is None else each(part) for part, each in zip(parts, self._constraints, strict=True)]
+        return tf.concat([tf.reshape(part, [-1]) for part in projected], 0)
+
+    def call(self, packed: PackedValues, inputs: Any, *, training: bool) -> tuple[Any, Any, PackedValues]:
+        """Apply the model with packed values: logits, penalty on the weights, values as the call leaves them."""
         weights = _unflat(packed.weights, self._weight_shapes)
         other: list[Any] = [None] * (len(self._statistic_positions) + len(self._seed_positions))
         for index, value in zip(
@@ -60,13 +72,15 @@ class Packing:
             other[index] = value
         for row, index in enumerate(self._seed_positions):
             other[index] = packed.seeds[row]
-        logits, updated = self.model.stateless_call(weights, other, inputs, training=training)
+        logits, updated, penalties = self.model.stateless_call(
+            weights, other, inputs, training=training, return_losses=True
+        )
         statistics, seeds = packed.statistics, packed.seeds
         if self._statistic_positions:
             statistics = tf.concat([tf.reshape(updated[index], [-1]) for index in self._statistic_positions], 0)
         if self._seed_positions:
             seeds = tf.stack([tf.cast(updated[index], tf.int64) for index in self._seed_positions])
-        return logits, PackedValues(packed.weights, statistics, seeds)
+        return logits, tf.add_n([tf.zeros([]), *penalties]), PackedValues(packed.weights, statistics, seeds)
 
 
 def _flat(values: Iterable[Array]) -> Array:

@@ -169,11 +169,13 @@ class Program:
 
     def _trace_update(self, gradient: Any) -> None:
         self._optimizer.apply([gradient], [self._weights])
+        if self._packing.has_constraints:
+            self._weights.assign(tf.vectorized_map(self._packing.constrain, self._weights.value))
 
     def _training_loss(self, packed: PackedValues, inputs: Any, labels: Any) -> tuple[Any, PackedValues]:
-        logits, packed = self._packing.call(packed, inputs, training=True)
+        logits, penalty, packed = self._packing.call(packed, inputs, training=True)
         loss = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_mean(loss), packed
+        return tf.reduce_mean(loss) + penalty, packed
 
     def _evaluate_on(self, inputs: Any, labels: Any, indices: Array) -> Evaluation:
         count = indices.shape[1]
@@ -237,6 +239,6 @@ def stack_size_of(model: keras.Model) -> int:
     Small dense models gain most: their steps are mostly the cost of starting operations. The gradient of a vectorized
     convolution falls back to a loop and is some fifty times slower, so those runs go one after another.
     """
-    if any(isinstance(layer, keras.layers.Conv2D) for layer in model.layers):
+    if any(isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D) for layer in model.layers):
         return 1
     return 5 if zoo.count_parameters(model) <= SMALL_MODEL else 3

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
 
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.settings import settings_from
 from benchmarks.suite import Suite
+
+# How long an example takes says nothing of the code on a machine that does other things besides.
+settings.register_profile("no_deadline", deadline=None)
+settings.load_profile("no_deadline")
 
 ISSUE_SUITE = """
 name = "activations"

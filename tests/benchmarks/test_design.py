@@ -185,6 +185,60 @@ def test_levels_that_do_not_go_together(suite_of):
     assert problem.given == "2"
 
 
+@pytest.mark.parametrize("design", ["factorial", "one_factor"])
+def test_level_without_effect_in_a_cell(suite_of, design):
+    """A level that changes nothing in one cell alone is refused with that cell, its setting and what it needs."""
+    suite = suite_of(
+        design=design,
+        model={"variant": "mlp_small", "activation": "leaky_relu"},
+        factors={"model.activation": ["relu", "leaky_relu"], "model.leaky_relu_slope": [0.01, 0.2]},
+    )
+    problem = problem_of(suite)
+    assert problem.path == "cell (model.activation = relu, model.leaky_relu_slope = 0.2).model.leaky_relu_slope"
+    assert problem.message == 'no effect with activation = "relu"'
+    assert problem.given == "0.2"
+    assert problem.allowed == 'only with activation = "leaky_relu"'
+
+
+def test_cell_without_effect_can_be_excluded(suite_of):
+    """Where the cells in which a level changes nothing are left out, the others are expanded."""
+    suite = suite_of(
+        model={"variant": "mlp_small", "activation": "leaky_relu"},
+        factors={"model.activation": ["leaky_relu", "relu"], "model.leaky_relu_slope": [0.01, 0.2]},
+        exclude=[{"model.activation": "relu", "model.leaky_relu_slope": 0.2}],
+    )
+    assert levels_of(expand_cells(suite)) == [("leaky_relu", "0.01"), ("leaky_relu", "0.2"), ("relu", "0.01")]
+
+
+def test_families_in_one_suite(suite_of):
+    """A factor over models of every family gives each cell the settings of its own family."""
+    variants = ["mlp_small", "lenet5", "preact_resnet8", "se_resnet20"]
+    cells = expand_cells(suite_of(model={"l2": 1e-4}, factors={"model.variant": variants}))
+    assert [cell.settings.model.family for cell in cells] == ["mlp", "lenet", "resnet", "resnet"]
+    assert {cell.settings.model.l2 for cell in cells} == {1e-4}
+    assert len({run.key for run in expand_runs(cells, [0], {"digits": "1.0.0"})}) == 4
+
+
+def test_lists_as_levels(suite_of):
+    """Levels that are lists make cells and runs like any others: in order, with keys and programs of their own."""
+    widths = [64, [128, 64], [64, 128]]
+    cells = expand_cells(suite_of(factors={"model.width": widths, "model.activation": ["relu", "tanh"]}))
+    assert levels_of(cells) == list(itertools.product(["64", "[128, 64]", "[64, 128]"], ["relu", "tanh"]))
+    assert [cell.settings.model.widths for cell in cells[::2]] == [(64, 64), (128, 64), (64, 128)]
+    runs = expand_runs(cells, [0, 1], {"digits": "1.0.0"})
+    assert len({run.key for run in runs}) == 12
+    assert len({cell.settings.program() for cell in cells}) == 6
+    assert [cell.settings.flat()["model.width"] for cell in cells[::2]] == widths
+
+
+def test_lists_of_blocks_as_levels(suite_of):
+    """The blocks of each stage of a residual network can be varied where they agree with its depth."""
+    model = {"variant": "resnet8", "depth": 14}
+    cells = expand_cells(suite_of(model=model, factors={"model.blocks_per_stage": [[1, 2, 3], [3, 2, 1]]}))
+    assert levels_of(cells) == [("[1, 2, 3]",), ("[3, 2, 1]",)]
+    assert [cell.settings.model.layout for cell in cells] == [(1, 2, 3), (3, 2, 1)]
+
+
 def test_runs_are_cells_by_seeds(suite_of):
     """Every cell has every seed, cell by cell, with the version of its dataset."""
     suite = suite_of(datasets=["digits", "mnist:3.0.1"], seeds=[7, 3])

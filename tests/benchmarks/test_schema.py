@@ -16,16 +16,27 @@ from benchmarks.settings import setting_paths
 from benchmarks.suite import DESIGNS, Suite
 from benchmarks.training.config import TrainConfig
 from benchmarks.training.optimizers import OPTIMIZERS
+from zoo import topology
 from zoo.activations import ACTIVATIONS
-from zoo.initializers import INITIALIZERS
+from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
 
 TABLES = {
     "model.variant": zoo.VARIANTS,
     "model.activation": ACTIVATIONS,
     "model.initializer": INITIALIZERS,
+    "model.initializer_gain": INITIALIZER_GAINS,
     "model.normalization": NORMALIZATIONS,
     "model.normalization_place": NORMALIZATION_PLACES,
+    "model.width_profile": topology.WIDTH_PROFILES,
+    "model.block": topology.BLOCKS,
+    "model.block_order": topology.BLOCK_ORDERS,
+    "model.stem": topology.STEMS,
+    "model.downsampling_block": topology.DOWNSAMPLING_BLOCKS,
+    "model.strided_convolution": topology.STRIDED_CONVOLUTIONS,
+    "model.residual_start": topology.RESIDUAL_STARTS,
+    "model.dropout_kind": topology.DROPOUT_KINDS,
+    "model.pooling": topology.POOLINGS,
     "train.optimizer": OPTIMIZERS,
     "data.standardize": STANDARDIZATIONS,
 }
@@ -55,6 +66,7 @@ def accepts(schema, value):
         "type": lambda kinds: any(is_a(value, kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)),
         "enum": lambda names: value in names,
         "oneOf": lambda parts: sum(accepts(part, value) for part in parts) == 1,
+        "anyOf": lambda parts: any(accepts(part, value) for part in parts),
     }
     if isinstance(value, dict):
         listed, patterns = schema.get("properties", {}), schema.get("additionalProperties", True)
@@ -143,6 +155,20 @@ def test_suite_of_the_issue_passes(schema, issue_suite):
         ('"tanh"', '"tahn"'),
         ('"tanh"', "3"),
         ('"tanh"', '"relu"'),
+        ("dropout = 0.1", "width = 0"),
+        ("dropout = 0.1", "width = []"),
+        ("dropout = 0.1", "width = [64, 0]"),
+        ("dropout = 0.1", "width = [64, 65537]"),
+        ("dropout = 0.1", "width = '64'"),
+        ("dropout = 0.1", "width = true"),
+        ("dropout = 0.1", "skip_connections = true"),
+        ("dropout = 0.1", "skip_connections = 'identiy'"),
+        ("dropout = 0.1", "blocks_per_stage = 3"),
+        ("dropout = 0.1", "blocks_per_stage = [1, 'a']"),
+        ("dropout = 0.1", "weight_standardization = 1"),
+        ("dropout = 0.1", "elu_alpha = 0"),
+        ("dropout = 0.1", "max_norm = -1"),
+        ('"tanh"', '["tanh"]'),
         ('["glorot_uniform", "he_normal"]', '["he_normal"]'),
         ('["glorot_uniform", "he_normal"]', '"he_normal"'),
     ],
@@ -158,6 +184,13 @@ def test_what_is_wrong_fails(schema, issue_suite, old, new):
         ("seeds = 5 ", "seeds = [0, 7] "),
         ("dropout = 0.1", "dropout = 0"),
         ("learning_rate = 1e-3", "learning_rate = 1"),
+        ("dropout = 0.1", "width = 128"),
+        ("dropout = 0.1", "width = [128, 64]"),
+        ("dropout = 0.1", "skip_connections = 'projection'"),
+        ("dropout = 0.1", "weight_standardization = true"),
+        ("dropout = 0.1", "max_norm = 0"),
+        ("[baseline]", "'model.width' = [64, [64, 32]]\n[baseline]"),
+        ("[baseline]", "'model.width' = [64, [64, 32]]\n[baseline]\n'model.width' = [64, 32]"),
         ('question = "Which activation and initializer train best?"', ""),
         ("[baseline]", "[factors.net]\na = { 'model.depth' = 1 }\nb = { 'model.depth' = 2 }\n[baseline]\nnet = 'a'"),
         ("[baseline]", "[[exclude]]\n'model.activation' = 'relu'\n[[include]]\n'model.activation' = 'elu'\n[baseline]"),
@@ -188,6 +221,12 @@ def test_every_key_is_there(schema):
         assert schema["properties"][name]["description"] == field.description
 
 
+def names_in(schema):
+    """The names that a schema lets one choose from, of all its alternatives; None where it lists none."""
+    parts = schema.get("anyOf", [schema])
+    return [name for part in parts for name in part["enum"]] if all("enum" in part for part in parts) else None
+
+
 @pytest.mark.parametrize("path", setting_paths())
 def test_every_setting_is_there(schema, path):
     """Every setting stands in its section and among the factors, explained, with the names of its table to choose."""
@@ -199,10 +238,33 @@ def test_every_setting_is_there(schema, path):
     assert levels["minItems"] == 2
     for each in (in_section, levels["items"]):
         assert each["description"]
-        if path in TABLES:
-            assert each["enum"] == list(TABLES[path])
+        if path == "model.skip_connections":
+            union = topology.MLP_SKIP_CONNECTIONS | topology.RESNET_SKIP_CONNECTIONS
+            assert set(names_in(each)) == set(union)
         else:
-            assert "enum" not in each
+            assert names_in(each) == (list(TABLES[path]) if path in TABLES else None)
+
+
+@pytest.mark.parametrize(
+    ("path", "right", "wrong"),
+    [
+        ("model.width", [1, 65536, [1], [64, 32, 16]], [0, 65537, [], [0], [64, "32"], [[64]], True, "64", 1.5]),
+        ("model.blocks_per_stage", [[], [1, 2], [3, 4, 23, 3]], [3, "3", [1.5], ["1"], [True]]),
+        ("model.skip_connections", ["none", "identity", "projection_everywhere"], [True, "", "all", ["none"]]),
+        ("model.leaky_relu_slope", [0, 0.2], [1, -0.1, "0.2", True]),
+        ("model.initial_bias", [-100, 0, 0.1], [-101, 100.5, "0"]),
+        ("model.normalization_group_size", [1, 8], [0, 1.5]),
+        ("model.weight_standardization", [True, False], [0, 1, "true"]),
+    ],
+)
+def test_values_of_a_setting(schema, path, right, wrong):
+    """What a setting takes and what not is told alike in its section and among its levels."""
+    section, _, name = path.partition(".")
+    in_section = schema["properties"][section]["properties"][name]
+    levels = next(part for part in schema["properties"]["factors"]["properties"][path]["oneOf"] if "items" in part)
+    for each in (in_section, levels["items"]):
+        assert [value for value in right if not accepts(each, value)] == []
+        assert [value for value in wrong if accepts(each, value)] == []
 
 
 def test_design_names(schema):
@@ -218,7 +280,32 @@ def test_defaults(schema):
     assert not any("default" in each for each in schema["properties"]["model"]["properties"].values())
 
 
+def keys_of(value):
+    """Every key of every object inside."""
+    if isinstance(value, dict):
+        yield from value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from keys_of(inner)
+
+
 def test_nothing_internal_is_told(schema):
     """What is for this program alone does not stand in the schema, and it says which draft it is."""
-    assert "shapes_program" not in json.dumps(schema)
+    assert not {"shapes_program", "only_with", "not_with"} & set(keys_of(schema))
+    assert {"description", "enum", "model.width"} <= set(keys_of(schema))
     assert schema["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+
+
+def test_a_validator_agrees(schema, issue_suite):
+    """The schema is right by draft 2020-12, and a real validator accepts and refuses what this file's own does."""
+    validators = pytest.importorskip("jsonschema").Draft202012Validator
+    validators.check_schema(schema)
+    for old, new in [
+        ("dropout = 0.1", "width = [128, 64]"),
+        ("dropout = 0.1", "width = []"),
+        ("dropout = 0.1", "skip_connections = 'projection_everywhere'"),
+        ("dropout = 0.1", "skip_connections = true"),
+        ("dropout = 0.1", "blocks_per_stage = [1, 'a']"),
+        ("[baseline]", "'model.width' = [64, [64, 32]]\n[baseline]"),
+    ]:
+        table = changed(issue_suite, old, new)
+        assert validators(schema).is_valid(table) == accepts(schema, table)

@@ -18,20 +18,91 @@ from zoo.settings import SettingError
 # A value other than the default for each setting, and whether it shapes the computation that is compiled.
 OTHER = {
     "model.activation": ("tanh", True),
+    "model.leaky_relu_slope": (0.2, True),
+    "model.elu_alpha": (0.5, True),
     "model.initializer": ("glorot_uniform", False),
+    "model.initializer_gain": ("activation", False),
+    "model.initializer_scale": (0.1, False),
+    "model.initial_bias": (0.1, False),
     "model.normalization": ("batch", True),
+    "model.normalization_momentum": (0.99, True),
+    "model.normalization_epsilon": (1e-3, True),
+    "model.normalization_group_size": (16, True),
     "model.normalization_place": ("after_activation", True),
+    "model.weight_standardization": (True, True),
+    "model.input_dropout": (0.2, True),
     "model.dropout": (0.25, True),
-    "model.skip_connections": (True, True),
+    "model.dropout_kind": ("channels", True),
+    "model.drop_connect": (0.5, True),
+    "model.max_norm": (3.0, True),
+    "model.l1": (1e-5, True),
+    "model.l2": (1e-4, True),
     "model.depth": (3, True),
     "model.width": (65, True),
+    "model.width_profile": ("pyramid", True),
+    "model.skip_connections": ("identity", True),
+    "model.stochastic_depth": (0.5, True),
+    "model.stages": (1, True),
+    "model.blocks_per_stage": ([1, 2, 3], True),
+    "model.block": ("bottleneck", True),
+    "model.block_order": ("pre_activation", True),
+    "model.widening_factor": (2, True),
+    "model.stem": ("imagenet", True),
+    "model.downsampling_block": ("last", True),
+    "model.strided_convolution": ("3x3", True),
+    "model.residual_start": ("zero_gamma", True),
+    "model.squeeze_excitation": (4, True),
+    "model.pooling": ("max", True),
     "train.epochs": (31, True),
     "train.batch_size": (65, True),
     "train.optimizer": ("sgd", True),
     "train.learning_rate": (0.01, False),
     "data.standardize": ("min_max", False),
     "data.validation_fraction": (0.2, True),
+    "data.train_fraction": (0.5, True),
+    "data.class_imbalance": (0.1, True),
 }
+
+RESNET = {"model.variant": "resnet8"}
+
+# What has to be set besides, for a setting to have an effect or for its family to be the one that has it.
+COMPANIONS = {
+    "model.leaky_relu_slope": {"model.activation": "leaky_relu"},
+    "model.elu_alpha": {"model.activation": "elu"},
+    "model.initializer_scale": {"model.initializer": "small_normal"},
+    "model.normalization_momentum": {"model.normalization": "batch"},
+    "model.normalization_epsilon": {"model.normalization": "layer"},
+    "model.normalization_group_size": {"model.normalization": "group"},
+    "model.normalization_place": {"model.normalization": "rms"},
+    "model.stochastic_depth": {"model.skip_connections": "identity"},
+    "model.dropout_kind": RESNET | {"model.dropout": 0.1},
+    "model.blocks_per_stage": RESNET | {"model.depth": 14},
+    "model.block": RESNET | {"model.depth": 20},
+    "model.strided_convolution": RESNET | {"model.block": "bottleneck", "model.depth": 11},
+    "model.stages": RESNET,
+    "model.block_order": RESNET,
+    "model.widening_factor": RESNET,
+    "model.stem": RESNET,
+    "model.downsampling_block": RESNET,
+    "model.residual_start": RESNET,
+    "model.squeeze_excitation": RESNET,
+    "model.pooling": RESNET,
+}
+
+# A bias and a normalization with an offset of its own exclude each other.
+TOGETHER = sorted(set(OTHER) - set(COMPANIONS) - {"model.initial_bias"})
+"""The settings whose other values go together in one perceptron."""
+
+
+@pytest.fixture
+def other_of(settings_of):
+    """Give a function that makes the settings in which a path has an effect, and the same with its other value."""
+
+    def make(path):
+        base = COMPANIONS.get(path, {})
+        return settings_of(base), settings_of(base | {path: OTHER[path][0]})
+
+    return make
 
 
 def key_of(settings, dataset="digits", version="1.0.0", seed=0):
@@ -50,32 +121,54 @@ def test_every_setting_is_in_the_table_above():
 
 
 @pytest.mark.parametrize("path", OTHER)
-def test_every_setting_changes_the_key(settings_of, path):
+def test_every_setting_changes_the_key(other_of, path):
     """Runs that differ in any one setting are different runs."""
-    assert key_of(settings_of({path: OTHER[path][0]})) != key_of(settings_of())
+    base, other = other_of(path)
+    assert key_of(other) != key_of(base)
 
 
 @pytest.mark.parametrize("path", OTHER)
-def test_what_shapes_the_program(settings_of, path):
+def test_what_shapes_the_program(other_of, path):
     """A setting that shapes the computation needs a program of its own; one that is only fed in shares it."""
-    value, shapes_program = OTHER[path]
-    assert (settings_of({path: value}).program() != settings_of().program()) == shapes_program
+    base, other = other_of(path)
+    assert (other.program() != base.program()) == OTHER[path][1]
 
 
-def test_family_shapes_program_and_key(settings_of):
-    """Two families never share a key or a program, also where all their settings have the same values."""
-    common = {
-        "model.depth": 8,
-        "model.width": 16,
-        "model.normalization": "batch",
-        "model.dropout": 0.0,
-        "model.skip_connections": True,
-    }
-    perceptron = settings_of(common)
-    residual = settings_of(common | {"model.variant": "resnet8"})
-    assert perceptron.model.model_dump() == residual.model.model_dump()
-    assert key_of(perceptron) != key_of(residual)
-    assert perceptron.program() != residual.program()
+@pytest.mark.parametrize(
+    ("path", "clash", "reason"),
+    [
+        ("model.leaky_relu_slope", {}, 'no effect with activation = "relu"'),
+        ("model.elu_alpha", {"model.activation": "selu"}, 'no effect with activation = "selu"'),
+        ("model.initializer_gain", {"model.initializer": "zeros"}, 'no effect with initializer = "zeros"'),
+        ("model.initializer_scale", {}, 'no effect with initializer = "he_normal"'),
+        ("model.initial_bias", {"model.normalization": "batch"}, "no effect: no hidden layer of this network has"),
+        ("model.normalization_momentum", {"model.normalization": "layer"}, 'no effect with normalization = "layer"'),
+        ("model.normalization_epsilon", {}, 'no effect with normalization = "none"'),
+        ("model.normalization_group_size", {}, 'no effect with normalization = "none"'),
+        ("model.normalization_place", {}, 'no effect with normalization = "none"'),
+        ("model.stochastic_depth", {}, 'no effect with skip_connections = "none"'),
+        ("model.dropout_kind", RESNET, "no effect with dropout = 0.0"),
+        ("model.strided_convolution", RESNET, 'no effect with block = "basic"'),
+        ("model.residual_start", {"model.variant": "plain20"}, 'no effect with skip_connections = "none"'),
+        ("model.pooling", {}, "no such key"),
+        ("model.depth", {"model.variant": "lenet5"}, "no such key"),
+    ],
+)
+def test_setting_without_effect_is_refused(path, clash, reason):
+    """A setting that would change nothing beside the others is refused by its path, with the reason and a way out."""
+    (problem,) = problems_of({"model.variant": "mlp_small"} | clash | {path: OTHER[path][0]})
+    assert problem.path == path
+    assert problem.message.startswith(reason)
+    assert problem.allowed
+
+
+def test_family_shapes_program_and_key():
+    """Families never share a key or a program, also where every setting of each is at its default."""
+    each_family = [settings_from({"model.variant": variant}) for variant in ("mlp_small", "lenet5", "resnet20")]
+    assert [settings.model.differing_from_default() for settings in each_family] == [{}, {}, {}]
+    assert {settings.model.family for settings in each_family} == {config.family for config in zoo.FAMILIES}
+    assert len({key_of(settings) for settings in each_family}) == 3
+    assert len({settings.program() for settings in each_family}) == 3
 
 
 def test_dataset_version_and_seed_change_the_key(settings_of):
@@ -108,10 +201,10 @@ def test_revisions_are_not_interchangeable(settings_of, monkeypatch):
     assert key_of(settings_of()) != before
 
 
-@given(order=st.permutations(sorted(OTHER)))
+@given(order=st.permutations(TOGETHER))
 def test_order_of_settings_does_not_matter(order):
     """Settings given in any order make the same run and the same program."""
-    values = {"model.variant": "mlp_small"} | {path: OTHER[path][0] for path in OTHER}
+    values = {"model.variant": "mlp_small"} | {path: OTHER[path][0] for path in TOGETHER}
     shuffled = settings_from({path: values[path] for path in ["model.variant", *order]})
     straight = settings_from(values)
     assert key_of(shuffled) == key_of(straight)
@@ -138,10 +231,11 @@ def test_one_number_written_in_two_ways_is_one_run(settings_of, path, one, same)
 
 
 @pytest.mark.parametrize("path", OTHER)
-def test_default_written_out_is_the_default(settings_of, path):
+def test_default_written_out_is_the_default(other_of, settings_of, path):
     """Saying what is the default anyway makes the same run."""
-    default = settings_of().flat()[path]
-    assert key_of(settings_of({path: default})) == key_of(settings_of())
+    base, _ = other_of(path)
+    spelt_out = settings_of(COMPANIONS.get(path, {}) | {path: base.flat()[path]})
+    assert key_of(spelt_out) == key_of(base)
 
 
 @pytest.mark.parametrize("variant", zoo.VARIANTS)
@@ -162,47 +256,99 @@ def test_variants_differ():
     assert len({key_of(settings_from({"model.variant": variant})) for variant in zoo.VARIANTS}) == len(zoo.VARIANTS)
 
 
-def test_key_is_the_hash_of_what_differs_from_the_defaults(settings_of, monkeypatch):
+@pytest.mark.parametrize(
+    ("changes", "identity"),
+    [
+        ({}, '"family":"mlp","model":{"activation":"tanh"}'),
+        ({"model.width": [128, 64]}, '"family":"mlp","model":{"activation":"tanh","width":[128,64]}'),
+        (
+            {"model.variant": "resnet8", "model.blocks_per_stage": [2, 1, 1], "model.depth": 10},
+            '"family":"resnet","model":{"activation":"tanh","blocks_per_stage":[2,1,1],"depth":10}',
+        ),
+    ],
+)
+def test_key_is_the_hash_of_what_differs_from_the_defaults(settings_of, monkeypatch, changes, identity):
     """A key is 32 hexadecimal digits of the SHA-256 of this text: stores outlive versions of the code."""
     monkeypatch.setattr(zoo, "REVISION", 3)
     monkeypatch.setattr(training, "REVISION", 4)
-    settings = settings_of({"model.activation": "tanh", "train.learning_rate": 1, "train.epochs": 30})
+    settings = settings_of({"model.activation": "tanh", "train.learning_rate": 1, "train.epochs": 30} | changes)
     text = (
-        '{"data":{},"dataset":"glue/cola","dataset_version":"2.0.0","family":"mlp","model":{"activation":"tanh"},'
-        '"seed":7,"train":{"learning_rate":1.0},"training_revision":4,"zoo_revision":3}'
+        '{"data":{},"dataset":"glue/cola","dataset_version":"2.0.0",'
+        + identity
+        + ',"seed":7,"train":{"learning_rate":1.0},"training_revision":4,"zoo_revision":3}'
     )
     assert run_key(settings, "glue/cola", "2.0.0", 7) == hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+COMMON_DEFAULTS = {
+    "activation": "relu",
+    "leaky_relu_slope": 0.01,
+    "elu_alpha": 1.0,
+    "initializer": "he_normal",
+    "initializer_gain": "fixed",
+    "initializer_scale": 0.01,
+    "initial_bias": 0.0,
+    "normalization": "none",
+    "normalization_momentum": 0.9,
+    "normalization_epsilon": 1e-5,
+    "normalization_group_size": 8,
+    "normalization_place": "before_activation",
+    "weight_standardization": False,
+    "input_dropout": 0.0,
+    "dropout": 0.0,
+    "drop_connect": 0.0,
+    "max_norm": 0.0,
+    "l1": 0.0,
+    "l2": 0.0,
+}
 
 
 @pytest.mark.parametrize(
     ("config", "defaults"),
     [
         (TrainConfig, {"epochs": 30, "batch_size": 64, "optimizer": "adam", "learning_rate": 0.001}),
-        (DataConfig, {"standardize": "per_feature", "validation_fraction": 0.1}),
         (
-            zoo.MLPConfig,
+            DataConfig,
             {
-                "activation": "relu",
-                "initializer": "he_normal",
-                "normalization": "none",
-                "normalization_place": "before_activation",
-                "dropout": 0.0,
-                "skip_connections": False,
-                "depth": 2,
-                "width": 64,
+                "standardize": "per_feature",
+                "validation_fraction": 0.1,
+                "train_fraction": 1.0,
+                "class_imbalance": 1.0,
             },
         ),
         (
+            zoo.MLPConfig,
+            COMMON_DEFAULTS
+            | {
+                "depth": 2,
+                "width": 64,
+                "width_profile": "constant",
+                "skip_connections": "none",
+                "stochastic_depth": 0.0,
+            },
+        ),
+        (zoo.LeNetConfig, COMMON_DEFAULTS | {"activation": "scaled_tanh", "initializer": "lecun_uniform"}),
+        (
             zoo.ResNetConfig,
-            {
-                "activation": "relu",
-                "initializer": "he_normal",
-                "normalization": "batch",
-                "normalization_place": "before_activation",
-                "dropout": 0.0,
-                "skip_connections": True,
+            COMMON_DEFAULTS
+            | {
                 "depth": 20,
+                "stages": 3,
+                "blocks_per_stage": (),
+                "block": "basic",
+                "block_order": "post_activation",
                 "width": 16,
+                "widening_factor": 1,
+                "stem": "small_image",
+                "downsampling_block": "first",
+                "strided_convolution": "1x1",
+                "normalization": "batch",
+                "skip_connections": "identity",
+                "residual_start": "as_others",
+                "squeeze_excitation": 0,
+                "dropout_kind": "units",
+                "stochastic_depth": 0.0,
+                "pooling": "average",
             },
         ),
     ],
@@ -216,11 +362,23 @@ def test_defaults_stay(config, defaults):
     assert not added, f"{config.__name__}: write the default of the new setting down here: {added}"
 
 
-def test_flat_settings_are_complete(settings_of):
-    """The flat settings hold every path but the variant, which is only a name, and the family."""
-    flat = settings_of({"model.dropout": 0.5}).flat()
-    assert set(flat) == set(setting_paths()) - {"model.variant"} | {"model.family"}
-    assert (flat["model.family"], flat["model.dropout"], flat["train.epochs"]) == ("mlp", 0.5, 30)
+@pytest.mark.parametrize(("variant", "family"), [("mlp_small", "mlp"), ("lenet5", "lenet"), ("resnet8", "resnet")])
+def test_flat_settings_are_complete(settings_of, variant, family):
+    """The flat settings hold every path of the family but the variant, which is only a name, and the family."""
+    settings = settings_of({"model.variant": variant, "model.dropout": 0.5})
+    flat = settings.flat()
+    others = {path for path in setting_paths() if not path.startswith("model.")}
+    of_model = {f"model.{name}" for name in type(settings.model).model_fields}
+    assert set(flat) == others | of_model | {"model.family"}
+    assert of_model < set(setting_paths())
+    assert (flat["model.family"], flat["model.dropout"], flat["train.epochs"]) == (family, 0.5, 30)
+
+
+def test_flat_lists_are_plain(settings_of):
+    """A list stays a list in the flat settings, as it is stored and reported."""
+    assert settings_of({"model.width": [128, 64]}).flat()["model.width"] == [128, 64]
+    staged = settings_of(RESNET | {"model.depth": 14, "model.blocks_per_stage": [1, 2, 3]})
+    assert staged.flat()["model.blocks_per_stage"] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(
@@ -251,7 +409,8 @@ def test_unknown_path(path, nearest):
         ("train.epochs", 30.0, "a whole number"),
         ("train.learning_rate", "fast", "a number"),
         ("train.optimizer", 1, "text in quotes"),
-        ("model.skip_connections", 1, "true or false"),
+        ("model.skip_connections", True, "text in quotes"),
+        ("model.weight_standardization", 1, "true or false"),
         ("model.variant", 5, "text in quotes"),
         ("model.dropout", [0.1], "a number"),
     ],
@@ -260,6 +419,20 @@ def test_wrong_type(path, value, allowed):
     """No type is converted in silence; the path, and what is allowed, are named."""
     (problem,) = problems_of({"model.variant": "mlp_small", path: value})
     assert (problem.path, problem.message, problem.allowed) == (path, "wrong type", allowed)
+
+
+def test_list_of_wrong_type():
+    """A setting that is a list in every case is refused as anything else."""
+    (problem,) = problems_of(RESNET | {"model.blocks_per_stage": 3})
+    assert (problem.path, problem.message, problem.allowed) == ("model.blocks_per_stage", "wrong type", "a list")
+
+
+@pytest.mark.parametrize("value", ["64", 64.0, True, 0, -1, 65537, [], [64, "64"], [64, True], [64, 0], [[64], 64]])
+def test_number_or_list_of_numbers(value):
+    """A width is a whole number or a list of them; anything else is refused, and what is allowed is told."""
+    (problem,) = problems_of({"model.variant": "mlp_small", "model.width": value})
+    assert (problem.path, problem.message) == ("model.width", "wrong value")
+    assert problem.allowed == "a whole number from 1 to 65536, or a list of them, one for each of the hidden layers"
 
 
 def test_variant_is_required():
@@ -274,3 +447,16 @@ def test_a_refused_setting_stays_refused(settings_of):
     for _ in range(2):
         problems_of({"model.variant": "mlp_small", "train.epochs": True})
         assert settings_of({"train.epochs": 1}).train.epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ({"model.width": [64, 64]}, {}),
+        ({"model.width": [32, 32]}, {"model.width": 32}),
+        ({"model.variant": "resnet8", "model.blocks_per_stage": [1, 1, 1]}, {"model.variant": "resnet8"}),
+    ],
+)
+def test_one_network_written_in_two_ways_is_one_run(settings_of, one, same):
+    """A list that says what holds without it makes the same run."""
+    assert key_of(settings_of(one)) == key_of(settings_of(same))

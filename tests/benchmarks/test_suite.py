@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import zoo
 from benchmarks.design import expand_cells
 from benchmarks.errors import UserError
-from benchmarks.settings import setting_paths
+from benchmarks.settings import setting_paths, settings_from
 from benchmarks.suite import DESIGNS, Suite, level_label, parse_suite, read_suite_text
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZERS
@@ -89,22 +89,10 @@ def test_settings_at_levels(issue_suite):
     """A cell has the base settings, with those of its levels put in their place."""
     suite = parse_suite(issue_suite, "activations.toml")
     settings_there = suite.settings_at({"model.activation": "gelu", "model.initializer": "glorot_uniform"})
-    assert settings_there.flat() == {
-        "model.family": "mlp",
+    assert settings_there.flat() == settings_from({"model.variant": "mlp_small"}).flat() | {
         "model.activation": "gelu",
         "model.initializer": "glorot_uniform",
-        "model.normalization": "none",
-        "model.normalization_place": "before_activation",
         "model.dropout": 0.1,
-        "model.skip_connections": False,
-        "model.depth": 2,
-        "model.width": 64,
-        "train.epochs": 30,
-        "train.batch_size": 64,
-        "train.optimizer": "adam",
-        "train.learning_rate": 0.001,
-        "data.standardize": "per_feature",
-        "data.validation_fraction": 0.1,
     }
 
 
@@ -197,14 +185,79 @@ def test_levels_that_differ_late_are_different_levels(suite_of):
     assert len(expand_cells(suite_of(factors=factors))) == 2
 
 
+LISTS = """
+name = "widths"
+datasets = ["digits"]
+seeds = 1
+[model]
+variant = "mlp_small"
+[factors]
+"model.width" = [64, [128, 64], [32, 16]]
+"""
+
+
+def test_levels_that_are_lists():
+    """A level may be a list: it is labelled as in TOML, and can be the baseline, excluded and included."""
+    suite = parse_suite(LISTS, "x")
+    assert dict(suite.factor_list[0].levels) == {
+        "64": {"model.width": 64},
+        "[128, 64]": {"model.width": [128, 64]},
+        "[32, 16]": {"model.width": [32, 16]},
+    }
+    assert suite.settings_at({"model.width": "[128, 64]"}).model.widths == (128, 64)
+    suite = parse_suite(LISTS + '[baseline]\n"model.width" = [32, 16]\n', "x")
+    assert suite.baseline_levels == {"model.width": "[32, 16]"}
+    cells = expand_cells(parse_suite(LISTS + '[[exclude]]\n"model.width" = [128, 64]\n', "x"))
+    assert [cell.title for cell in cells] == ["64", "[32, 16]"]
+    excluded_and_included = '[[exclude]]\n"model.width" = [128, 64]\n[[include]]\n"model.width" = [128, 64]\n'
+    cells = expand_cells(parse_suite(LISTS + excluded_and_included, "x"))
+    assert [cell.settings.model.width for cell in cells] == [64, (32, 16), (128, 64)]
+
+
+@pytest.mark.parametrize(
+    ("level", "message", "given_text"),
+    [
+        ("[128, 64, 32]", "one width for each of the 2 hidden layers is needed", "[128, 64, 32]"),
+        ("[128, true]", "wrong value", "[128, true]"),
+        ("[128, 0]", "wrong value", "[128, 0]"),
+        ("[[128], 64]", "wrong value", "[[128], 64]"),
+        ("[]", "wrong value", "[]"),
+        ("[32, 16]", "given twice", "[32, 16]"),
+    ],
+)
+def test_wrong_list_as_a_level(level, message, given_text):
+    """A list that no network can have, or that stands there already, is refused at its place among the levels."""
+    problem = problems_of(LISTS.replace("[32, 16]]", f"[32, 16], {level}]"))[0]
+    assert (problem.path, problem.message, problem.given) == ('factors."model.width"[3]', message, given_text)
+    assert message == "given twice" or problem.allowed
+
+
+def test_list_that_is_no_level():
+    """A list that is no level of the factor is refused as a baseline, with the levels there are."""
+    (problem,) = problems_of(LISTS + '[baseline]\n"model.width" = [128, 65]\n')
+    assert problem.path == 'baseline."model.width"'
+    assert problem.allowed == "64, [128, 64], [32, 16]"
+    (problem,) = problems_of(LISTS + '[baseline]\n"model.width" = "[128, 64]"\n')
+    assert problem.given == '"[128, 64]"'
+
+
+def test_level_without_effect_is_refused_at_its_place():
+    """A level that changes nothing in the model of the suite is refused where it stands, with what it needs."""
+    text = LISTS.replace('"model.width" = [64, [128, 64], [32, 16]]', '"model.leaky_relu_slope" = [0.01, 0.2]')
+    (problem,) = problems_of(text)
+    assert problem.path == 'factors."model.leaky_relu_slope"[1]'
+    assert problem.message == 'no effect with activation = "relu"'
+    assert problem.allowed == 'only with activation = "leaky_relu"'
+
+
 # In the issue's suite: what is replaced, by what -> path, given, part of what is allowed, nearest.
 MISSPELT = [
     ("question =", "qestion =", "qestion", "qestion", "question, datasets, seeds", "question"),
     ("[train]", "[trian]", "trian", "trian", "model, train, data", "train"),
-    ("dropout = 0.1", "dropuot = 0.1", "model.dropuot", "dropuot", "dropout, skip_connections", "dropout"),
+    ("dropout = 0.1", "dropuot = 0.1", "model.dropuot", "dropuot", "dropout, drop_connect", "dropout"),
     ('optimizer = "adam"', 'optimiser = "adam"', "train.optimiser", "optimiser", "optimizer", "optimizer"),
     ("standardize =", "standardise =", "data.standardise", "standardise", "standardize", "standardize"),
-    ('"mlp_small"', '"mlp_smal"', "model.variant", "mlp_smal", "mlp_small, mlp_512, resnet8", "mlp_small"),
+    ('"mlp_small"', '"mlp_smal"', "model.variant", "mlp_smal", "linear, mlp_small, mlp_512", "mlp_small"),
     ('"adam"', '"adma"', "train.optimizer", "adma", "rmsprop, adam", "adam"),
     ('"per_feature"', '"per_featur"', "data.standardize", "per_featur", "per_channel, min_max", "per_feature"),
     ('"factorial"', '"factoral"', "design", "factoral", ", ".join(DESIGNS), "factorial"),
@@ -489,6 +542,10 @@ names = words | st.sampled_from(
         "digits",
         "factorial",
         "one_factor",
+        "leaky_relu",
+        "bottleneck",
+        "none",
+        "lenet5",
     ]
 )
 # At most 1,000: a suite of billions of seeds is right, and too large to expand here.
@@ -498,7 +555,7 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
     max_leaves=12,
 )
-VALID = [tomllib.loads(BUNDLES)]
+VALID = [tomllib.loads(BUNDLES), tomllib.loads(LISTS)]
 
 
 def as_toml(value):
@@ -589,3 +646,37 @@ def test_random_text(text):
 def test_writer_of_this_file(table):
     """The documents of these tests say what they are meant to say: Python's reader reads them back."""
     assert tomllib.loads(document(table)) == table
+
+
+@pytest.mark.parametrize(
+    ("model", "factors", "cells"),
+    [
+        (
+            'variant = "resnet8"',
+            '"model.dropout" = [0.1, 0.2]\n"model.dropout_kind" = ["units", "channels"]',
+            4,
+        ),
+        ('variant = "resnet8"\ndepth = 10', '"model.blocks_per_stage" = [[2, 1, 1], [1, 2, 1]]', 2),
+        (
+            'variant = "mlp_small"',
+            '"model.activation" = ["leaky_relu", "relu"]\n"model.leaky_relu_slope" = [0.01, 0.2]\n'
+            '[[exclude]]\n"model.activation" = "relu"\n"model.leaky_relu_slope" = 0.2',
+            3,
+        ),
+    ],
+)
+def test_levels_that_need_each_other(model, factors, cells):
+    """A level that is allowed only together with the levels of another factor is accepted where all cells are."""
+    text = f'name = "s"\ndatasets = ["digits"]\nseeds = 1\n[model]\n{model}\n[factors]\n{factors}\n'
+    assert len(expand_cells(parse_suite(text, "s"))) == cells
+
+
+def test_level_that_never_fits():
+    """A level that is refused whatever the other factors are is named where it is written."""
+    text = (
+        'name = "s"\ndatasets = ["digits"]\nseeds = 1\n[model]\nvariant = "resnet8"\n'
+        '[factors]\n"model.depth" = [20, 21]\n"model.width" = [8, 16]\n'
+    )
+    with pytest.raises(SettingError) as caught:
+        parse_suite(text, "s")
+    assert [problem.path for problem in caught.value.problems] == ['factors."model.depth"[1]']

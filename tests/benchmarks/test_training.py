@@ -73,38 +73,160 @@ def standardized(images, inputs):
     return (images.astype(np.float32) - inputs.standardization.shift) * inputs.standardization.scale
 
 
+# A smooth activation: where a kink is crossed a rounding error later, Keras departs as far from itself within 50 steps.
+SMOOTH_RESNET = {**NARROW_RESNET, "model.activation": "gelu"}
+
 TRAJECTORIES = [
     *({**SMALL, "train.optimizer": name, "train.learning_rate": 1e-2} for name in OPTIMIZERS),
     {**SMALL, "model.normalization": "batch"},
-    {**SMALL, "model.normalization": "layer", "model.activation": "gelu", "model.skip_connections": True},
-    {**NARROW_RESNET, "train.optimizer": "momentum"},
+    {**SMALL, "model.normalization": "layer", "model.activation": "gelu", "model.skip_connections": "identity"},
+    {**SMALL, "model.normalization": "rms", "model.skip_connections": "projection", "model.width": [48, 32]},
+    {**SMALL, "model.l1": 1e-3, "model.l2": 1e-2},
+    {**SMALL, "model.max_norm": 1.0, "train.optimizer": "momentum", "train.learning_rate": 1e-2},
+    {**SMALL, "model.weight_standardization": True},
+    {**SMALL, "model.activation": "prelu", "model.initial_bias": 0.1, "model.initializer_gain": "activation"},
+    {**SMOOTH_RESNET, "train.optimizer": "momentum"},
     {**NARROW_RESNET, "model.normalization": "layer", "model.normalization_place": "after_activation"},
+    {
+        **SMOOTH_RESNET,
+        "model.normalization": "group",
+        "model.normalization_group_size": 2,
+        "model.block_order": "pre_activation",
+        "model.skip_connections": "projection",
+    },
+    {
+        **NARROW_RESNET,
+        "model.activation": "tanh",
+        "model.normalization": "instance",
+        "model.squeeze_excitation": 2,
+        "train.learning_rate": 3e-3,
+    },
+    {**SMOOTH_RESNET, "model.max_norm": 1.0, "model.weight_standardization": True},
+    {**NARROW_RESNET, "model.normalization": "none", "model.activation": "prelu", "model.residual_start": "fixup"},
+    {"model.variant": "lenet5"},
+]
+
+RANDOM = [
+    {**SMALL, "model.input_dropout": 0.2, "model.dropout": 0.3},
+    {**SMALL, "model.drop_connect": 0.3, "model.skip_connections": "identity", "model.stochastic_depth": 0.5},
+    {
+        **SMOOTH_RESNET,
+        "model.dropout": 0.2,
+        "model.dropout_kind": "channels",
+        "model.stochastic_depth": 0.3,
+        "model.drop_connect": 0.1,
+    },
 ]
 
 
-@pytest.mark.parametrize(
-    "changes", TRAJECTORIES, ids=lambda changes: " ".join(str(value) for value in changes.values())
-)
+def name_of(changes):
+    return " ".join(str(value) for value in changes.values())
+
+
+@pytest.mark.parametrize("changes", TRAJECTORIES, ids=name_of)
 def test_trajectory_equals_plain_fit(changes, digits, trainer_for):
     """Fed the same batches from the same weights, program and Keras `fit` agree in loss after 50 steps."""
+    check_against_plain_fit(changes, digits, trainer_for)
+
+
+@pytest.mark.parametrize("changes", RANDOM, ids=name_of)
+def test_what_is_dropped_is_what_plain_fit_drops(changes, digits, trainer_for):
+    """A run in a slot drops the very inputs, units, channels, weights and branches that Keras drops with its seed."""
+    ours = check_against_plain_fit(changes, digits, trainer_for)
+    rates = ("model.input_dropout", "model.dropout", "model.drop_connect", "model.stochastic_depth")
+    nothing_dropped = changes | {path: 0.0 for path in rates if path in changes}
+    nothing_dropped.pop("model.dropout_kind", None)
+    trainer = trainer_for(nothing_dropped)
+    without = step_losses_of_program(trainer, settings_from(nothing_dropped), 7, epochs=1)
+    assert abs(without[0] - ours[0]) > 1e-2
+
+
+def check_against_plain_fit(changes, digits, trainer_for):
+    """Train one run both ways and compare; the losses of the program's steps."""
     settings, seed = settings_from(changes), 7
     trainer = trainer_for(changes)
     ours = step_losses_of_program(trainer, settings, seed, epochs=3)
     theirs, model = step_losses_of_fit(digits, trainer.inputs_of(settings, seed), settings, seed, epochs=3)
     assert len(ours) == 60
+    assert ours[0] == pytest.approx(theirs[0], rel=1e-6)
     np.testing.assert_allclose(ours[:50], theirs[:50], atol=1e-4)
     assert ours[:50].min() < 0.8 * ours[0], "the run must have learnt something for the comparison to mean anything"
+    # Of the cross-entropy alone: Keras's own evaluation would add the penalties on the weights.
     test = standardized(digits.test.inputs, trainer.inputs_of(settings, seed))
-    loss = model.evaluate(test, digits.test.labels, verbose=0)
+    entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    loss = float(entropy(digits.test.labels, model.predict(test, verbose=0)))
     slot = seed % trainer.program.stack_size
     assert trainer.program.evaluate_test_split().loss[slot] == pytest.approx(loss, abs=2e-3)
+    return ours
 
 
-@pytest.mark.parametrize("variant", [SMALL, NARROW_RESNET], ids=["dense", "convolutional"])
-def test_evaluation_of_untrained_runs(variant, digits, trainer_for):
-    """Before any step, accuracy and loss of every slot are those of the Keras model with that slot's seed."""
-    settings = settings_from(variant)
-    trainer = trainer_for(variant)
+def kernels_after_training(trainer, settings):
+    """Name of the hidden weight layer -> its kernels in all slots: (slots, ..., units)."""
+    program = trainer.program
+    trainer.train_stack({slot: (settings, slot) for slot in range(program.stack_size)})
+    variables = program.model.trainable_variables
+    ends = np.cumsum([np.prod(variable.shape, dtype=int) for variable in variables])
+    packed = np.asarray(program._weights)
+    parts = np.split(packed, ends[:-1], axis=1)
+    assert packed.shape[1] == ends[-1]
+    return {
+        variable.path: part.reshape(-1, *variable.shape)
+        for variable, part in zip(variables, parts, strict=True)
+        if variable.path.endswith("/kernel") and not variable.path.startswith("head")
+    }
+
+
+@pytest.mark.parametrize("changes", [SMALL, {**NARROW_RESNET, "train.epochs": 1}], ids=["dense", "convolutional"])
+def test_max_norm_holds_in_every_slot(changes, trainer_for):
+    """After training, the weights into each hidden unit are no longer than the limit, and without it they are."""
+    limit, lengths = 0.7, {}
+    for max_norm in (0.0, limit):
+        trained = {**changes, "model.max_norm": max_norm}
+        kernels = kernels_after_training(trainer_for(trained), settings_from(trained))
+        lengths[max_norm] = {
+            name: np.sqrt((kernel**2).sum(axis=tuple(range(1, kernel.ndim - 1)))) for name, kernel in kernels.items()
+        }
+    assert len(lengths[limit]) == (2 if changes is SMALL else 7)
+    for name, each in lengths[limit].items():
+        assert each.max() <= limit * (1 + 1e-6)
+        assert each.max(axis=1).min() > 0.99 * limit, "the limit is to have been reached in every slot"
+        assert lengths[0.0][name].max(axis=1).min() > limit
+
+
+def test_penalty_is_of_training_alone(trainer_for):
+    """The losses of training hold l1 times the sum of |w| and l2 times the sum of w^2; those of evaluation do not."""
+    changes = {**SMALL, "train.epochs": 1, "model.initializer": "constant", "train.learning_rate": 1e-9}
+    weights = 64 * 64 + 64 * 64 + 64 * 10
+    results = {}
+    for l1, l2 in ((0.0, 0.0), (1e-3, 0.0), (0.0, 0.1)):
+        trained = {**changes, "model.l1": l1, "model.l2": l2}
+        results[l1, l2] = trainer_for(trained).train_stack({0: (settings_from(trained), 0)})[0].metrics
+    plain = results.pop((0.0, 0.0))
+    # Every weight is 0.01, and stays so at this learning rate.
+    for (l1, l2), metrics in results.items():
+        penalty = weights * (l1 * 0.01 + l2 * 0.01**2)
+        assert metrics["train_loss"] - plain["train_loss"] == pytest.approx(penalty, rel=1e-3)
+        assert metrics["test_loss"] == pytest.approx(plain["test_loss"], abs=1e-5)
+        assert metrics["val_loss"] == pytest.approx(plain["val_loss"], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("base", "fed_in"),
+    [
+        (SMALL, {}),
+        (NARROW_RESNET, {}),
+        (SMALL, {"model.initial_bias": 0.3, "model.initializer_gain": "activation", "model.initializer": "orthogonal"}),
+        (SMALL, {"model.initializer": "small_normal", "model.initializer_scale": 0.1}),
+        ({**NARROW_RESNET, "model.residual_start": "zero_gamma"}, {"model.initializer": "delta_orthogonal"}),
+        ({"model.variant": "lenet5"}, {"model.initializer": "glorot_normal", "model.initial_bias": -0.2}),
+    ],
+    ids=name_of,
+)
+def test_evaluation_of_untrained_runs(base, fed_in, digits, trainer_for):
+    """Before any step, accuracy and loss of every slot are those of the Keras model with its settings and its seed."""
+    settings = settings_from({**base, **fed_in})
+    trainer = trainer_for(base)
+    assert settings.program() == trainer.program.settings.program()
     size = trainer.program.stack_size
     inputs = [trainer.inputs_of(settings, seed) for seed in range(size)]
     trainer.program.start([settings] * size, range(size), [each.standardization for each in inputs])
@@ -133,10 +255,26 @@ ODD_SIZES = {
 }
 
 
-@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
-def test_run_does_not_depend_on_its_neighbours(normalization, trainer_for):
+@pytest.mark.parametrize(
+    "added",
+    [
+        {},
+        {"model.normalization": "batch"},
+        {"model.normalization": "layer"},
+        {
+            "model.input_dropout": 0.2,
+            "model.drop_connect": 0.3,
+            "model.skip_connections": "identity",
+            "model.stochastic_depth": 0.5,
+        },
+        {"model.l1": 1e-4, "model.l2": 1e-3, "model.max_norm": 0.8, "model.activation": "prelu"},
+        {"model.weight_standardization": True, "model.normalization": "group", "model.width": 14},
+    ],
+    ids=name_of,
+)
+def test_run_does_not_depend_on_its_neighbours(added, trainer_for):
     """A run gives bit-equal metrics and history alone, in a full stack, and beside other learning rates."""
-    changes = {**ODD_SIZES, "model.normalization": normalization}
+    changes = ODD_SIZES | added
     settings = settings_from(changes)
     other = settings_from({**changes, "train.learning_rate": 0.02, "model.initializer": "lecun_uniform"})
     trainer = trainer_for(changes)
@@ -151,7 +289,16 @@ def test_run_does_not_depend_on_its_neighbours(normalization, trainer_for):
         assert (result.metrics, result.history) == (alone.metrics, alone.history)
 
 
-@pytest.mark.parametrize("changes", [{**SMALL, "model.dropout": 0.2}, {**NARROW_RESNET, "train.epochs": 1}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {**SMALL, "model.dropout": 0.2},
+        {**NARROW_RESNET, "train.epochs": 1},
+        {**NARROW_RESNET, "train.epochs": 1, "model.dropout": 0.2, "model.dropout_kind": "channels"},
+        {**NARROW_RESNET, "train.epochs": 1, "model.stochastic_depth": 0.5, "model.drop_connect": 0.2},
+    ],
+    ids=name_of,
+)
 def test_same_run_twice_in_separate_programs(changes, trainer_for):
     """Two programs traced apart give bit-equal metrics for one run, for dense and for convolutional nets."""
     first, second = (trainer_for(changes).train_stack({0: (settings_from(changes), 0)})[0] for _ in range(2))
