@@ -16,10 +16,14 @@ import typer
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, JustifyMethod
+    from rich.text import Text
 
     from benchmarks.plan import Plan
+    from benchmarks.profiling import Profile
+    from benchmarks.reference import SettingFacts
     from benchmarks.store import Store
+    from zoo import ModelConfig
 
 DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all runs done; some failed or diverged; the suite or the call is wrong; interrupted."""
@@ -142,9 +146,13 @@ def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
 
 @app.command()
 def models(
-    pattern: Annotated[str, typer.Argument(help="Shell pattern of names.")] = "*", as_json: AsJson = False
+    pattern: Annotated[str, typer.Argument(help="Shell pattern of names, such as resnet20 or 'wrn*'.")] = "*",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show every setting and every named choice.")
+    ] = False,
+    as_json: AsJson = False,
 ) -> None:
-    """List the models of the zoo."""
+    """List the models of the zoo, with their sizes and papers; with -v, also their settings."""
     import zoo
     from zoo.settings import SettingError, unknown
 
@@ -154,16 +162,15 @@ def models(
     if as_json:
         _print_json([_model_as_json(name) for name in names])
         return
-    rows = [
-        {
-            "name": name,
-            "summary": zoo.VARIANTS[name].summary,
-            "published parameters": zoo.VARIANTS[name].published_parameters,
-            "source": zoo.VARIANTS[name].source,
-        }
-        for name in names
-    ]
-    _console().print(_table(rows))
+    console = _console()
+    if not verbose:
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = UNBROKEN  # whoever reads a pipe wants one line a model
+        console.print(_model_table(names))
+        return
+    for name in names:
+        _print_model(console, name)
+    _print_choices(console, [zoo.VARIANTS[name].config for name in names])
 
 
 @app.command()
@@ -235,6 +242,47 @@ def speed(
         _print_json(comparison.as_json())
     else:
         _say(comparison.as_text())
+
+
+@app.command()
+def profile(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models, or shell patterns of their names.")],
+    batch_sizes: Annotated[str, typer.Option(help="Examples at once, with commas between.")] = "1,32",
+    repeats: Annotated[int, typer.Option(min=1, max=100_000, help="Timed calls, after those that warm up.")] = 10,
+    input_shape: Annotated[
+        str | None, typer.Option(help="Such as 32,32,3; by default that of the publication.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="SETTING=VALUE", help="Replace a setting of the models.")
+    ] = None,
+    output: Annotated[str, typer.Option("--format", metavar="[table|csv|json]", help="How to print it.")] = "table",
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet.")] = False,
+) -> None:
+    """Measure what models cost on this machine: memory, build and trace time, images a second and latency."""
+    from benchmarks import profiling
+    from benchmarks.quiet import import_tensorflow
+
+    form = _output_form(output, as_json=as_json, as_csv=as_csv)
+    sizes = tuple(dict.fromkeys(profiling.parse_sizes("--batch-sizes", batch_sizes)))
+    shape = None if input_shape is None else profiling.parse_sizes("--input-shape", input_shape)
+    subjects = profiling.find_subjects(models, profiling.parse_changes(changes or ()), shape)
+    rows = []
+    progress = _console(to_error=True)
+    with progress.status("importing TensorFlow") as now:
+        import_tensorflow()
+        for subject in subjects:
+            now.update(subject.name)
+            for row in profiling.measure(subject, sizes, repeats):
+                rows.append(row)
+                now.update(f"{subject.name}: batch size {row.batch_size} is measured")
+    facts = profiling.machine()
+    if form == "json":
+        _print_json(profiling.as_json(rows, repeats, facts))
+    elif form == "csv":
+        _say(profiling.as_csv(rows, repeats, facts).rstrip("\n"))
+    else:
+        _print_profiles(rows, repeats, facts)
 
 
 _ORIGINS = {"embedded": "embedded", "prepared": "prepared on disk", "download": "will be downloaded"}
@@ -309,12 +357,163 @@ def _model_as_json(name: str) -> dict[str, Any]:
         "name": name,
         "summary": variant.summary,
         "source": variant.source,
-        "published_parameters": variant.published_parameters,
+        "parameters": variant.parameters,
+        "macs": variant.macs,
+        "published": variant.published,
         "input_shape": variant.input_shape,
         "num_classes": variant.num_classes,
         "family": variant.config.family,
         "settings": variant.config.model_dump(),
     }
+
+
+WIDE = 100
+"""Columns from which on the settings of a model are one table."""
+
+UNBROKEN = 1_000
+"""Columns that no line of a table needs."""
+
+
+def _model_table(names: list[str]) -> Any:
+    import zoo
+    from benchmarks.reference import short_count
+
+    table = _grid(name="left", parameters="right", MACs="right", paper="left")
+    for name in names:
+        variant = zoo.VARIANTS[name]
+        paper = _text(variant.source)
+        paper.no_wrap, paper.overflow = True, "ellipsis"
+        table.add_row(_text(name), short_count(variant.parameters), short_count(variant.macs), paper)
+    return table
+
+
+def _print_model(console: Console, name: str) -> None:
+    """All of one model: what it is, then every setting with its value."""
+    import zoo
+    from benchmarks.reference import facts_of, shape_text, value_text
+
+    variant = zoo.VARIANTS[name]
+    console.print(_text(f"{name}: {variant.summary}", "bold"))
+    about = _grid(label="left", text="left")
+    about.show_header, about.box = False, None
+    for label, text in {
+        "paper": variant.source,
+        "input": f"{shape_text(variant.input_shape)}, {variant.num_classes} classes",
+        "parameters": f"{variant.parameters:,}",
+        "MACs": f"{variant.macs:,}",
+        "published": variant.published or "-",
+        "family": variant.config.family,
+    }.items():
+        about.add_row(_text(label), _text(text))
+    console.print(about)
+    console.print()
+    table = _grid(setting="left", value="left", meaning="left")
+    for facts in facts_of(type(variant.config)).values():
+        value = getattr(variant.config, facts.name)
+        is_default = value == facts.default
+        style = "" if is_default else "bold"
+        marked = value_text(value) + ("" if is_default else " *")
+        meaning = _meaning(facts, is_default=is_default)
+        if console.width >= WIDE:
+            table.add_row(_text(facts.name, style), _text(marked, style), meaning)
+        else:
+            console.print(_text(f" {facts.name} = {marked}", style))
+            console.print(_indented(meaning))
+    console.print(table if console.width >= WIDE else "")
+
+
+def _meaning(facts: SettingFacts, *, is_default: bool) -> Text:
+    """What a setting does, which values it takes and when it has an effect, as sentences."""
+    from benchmarks.reference import MOST_NAMES_IN_A_CELL, value_text
+
+    names = facts.choices.table if facts.choices else ()
+    allowed = f"one of {len(names)} names below" if len(names) > MOST_NAMES_IN_A_CELL else facts.allowed
+    text = _text(facts.explanation).append(f" Allowed: {allowed}.", "dim")
+    for need in facts.needs:
+        text.append(f" {need.told()}", "dim")
+    return text if is_default else text.append(f" * The family's default is {value_text(facts.default)}.")
+
+
+def _print_choices(console: Console, configs: list[ModelConfig]) -> None:
+    """Every table of named choices that the configs take from, once."""
+    from benchmarks.reference import choice_tables, facts_of, row_texts
+
+    families = dict.fromkeys(map(type, configs))
+    used = {id(facts.choices.table) for each in families for facts in facts_of(each).values() if facts.choices}
+    for table in choice_tables():
+        if id(table.rows) not in used:
+            continue
+        console.print(_text(table.title, "bold"))
+        grid = _grid(name="left", meaning="left")
+        grid.show_header, grid.box = False, None
+        for name, row in table.rows.items():
+            texts = row_texts(row)
+            source = texts.pop("source", "-")
+            meaning = _text("; ".join(texts.values()))
+            grid.add_row(_text(name), meaning if source == "-" else meaning.append(f" ({source})", "dim"))
+        console.print(grid)
+        console.print()
+
+
+def _output_form(given: str, *, as_json: bool, as_csv: bool) -> str:
+    from zoo.settings import SettingError, unknown
+
+    forms = {"table": False, "csv": as_csv, "json": as_json}
+    if given not in forms:
+        raise SettingError([unknown("--format", "format", given, forms)])
+    asked = {name for name, is_asked in forms.items() if is_asked} | ({given} - {"table"})
+    if len(asked) > 1:
+        raise UserError(f"--format: only one can be printed\n  given:   {' and '.join(sorted(asked))}")
+    return asked.pop() if asked else given
+
+
+def _print_profiles(rows: list[Profile], repeats: int, facts: dict[str, Any]) -> None:
+    from benchmarks.reference import shape_text, short_count, value_text
+
+    console = _console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBROKEN
+    about = _grid(model="left", input="left", parameters="right", MACs="right", build="right")
+    about.show_edge = about.pad_edge = False
+    for row in {row.model: row for row in rows}.values():
+        sizes = (short_count(row.parameters), short_count(row.macs), f"{row.build_seconds:.2f} s")
+        about.add_row(_text(row.model), shape_text(row.input_shape), *sizes)
+    console.print(about)
+    console.print()
+    for kind in ("training", "inference"):
+        console.print(_pace_table(rows, kind))
+        console.print()
+    if rows[0].changes:
+        _say("settings  " + ", ".join(f"{name} = {value_text(value)}" for name, value in rows[0].changes.items()))
+    _say(f"timed     {repeats} calls, after warming up: median (lower - upper quartile); first: the first call, traced")
+    _say("memory    all layers' outputs for the batch, as they are kept for the backward pass")
+    _say("machine   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
+
+
+def _pace_table(rows: list[Profile], kind: str) -> Any:
+    """The table of training, or that of inference."""
+    from benchmarks.reference import short_memory
+
+    is_training = kind == "training"
+    headers = ["model", "batch", *(["memory"] if is_training else []), "first", "images/s", "ms a batch"]
+    table = _grid(**{name: "left" if name == "model" else "right" for name in headers})
+    table.title, table.title_justify, table.title_style = kind, "left", "bold"
+    table.show_edge = table.pad_edge = False
+    for row in rows:
+        pace = row.training if is_training else row.inference
+        lower, median, upper = (
+            _digits(1e3 * seconds) for seconds in (pace.quartiles[0], pace.median, pace.quartiles[1])
+        )
+        cells = [_text(row.model), str(row.batch_size)]
+        cells += [short_memory(row.activation_bytes)] if is_training else []
+        cells += [f"{pace.first_call_seconds:.2f} s", _digits(row.images_per_second(pace))]
+        table.add_row(*cells, f"{median} ({lower} - {upper})")
+    return table
+
+
+def _digits(number: float) -> str:
+    """A number with three digits, or all that stand before its point."""
+    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
 def _plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -342,6 +541,30 @@ def _cell_table(plan: Plan) -> Any:
     if len(plan.cells) > CELLS_SHOWN:
         table.caption = f"... and {len(plan.cells) - CELLS_SHOWN} more cells; --json lists all"
     return table
+
+
+def _grid(**columns: JustifyMethod) -> Any:
+    """An empty table with headers and how they are justified; its cells break at words."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    for name, justify in columns.items():
+        table.add_column(name, justify=justify, overflow="fold")
+    return table
+
+
+def _indented(text: Text) -> Any:
+    from rich.padding import Padding
+
+    return Padding(text, (0, 0, 0, 5))
+
+
+def _text(text: str, style: str = "") -> Text:
+    """Text that is never taken for markup."""
+    from rich.text import Text
+
+    return Text(text, style)
 
 
 def _table(rows: list[dict[str, Any]]) -> Any:

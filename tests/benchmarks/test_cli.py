@@ -1,5 +1,6 @@
 """The `ablate` command as a person calls it, right and wrong."""
 
+import csv
 import json
 import os
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import zoo
 from benchmarks import cli
 from benchmarks.store import DatasetFacts, Store
 
@@ -54,7 +56,7 @@ def write(tmp_path):
     return to_file
 
 
-COMMANDS = ["run", "plan", "report", "status", "models", "datasets", "schema", "new", "speed"]
+COMMANDS = ["run", "plan", "report", "status", "models", "datasets", "schema", "new", "profile", "speed"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -73,7 +75,10 @@ def test_help_lists_all_commands(ablate):
     assert {info.callback.__name__ for info in cli.app.registered_commands} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["plan", "quickstart"], ["models"], ["schema"], ["datasets"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [["--help"], ["plan", "quickstart"], ["models"], ["models", "resnet20", "-v"], ["schema"], ["datasets"]],
+)
 def test_light_commands_import_no_tensorflow(arguments, tmp_path):
     """What trains nothing needs neither TensorFlow nor Keras, pandas or matplotlib."""
     code = (
@@ -270,12 +275,132 @@ def test_plan_as_json(ablate, write):
 
 
 def test_models_as_json(ablate):
-    """The models as JSON have the published numbers."""
+    """The models as JSON have exact sizes, the published ones, and all settings."""
     _, out, _ = ablate("models", "*20", "--json")
-    assert {model["name"]: model["published_parameters"] for model in json.loads(out)} == {
-        "resnet20": "0.27 M",
-        "plain20": "0.27 M",
-    }
+    found = {model["name"]: model for model in json.loads(out)}
+    assert set(found) == {"plain20", "resnet20", "preact_resnet20", "se_resnet20"}
+    resnet20 = found["resnet20"]
+    assert (resnet20["parameters"], resnet20["macs"]) == (269_722, 40_551_040)
+    assert resnet20["published"] == "0.27 M parameters"
+    assert (resnet20["input_shape"], resnet20["num_classes"], resnet20["family"]) == ([32, 32, 3], 10, "resnet")
+    assert resnet20["settings"]["depth"] == 20
+
+
+@pytest.mark.parametrize("columns", ["80", "130"])
+def test_models_on_one_line_each(columns, ablate, monkeypatch):
+    """The list fits the terminal, with one line a model and sizes as papers print them."""
+    monkeypatch.setenv("COLUMNS", columns)
+    _, out, _ = ablate("models")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert set(zoo.VARIANTS) <= set(lines)
+    assert len(out.splitlines()) < len(zoo.VARIANTS) + 6
+    assert max(map(len, out.splitlines())) <= int(columns)
+    assert lines["resnet20"].split()[1:5] == ["0.27", "M", "40.6", "M"]
+    assert lines["linear"].split()[1:5] == ["7.85", "k", "7.84", "k"]
+    assert ("section 4.2" in lines["resnet20"]) == (columns == "130")
+
+
+def test_models_in_a_pipe_are_not_cut_off(ablate, monkeypatch):
+    """A pipe has no width: the longest source is there as a whole."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    _, out, _ = ablate("models")
+    assert max((variant.source for variant in zoo.VARIANTS.values()), key=len) in out
+
+
+@pytest.mark.parametrize("columns", ["80", "130"])
+def test_models_in_detail(columns, ablate, monkeypatch):
+    """In detail, a model shows its exact size, each setting, what is not its family's default, and the choices."""
+    monkeypatch.setenv("COLUMNS", columns)
+    _, out, _ = ablate("models", "resnet50", "-v")
+    lines = [" ".join(line.replace("=", " ").split()) for line in out.splitlines()]
+    text = " ".join(lines)
+    assert max(map(len, out.splitlines())) <= int(columns)
+    assert "parameters 25,557,032" in lines
+    assert "input 224x224x3, 1000 classes" in lines
+    assert "published 3.8 G multiply-adds" in lines
+    assert any(line.startswith("depth 50 *") for line in lines)
+    assert any(line.startswith("activation relu") and "*" not in line for line in lines)
+    assert any(line.startswith("softsign x / (1 + |x|)") for line in lines)
+    assert "not with normalization none" in text.lower()
+    for name in zoo.ResNetConfig.model_fields:
+        assert any(line.split()[:1] == [name] for line in lines), name
+
+
+def test_models_in_detail_share_their_choices(ablate):
+    """Several models of several families show each table of choices once."""
+    _, out, _ = ablate("models", "*_*", "-v")
+    assert out.count("1.7159 tanh(2 x / 3)") == 1
+    assert [line for line in out.splitlines() if line.startswith("Kind of skip connections")] == [
+        "Kind of skip connections (mlp)",
+        "Kind of skip connections (resnet)",
+    ]
+
+
+PROFILED = ["mlp_small", "--set", "activation=gelu", "--batch-sizes", "4,2", "--repeats", "3", "--input-shape", "5"]
+
+
+def test_profile_as_json(ablate):
+    """The profile as JSON has one row a batch size, in the order asked for, and the machine."""
+    _, out, _ = ablate("profile", *PROFILED, "--json")
+    profile = json.loads(out)
+    assert [row["batch_size"] for row in profile["profiles"]] == [4, 2]
+    # 5-64-64-10
+    assert {row["parameters"] for row in profile["profiles"]} == {6 * 64 + 65 * 64 + 65 * 10}
+    assert {row["macs"] for row in profile["profiles"]} == {5 * 64 + 64 * 64 + 64 * 10}
+    assert {row["model.activation"] for row in profile["profiles"]} == {"gelu"}
+    assert profile["machine"]["logical_cores"] == os.cpu_count()
+    assert profile["repeats"] == 3
+
+
+def test_profile_as_csv(ablate):
+    """The profile as CSV is one flat row a batch size, in which numbers are numbers."""
+    _, out, _ = ablate("profile", *PROFILED, "--format", "csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert [row["batch_size"] for row in rows] == ["4", "2"]
+    for row in rows:
+        assert float(row["training_images_per_second"]) > 0
+        assert float(row["inference_lower_quartile_seconds"]) <= float(row["inference_median_seconds"])
+        assert row["machine.system"]
+
+
+def test_profile_as_a_table(ablate, monkeypatch):
+    """The profile as a table fits 80 columns and has training and inference of each batch size."""
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = ablate("profile", *PROFILED)
+    tables = out.partition("settings ")[0]
+    assert sum(line.split()[:2] == ["mlp_small", "4"] for line in tables.splitlines()) == 2
+    assert max(map(len, tables.splitlines())) <= 80
+    assert "activation = gelu" in out
+    assert "tensorflow" in out
+
+
+BAD_PROFILES = {
+    "no such model": (["resnt20"], "nearest: resnet20"),
+    "batch sizes": (["linear", "--batch-sizes", "1;2"], "given:   1;2"),
+    "batch of none": (["linear", "--batch-sizes", "0"], "allowed: whole numbers from 1 to"),
+    "batch too large": (["linear", "--batch-sizes", "1,65537"], "allowed: whole numbers from 1 to 65,536"),
+    "repeats": (["linear", "--repeats", "0"], "--repeats"),
+    "shape": (["resnet20", "--input-shape", "32"], "(height, width, channels)"),
+    "shape with a hole": (["resnet20", "--input-shape", "32,,3"], "given:   32,,3"),
+    "setting": (["resnet20", "--set", "activaton=gelu"], "nearest: activation"),
+    "setting without a value": (["resnet20", "--set", "activation"], "SETTING=VALUE"),
+    "value": (["resnet20", "--set", "activation=gleu"], "nearest: gelu"),
+    "setting of another family": (["linear", "--set", "stages=3"], "linear:"),
+    "format": (["linear", "--format", "jsn"], "nearest: json"),
+    "two formats": (["linear", "--json", "--csv"], "csv and json"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_PROFILES)
+def test_profile_that_cannot_be_made(case, ablate, monkeypatch):
+    """What cannot be measured is told, with what is allowed or nearest, before TensorFlow is imported."""
+    monkeypatch.setattr("benchmarks.quiet.import_tensorflow", lambda: pytest.fail("it went on"))
+    arguments, told = BAD_PROFILES[case]
+    code, out, err = ablate("profile", *arguments)
+    assert code == 2
+    assert out == ""
+    assert told in err
+    assert "Traceback" not in err
 
 
 def test_datasets_as_json(ablate, shared_tfds):
