@@ -29,3 +29,13 @@ class DataConfig(Settings):
     validation_fraction: float = setting(
         0.1, "Share of the official training split that is set aside, drawn by the run's seed; 0 for none.", ge=0, lt=1
     )
+    train_fraction: float = setting(
+        1.0, "Share of the training part that is trained on, the same in every class.", gt=0, le=1
+    )
+    class_imbalance: float = setting(
+        1.0,
+        "Share of its examples that the rarest class keeps; the others in between on a geometric scale "
+        "(Cui et al. 2019, section 5.1).",
+        gt=0,
+        le=1,
+    )

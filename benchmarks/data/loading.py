@@ -16,6 +16,8 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
+from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
+from benchmarks.data.tasks import Task
 from benchmarks.errors import DatasetError
 
 Array = np.ndarray[Any, Any]
@@ -23,12 +25,18 @@ Array = np.ndarray[Any, Any]
 HELD_OUT_EVERY = 5
 """Where a dataset has no test split, every fifth example of its training split is held out as one."""
 
+MOST_WORDS = 20
+"""A text with more values than this in the training split is no category, and is left out."""
+
 _READ_BATCH = 1024
+
+_Values = dict[str, Array]
+"""The values of each chosen feature as TFDS gives them."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs (n, *input_shape) as they are stored, uint8 or float32, and labels (n,) int32."""
+    """Inputs (n, *input_shape), uint8 or float32, and labels (n,): int32 for classes, float32 for regression."""
 
     inputs: Array
     labels: Array
@@ -46,13 +54,25 @@ class Dataset:
     train: Examples
     test: Examples
     num_classes: int
+    """1 for regression."""
     test_split: str
     """Where the test examples come from, for people."""
+    columns: tuple[str, ...] = ()
+    """What each number of an input is, where inputs are rows of a table: `height`, `colour=red`, `x[3]`."""
+    left_out: tuple[str, ...] = ()
+    """The features of the dataset that are neither input nor target."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one example."""
         return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def task(self) -> Task:
+        """What is to be learned."""
+        if self.num_classes == 1:
+            return "regression"
+        return "binary" if self.num_classes == 2 else "classification"
 
 
 def prepare(reference: DatasetReference) -> None:
@@ -103,29 +123,57 @@ def _few_retries() -> Iterator[None]:
 def load(reference: DatasetReference) -> Dataset:
     """Read a prepared dataset into memory.
 
+    An image, or a tensor of numbers alone, keeps its shape. All else becomes a table: numbers and booleans are columns,
+    a category has a column of 0 and 1 for each of its classes, and so has a text of 2 to `MOST_WORDS` values; the
+    columns stand in the order of their features' names. Nothing is filled in: a missing value is an error.
+
     Raises:
-        DatasetError: it holds no image or numeric features with a class label, or unusable values.
+        DatasetError: it has no usable inputs or no target, or unusable values.
     """
+    name = reference.name
     try:
         builder = tfds.builder_from_directory(str(reference.directory))
-        splits = builder.info.splits
-        train_split, test_split, source = _choose_splits(reference.name, list(splits))
-        input_names, label_name = _choose_features(reference.name, builder.info)
-        num_classes = builder.info.features[label_name].num_classes
-        train = _read(builder, train_split, input_names, label_name)
-        test = _read(builder, test_split, input_names, label_name) if test_split else None
+        train_split, test_split, source = _choose_splits(name, list(builder.info.splits))
+        choice = choose_features(name, builder.info)
+        train = _read(name, builder, train_split, choice)
+        test = _read(name, builder, test_split, choice) if test_split else None
     except DatasetError:
         raise
     except Exception as error:
         raise DatasetError(f"datasets: {reference.directory} cannot be read: {_first_line(error)}") from error
     if test is None:
         train, test = _hold_out(train)
-    if train.inputs.shape[1:] != test.inputs.shape[1:]:
-        shapes = f"{train.inputs.shape[1:]} in training, {test.inputs.shape[1:]} in test"
-        raise DatasetError(f"datasets: the examples of {reference.name} vary in size: {shapes}")
-    for split, examples in (("training", train), ("test", test)):
-        _check_examples(reference.name, split, examples, num_classes)
-    return Dataset(reference.name, reference.version, train, test, num_classes, source)
+    inputs = {feature: _with_vocabulary(known, train[feature]) for feature, known in choice.inputs.items()}
+    left_out = [*choice.left_out, *(feature for feature, known in inputs.items() if known.kind == "text")]
+    inputs = {feature: known for feature, known in inputs.items() if known.kind != "text"}
+    if not inputs:
+        raise no_inputs(name, sorted(left_out))
+    for split, values in (("training", train), ("test", test)):
+        _check_target(f"datasets: the {split} split of {name}", values[choice.target], choice)
+        for feature, known in inputs.items():
+            _check_input(f"datasets: the {split} split of {name}", feature, known, values[feature])
+    for feature in inputs:
+        shapes = train[feature].shape[1:], test[feature].shape[1:]
+        if shapes[0] != shapes[1]:
+            raise DatasetError(
+                f"datasets: the examples of {name} vary in size: feature {feature!r} is {shapes[0]} in training, "
+                f"{shapes[1]} in test"
+            )
+    label_type = np.float32 if choice.num_classes == 1 else np.int32
+    train_examples, test_examples = (
+        Examples(_join(values, inputs), values[choice.target].astype(label_type)) for values in (train, test)
+    )
+    columns = tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else ()
+    return Dataset(
+        name,
+        reference.version,
+        train_examples,
+        test_examples,
+        choice.num_classes,
+        source,
+        columns,
+        tuple(sorted(left_out)),
+    )
 
 
 def _choose_splits(name: str, splits: list[str]) -> tuple[str, str | None, str]:
@@ -138,91 +186,146 @@ def _choose_splits(name: str, splits: list[str]) -> tuple[str, str | None, str]:
     return "train", None, "every fifth example of the training split (the dataset has no test split)"
 
 
-def _choose_features(name: str, info: tfds.core.DatasetInfo) -> tuple[list[str], str]:
-    # TFDS gives features in an order that changes from process to process.
-    features = dict(sorted(info.features.items()))
-    labels = [key for key, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    supervised = info.supervised_keys
-    if supervised and len(supervised) == 2 and supervised[1] in labels:
-        label = supervised[1]
-    elif "label" in labels or len(labels) == 1:
-        label = "label" if "label" in labels else labels[0]
-    else:
-        raise DatasetError(f"datasets: {name} has no class label that could be told; its features: {list(features)}")
-    if supervised and isinstance(supervised[0], str) and _is_usable(features[supervised[0]]):
-        return [supervised[0]], label
-    images = [key for key, feature in features.items() if isinstance(feature, tfds.features.Image)]
-    if images:
-        return images[:1], label
-    numbers = [key for key, feature in features.items() if key != label and _is_usable(feature)]
-    if not numbers:
-        raise DatasetError(f"datasets: {name} has no image and no numeric features; its features: {list(features)}")
-    return numbers, label
+def _read(name: str, builder: Any, split: str, choice: Choice) -> _Values:
+    wanted = tfds.decode.PartialDecoding(choice.specification())
+    _check_image_size(name, builder, split, choice, wanted)
+    batches = builder.as_dataset(
+        split=split,
+        batch_size=_READ_BATCH,
+        shuffle_files=False,
+        decoders=wanted,
+        read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
+    )
+    parts = [dict(_flat(batch)) for batch in tfds.as_numpy(batches)]
+    if not parts:
+        raise DatasetError(f"datasets: the split {split!r} of {name} is empty")
+    return {feature: np.concatenate([part[feature] for part in parts]) for feature in parts[0]}
 
 
-def _is_usable(feature: Any) -> bool:
-    if isinstance(feature, tfds.features.Image):
-        return True
-    # Class labels, text, video and sequences are subclasses or have other shapes; plain tensors and scalars remain.
-    is_plain = type(feature) in (tfds.features.Tensor, tfds.features.Scalar)
-    return is_plain and None not in feature.shape and np.dtype(feature.np_dtype).kind in "fiub"
+def _flat(batch: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
+    for name, values in batch.items():
+        if isinstance(values, dict):
+            yield from _flat(values, f"{prefix}{name}/")
+        else:
+            yield prefix + name, np.asarray(values)
 
 
-def _read(builder: Any, split: str, input_names: list[str], label_name: str) -> Examples:
-    config = tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1)
-    _check_image_size(builder, split, input_names)
-    batches = builder.as_dataset(split=split, batch_size=_READ_BATCH, shuffle_files=False, read_config=config)
-    inputs, labels = [], []
-    for batch in tfds.as_numpy(batches):
-        inputs.append(_join(batch, input_names))
-        labels.append(batch[label_name].astype(np.int32))
-    if not inputs:
-        raise DatasetError(f"datasets: the split {split!r} of {builder.info.name} is empty")
-    return Examples(np.concatenate(inputs), np.concatenate(labels))
-
-
-def _check_image_size(builder: Any, split: str, input_names: list[str]) -> None:
-    name = input_names[0]
-    if None not in builder.info.features[name].shape:
+def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wanted: Any) -> None:
+    feature, known = next(iter(choice.inputs.items()))
+    if None not in known.shape:
         return
-    examples = builder.as_dataset(split=split, shuffle_files=False)
-    sizes = sorted({tuple(example[name].shape) for example in tfds.as_numpy(examples)})
+    examples = builder.as_dataset(split=split, shuffle_files=False, decoders=wanted)
+    sizes = sorted({tuple(dict(_flat(example))[feature].shape) for example in tfds.as_numpy(examples)})
     if len(sizes) > 1:
         raise DatasetError(
-            f"datasets: the images of {builder.info.name} vary in size ({sizes[0]} to {sizes[-1]}); "
-            "a model here needs images of one size"
+            f"datasets: the images of the split {split!r} of {name} vary in size: feature {feature!r} is from "
+            f"{sizes[0]} to {sizes[-1]}\n"
+            "  allowed: images of one size"
         )
 
 
-def _join(batch: dict[str, Array], names: list[str]) -> Array:
-    """One array of a batch's inputs: pixels as they are, numbers as float32 columns side by side."""
-    if len(names) == 1 and batch[names[0]].ndim > 1:
-        only = batch[names[0]]
-        return only if only.dtype == np.uint8 else only.astype(np.float32)
-    return np.concatenate([batch[name].reshape(len(batch[name]), -1).astype(np.float32) for name in names], axis=1)
-
-
-def _hold_out(examples: Examples) -> tuple[Examples, Examples]:
-    held_out = np.arange(len(examples)) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+def _hold_out(values: _Values) -> tuple[_Values, _Values]:
+    number = len(next(iter(values.values())))
+    held_out = np.arange(number) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
     return (
-        Examples(examples.inputs[~held_out], examples.labels[~held_out]),
-        Examples(examples.inputs[held_out], examples.labels[held_out]),
+        {feature: each[~held_out] for feature, each in values.items()},
+        {feature: each[held_out] for feature, each in values.items()},
     )
 
 
-def _check_examples(name: str, split: str, examples: Examples, num_classes: int) -> None:
-    if not len(examples):
-        raise DatasetError(f"datasets: the {split} split of {name} is empty")
-    low, high = int(examples.labels.min()), int(examples.labels.max())
-    if low < 0 or high >= num_classes:
+def _check_target(where: str, labels: Array, choice: Choice) -> None:
+    if not len(labels):
+        raise DatasetError(f"{where} is empty")
+    where = f"{where}: the target {choice.target!r}"
+    if choice.num_classes == 1:
+        _check_finite(where, labels)
+        if (labels == labels[0]).all():
+            raise DatasetError(f"{where} is {labels[0]} everywhere\n  allowed: at least two values")
+        return
+    _check_range(where, labels, choice.num_classes)
+    if (labels == labels[0]).all():
+        raise DatasetError(f"{where} is {int(labels[0])} everywhere\n  allowed: at least two classes")
+
+
+def _check_input(where: str, feature: str, known: Feature, values: Array) -> None:
+    where = f"{where}: feature {feature!r}"
+    if known.kind == "category":
+        if values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
+            _check_range(where, values, len(known.categories))
+    elif known.kind in ("number", "image"):
+        _check_finite(where, values)
+
+
+def _check_range(where: str, labels: Array, num_classes: int) -> None:
+    wrong = labels[(labels < 0) | (labels >= num_classes)]
+    if len(wrong):
         raise DatasetError(
-            f"datasets: a label of the {split} split of {name} is out of range: "
-            f"{low if low < 0 else high}, allowed 0 to {num_classes - 1}"
+            f"{where} is out of range in {_of(len(wrong), len(labels))}: {int(wrong[0])}\n"
+            f"  allowed: 0 to {num_classes - 1}"
         )
-    if low == high:
-        raise DatasetError(f"datasets: every label of the {split} split of {name} is {low}; two classes are needed")
-    if examples.inputs.dtype != np.uint8 and not np.isfinite(examples.inputs).all():
-        raise DatasetError(f"datasets: the {split} split of {name} holds inputs that are not finite numbers")
+
+
+def _check_finite(where: str, values: Array) -> None:
+    if values.dtype.kind != "f":
+        return
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found here
+        finite = np.isfinite(values.astype(np.float32)).reshape(len(values), -1)
+    wrong = int((~finite).any(axis=1).sum())
+    if wrong:
+        raise DatasetError(
+            f"{where} is missing or not finite in {_of(wrong, len(values))}\n"
+            "  allowed: finite numbers in float32; fill in or leave out such examples when the dataset is prepared"
+        )
+
+
+def _of(some: int, number: int) -> str:
+    return f"{some:,} of {number:,} examples"
+
+
+def _with_vocabulary(known: Feature, values: Array) -> Feature:
+    """A text of few values as the category that it is; all else as it was."""
+    if known.kind != "text":
+        return known
+    words = sorted(set(values.tolist()))
+    if not 2 <= len(words) <= MOST_WORDS:
+        return known
+    return Feature("category", (), tuple(_decoded(word) for word in words))
+
+
+def _decoded(word: bytes | str) -> str:
+    return word.decode(errors="backslashreplace") if isinstance(word, bytes) else word
+
+
+def _join(values: _Values, inputs: dict[str, Feature]) -> Array:
+    """One array of all inputs: pixels as they are, a lone tensor in its shape, else float32 columns side by side."""
+    if len(inputs) == 1:
+        (feature,) = inputs
+        only = values[feature]
+        if inputs[feature].kind != "category" and only.ndim > 1:
+            return only if only.dtype == np.uint8 else only.astype(np.float32)
+    return np.concatenate([_block(values[feature], known) for feature, known in inputs.items()], axis=1)
+
+
+def _block(values: Array, known: Feature) -> Array:
+    """The columns of one feature; a text that the training split does not have is 0 in each of its columns."""
+    if known.kind != "category":
+        return values.reshape(len(values), -1).astype(np.float32)
+    if values.dtype.kind in "iu":
+        places = values
+    else:
+        place_of = {word: place for place, word in enumerate(known.categories)}
+        places = np.array([place_of.get(_decoded(word), -1) for word in values.tolist()])
+    return np.array(places[:, np.newaxis] == np.arange(len(known.categories)), dtype=np.float32)
+
+
+def _column_names(inputs: dict[str, Feature]) -> Iterator[str]:
+    for feature, known in inputs.items():
+        if known.kind == "category":
+            yield from (f"{feature}={category}" for category in known.categories)
+        elif known.shape:
+            yield from (f"{feature}[{','.join(map(str, place))}]" for place in np.ndindex(*known.shape))  # type: ignore[arg-type]
+        else:
+            yield feature
 
 
 def _first_line(error: BaseException) -> str:

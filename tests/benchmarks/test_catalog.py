@@ -63,12 +63,13 @@ def test_dataset_that_only_the_user_has(data_dir):
     assert find_dataset("own_data", data_dir, data_dir).origin == "prepared"
 
 
-def test_embedded(data_dir, tmp_path):
-    """The embedded dataset is prepared in the runs folder: the data folder may be read-only."""
-    reference = find_dataset("digits", data_dir, tmp_path / "runs")
-    assert (reference.origin, reference.version) == ("embedded", EMBEDDED["digits"].version)
+@pytest.mark.parametrize("name", EMBEDDED)
+def test_embedded(data_dir, tmp_path, name):
+    """An embedded dataset is prepared in the runs folder: the data folder may be read-only."""
+    reference = find_dataset(name, data_dir, tmp_path / "runs")
+    assert (reference.origin, reference.version) == ("embedded", EMBEDDED[name].version)
     assert tmp_path / "runs" in reference.directory.parents
-    assert find_dataset("digits:1.0.0", data_dir, tmp_path / "runs") == reference
+    assert find_dataset(f"{name}:1.0.0", data_dir, tmp_path / "runs") == reference
     assert list(tmp_path.iterdir()) == [data_dir]
 
 

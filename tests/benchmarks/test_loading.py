@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load, prepare
+from benchmarks.data.tasks import TASKS
 from benchmarks.errors import DatasetError
 from benchmarks.execution.running import run_missing
 from benchmarks.plan import make_plan
@@ -276,7 +277,7 @@ def test_label_out_of_range(prepared, split):
     splits = {"train": numbers(6), "test": numbers(6)}
     splits[split][2]["label"] = -1
     message = message_of(prepared(VECTOR, splits))
-    assert "-1" in message
+    assert "the target 'label' is out of range in 1 of 6 examples: -1" in message
     assert ("training" if split == "train" else "test") in message
     assert "0 to 2" in message
 
@@ -299,6 +300,7 @@ def test_numbers_too_large_for_float32(prepared):
 def test_one_class_only(prepared):
     """Where all labels are one class there is nothing to learn."""
     message = message_of(prepared(VECTOR, {"train": numbers(6, labels=1), "test": numbers(6)}))
+    assert "the training split of made: the target 'label' is 0 everywhere" in message
     assert "two classes" in message
 
 
@@ -309,14 +311,17 @@ def test_one_class_only(prepared):
         ({"x": np.float32, "one": CLASS, "two": CLASS}, {"x": 1.0, "one": 1, "two": 2}),
         ({"x": np.float32, "label": tfds.features.Text()}, {"x": 1.0, "label": "cat"}),
         ({"x": np.float32, "label": tfds.features.Sequence(CLASS)}, {"x": 1.0, "label": [1, 2]}),
+        ({"x": np.float32, "label": np.float32, "target": CLASS}, {"x": 1.0, "label": 1.5, "target": 1}),
+        ({"x": np.float32, "target": tfds.features.Tensor(shape=(2,), dtype=np.float32)}, {"x": 1.0, "target": [1, 2]}),
     ],
-    ids=["numbers only", "two labels", "label as text", "many labels"],
+    ids=["numbers only", "two labels", "label as text", "many labels", "label and target", "two numbers"],
 )
 def test_no_label(prepared, features, example):
     """A dataset without one class label is refused, with the features it has."""
     message = message_of(prepared(features, {"train": [example] * 3, "test": [example] * 3}))
-    assert "no class label" in message
+    assert "no class label and no numeric target" in message
     assert "'x'" in message
+    assert "allowed: supervised_keys that name it" in message
 
 
 @pytest.mark.parametrize(
@@ -338,10 +343,178 @@ def test_no_inputs(prepared, feature, value):
 
 
 def test_text_beside_numbers(prepared):
-    """Text beside numbers is left out, and the numbers are the input."""
-    given = [each | {"note": "word"} for each in numbers(6)]
+    """Text with a value of its own in every row is no category: it is left out, and said to be."""
+    given = [each | {"note": f"word {index}"} for index, each in enumerate(numbers(30))]
     dataset = load(prepared(VECTOR | {"note": tfds.features.Text()}, {"train": given, "test": given}))
     assert dataset.input_shape == (2,)
+    assert dataset.columns == ("x[0]", "x[1]")
+    assert dataset.left_out == ("note",)
+
+
+@pytest.mark.parametrize(("values", "kept"), [(1, False), (2, True), (20, True), (21, False)])
+def test_text_of_few_values(prepared, values, kept):
+    """Text of 2 to 20 values in the training split is a category; constant text and free text are left out."""
+    given = [each | {"note": f"{index % values:02}"} for index, each in enumerate(numbers(42))]
+    dataset = load(prepared(VECTOR | {"note": tfds.features.Text()}, {"train": given, "test": given}))
+    expected = [f"note={value:02}" for value in range(values)] if kept else []
+    assert dataset.columns == (*expected, "x[0]", "x[1]")
+    assert dataset.left_out == (() if kept else ("note",))
+
+
+MIXED = {
+    "colour": tfds.features.ClassLabel(names=["red", "green", "blue"]),
+    "town": tfds.features.Text(),
+    "tall": np.bool_,
+    "age": np.int64,
+    "weights": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+    "history": tfds.features.Sequence(np.float32),
+    "label": tfds.features.ClassLabel(num_classes=2),
+}
+
+
+def mixed(number, **changes):
+    return [
+        {"colour": index % 3, "town": ["Ulm", "Köln"][index % 2], "tall": index % 4 == 0, "age": index}
+        | {"weights": [index / 2, -1.0], "history": [1.0] * (index % 3), "label": index // 2 % 2}
+        | changes
+        for index in range(number)
+    ]
+
+
+def test_table_of_every_kind(prepared):
+    """Categories and short vocabularies are one-hot, the rest numbers, all in the order of names; a sequence is out."""
+    dataset = load(prepared(MIXED, {"train": mixed(12), "test": mixed(6, town="Bonn")}))
+    assert dataset.columns == (
+        *("age", "colour=red", "colour=green", "colour=blue"),
+        *("tall", "town=Köln", "town=Ulm", "weights[0]", "weights[1]"),
+    )
+    assert dataset.left_out == ("history",)
+    assert dataset.task == "binary"
+    assert dataset.train.inputs.dtype == np.float32
+    rows = {int(row[0]): row.tolist() for row in dataset.train.inputs}
+    assert rows[4] == [4, 0, 1, 0, 1, 0, 1, 2, -1]
+    assert rows[11] == [11, 0, 0, 1, 0, 1, 0, 5.5, -1]
+    assert len(rows) == 12
+    # A town that the training split does not know is none of those that it knows.
+    assert (dataset.test.inputs[:, 5:7] == 0).all()
+    assert (dataset.test.inputs[:, 1:4].sum(axis=1) == 1).all()
+
+
+def test_category_that_is_missing(prepared):
+    """A missing category, stored as -1, is refused with its feature and how often it is missing."""
+    message = message_of(prepared(MIXED, {"train": mixed(12), "test": mixed(6, colour=-1)}))
+    assert "the test split of made: feature 'colour' is out of range in 6 of 6 examples: -1" in message
+    assert "allowed: 0 to 2" in message
+
+
+def nested(number, **changes):
+    return [
+        {"features": {"b": float(index), "a": 2.0 * index, "kind": index % 2}, "other": 1.0, "score": index} | changes
+        for index in range(number)
+    ]
+
+
+NESTED = {
+    "features": {"b": np.float32, "a": np.float64, "kind": tfds.features.ClassLabel(num_classes=2)},
+    "other": np.float32,
+    "score": np.int32,
+}
+
+
+def test_nested_features(prepared):
+    """A group of features that supervised_keys names, as in TFDS's own tables, is the input; a number the target."""
+    dataset = load(prepared(NESTED, {"train": nested(9), "test": nested(6)}, supervised=("features", "score")))
+    assert dataset.columns == ("features/a", "features/b", "features/kind=0", "features/kind=1")
+    assert dataset.left_out == ("other",)
+    assert (dataset.task, dataset.num_classes) == ("regression", 1)
+    assert dataset.train.labels.dtype == np.float32
+    assert sorted(dataset.train.labels.tolist()) == list(range(9))
+    assert np.array_equal(dataset.train.inputs[:, 1], dataset.train.labels)
+
+
+def test_supervised_keys_in_a_dictionary(prepared):
+    """Inputs that supervised_keys names one by one are used, and no others."""
+    features = {"a": np.float32, "b": np.float32, "c": np.float32, "y": np.bool_}
+    given = [{"a": index, "b": -index, "c": 9.0, "y": index % 2 == 1} for index in range(6)]
+    dataset = load(prepared(features, {"train": given, "test": given}, supervised=({"b": "b", "a": "a"}, "y")))
+    assert dataset.columns == ("a", "b")
+    assert dataset.left_out == ("c",)
+    assert (dataset.task, dataset.num_classes, dataset.train.labels.dtype) == ("binary", 2, np.int32)
+    assert np.array_equal(dataset.train.inputs[:, 0] % 2, dataset.train.labels)
+
+
+@pytest.mark.parametrize(
+    ("label", "task", "num_classes", "dtype"),
+    [
+        (tfds.features.ClassLabel(num_classes=10), "classification", 10, np.int32),
+        (CLASS, "classification", 3, np.int32),
+        (tfds.features.ClassLabel(num_classes=2), "binary", 2, np.int32),
+        (np.bool_, "binary", 2, np.int32),
+        (np.float32, "regression", 1, np.float32),
+        (np.float64, "regression", 1, np.float32),
+        (np.int64, "regression", 1, np.float32),
+    ],
+    ids=["10 classes", "3 classes", "2 classes", "boolean", "float32", "float64", "int64"],
+)
+@pytest.mark.parametrize("name", ["label", "target"])
+def test_task(prepared, name, label, task, num_classes, dtype):
+    """The type of the label alone tells the task, under either of its names."""
+    given = [{"x": float(index), "group": index % 2, name: index % 2} for index in range(6)]
+    features = {"x": np.float32, "group": CLASS, name: label}
+    dataset = load(prepared(features, {"train": given, "test": given}))
+    assert (dataset.task, dataset.num_classes) == (task, num_classes)
+    assert dataset.task in TASKS
+    assert dataset.train.labels.dtype == dtype
+    assert dataset.columns == ("group=0", "group=1", "group=2", "x")
+    assert np.array_equal(dataset.train.labels, dataset.train.inputs[:, -1] % 2)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_target_that_is_not_finite(prepared, split, value):
+    """A missing or infinite target is refused with split, feature and count."""
+    splits = {"train": nested(6), "test": nested(6)}
+    splits[split][1]["score"] = splits[split][3]["score"] = value
+    message = message_of(prepared(NESTED | {"score": np.float64}, splits, supervised=("features", "score")))
+    part = "training" if split == "train" else "test"
+    assert f"the {part} split of made: the target 'score' is missing or not finite in 2 of 6 examples" in message
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_constant_target(prepared, split):
+    """A target that is the same number everywhere is refused: there is nothing to learn, or to explain."""
+    splits = {"train": nested(6), "test": nested(6)} | {split: nested(6, score=7)}
+    message = message_of(prepared(NESTED, splits, supervised=("features", "score")))
+    assert "the target 'score' is 7 everywhere" in message
+    assert "at least two values" in message
+
+
+def test_missing_numbers_are_counted(prepared):
+    """A feature with missing values is named, with its split and how many examples lack it; nothing is filled in."""
+    splits = {"train": rows(9), "test": rows(6)}
+    for index in (0, 4, 5):
+        splits["train"][index]["height"] = np.nan
+    message = message_of(prepared(TABLE, splits))
+    assert "the training split of made: feature 'height' is missing or not finite in 3 of 9 examples" in message
+    assert "allowed: finite numbers" in message
+
+
+def test_stated_input_that_cannot_be_used(prepared):
+    """Where the dataset says that a sequence is its input, no other feature is taken in its place."""
+    features = {"words": tfds.features.Sequence(np.float32), "index": np.int64, "label": CLASS}
+    given = [{"words": [1.0], "index": index, "label": index % 3} for index in range(6)]
+    message = message_of(prepared(features, {"train": given, "test": given}, supervised=("words", "label")))
+    assert "no image and no numeric features; its features: ['words']" in message
+
+
+def test_features_that_are_not_read(prepared):
+    """What lies beside an image, of any length, is neither read nor in the way."""
+    features = {"boxes": tfds.features.Sequence(np.float32), "image": tfds.features.Image(shape=(2, 2, 1))}
+    given = [{"boxes": [0.5] * index, "image": np.zeros((2, 2, 1), np.uint8), "label": index % 3} for index in range(6)]
+    dataset = load(prepared(features | {"label": CLASS}, {"train": given, "test": given}))
+    assert dataset.input_shape == (2, 2, 1)
+    assert dataset.columns == ()
+    assert dataset.left_out == ("boxes",)
 
 
 def test_no_training_split(prepared):

@@ -8,11 +8,31 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.data.splits import batch_order, random_stream, split_train_validation, validation_size
+from benchmarks.data.splits import (
+    batch_order,
+    imbalanced_subset,
+    imbalanced_subset_size,
+    random_stream,
+    split_train_validation,
+    train_subset,
+    train_subset_size,
+    validation_size,
+)
 
 sizes = st.integers(1, 3000)
 fractions = st.floats(0, 0.999)
 seeds = st.integers(0, 2**31 - 1)
+shares = st.floats(0, 1, exclude_min=True)
+
+
+@st.composite
+def labelled(draw, most_classes=6):
+    """Labels of some classes, each with examples, and a training part of them."""
+    num_classes = draw(st.integers(2, most_classes))
+    counts = draw(st.lists(st.integers(1, 80), min_size=num_classes, max_size=num_classes))
+    labels = np.random.default_rng(draw(seeds)).permutation(np.repeat(np.arange(num_classes, dtype=np.int32), counts))
+    train, _ = split_train_validation(len(labels), draw(st.floats(0, 0.5)), draw(seeds))
+    return num_classes, labels, train
 
 
 @given(size=sizes, fraction=fractions, seed=seeds)
@@ -129,3 +149,180 @@ def test_streams_are_unrelated():
     correlations = np.abs(np.corrcoef(draws) - np.eye(4))
     assert correlations.max() < 0.1
     assert np.array_equal(draws[0], random_stream(0, "split").random(2000))
+
+
+@given(case=labelled(), fraction=shares, seed=seeds)
+def test_fraction_is_the_same_in_every_class(case, fraction, seed):
+    """A fraction keeps that share of the whole as near as can be, and of every class to within one example."""
+    num_classes, labels, train = case
+    kept = train_subset(train, labels, fraction, seed)
+    assert len(kept) == train_subset_size(len(train), fraction)
+    assert abs(len(kept) - fraction * len(train)) <= max(0.5, 1 - fraction * len(train))
+    before, after = (np.bincount(labels[part], minlength=num_classes) for part in (train, kept))
+    assert (np.abs(after - before * len(kept) / len(train)) <= 1 + 1e-9).all()
+
+
+@given(case=labelled(), one=shares, other=shares, seed=seeds)
+def test_fractions_are_nested(case, one, other, seed):
+    """A smaller fraction's examples are among a larger one's, all of them in the training part, sorted and once."""
+    _, labels, train = case
+    small, large = (train_subset(train, labels, fraction, seed) for fraction in sorted((one, other)))
+    assert np.isin(small, large).all()
+    assert np.isin(large, train).all()
+    assert (np.diff(large) > 0).all()
+    assert large.dtype == np.int32
+
+
+@given(case=labelled(), seed=seeds)
+def test_whole_fraction_and_even_classes_keep_all(case, seed):
+    """At 1 both subsets are the training part itself."""
+    num_classes, labels, train = case
+    assert np.array_equal(train_subset(train, labels, 1.0, seed), train)
+    assert np.array_equal(imbalanced_subset(train, labels, num_classes, 1.0, seed), train)
+
+
+@given(size=st.integers(20, 300), one=shares, other=shares, seed=seeds)
+def test_fraction_of_real_targets(size, one, other, seed):
+    """Targets that are real numbers have no classes: the fraction is of the whole, and still nested."""
+    targets = np.linspace(-1, 1, size, dtype=np.float32)
+    train, _ = split_train_validation(size, 0.2, seed)
+    small, large = (train_subset(train, targets, fraction, seed) for fraction in sorted((one, other)))
+    assert (len(small), len(large)) == tuple(train_subset_size(len(train), each) for each in sorted((one, other)))
+    assert np.isin(small, large).all()
+    assert np.isin(large, train).all()
+
+
+def test_fraction_of_real_targets_is_random():
+    """A half of many real targets has no more of the small ones than of the large ones, as chance has it."""
+    targets = np.arange(4000, dtype=np.float32)
+    kept = train_subset(np.arange(4000, dtype=np.int32), targets, 0.5, 3)
+    assert stats.binomtest(int((kept < 2000).sum()), 2000).pvalue > 1e-3
+
+
+def test_fraction_follows_the_seed_alone():
+    """Another seed keeps others, and a larger validation part does not change the order of those that remain."""
+    labels = np.arange(400, dtype=np.int32) % 4
+    everything = np.arange(400, dtype=np.int32)
+    first, again, other = (train_subset(everything, labels, 0.3, seed) for seed in (5, 5, 6))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    # Without the examples of the third quarter, more of the others are reached, and none of them is given up.
+    part = np.concatenate([everything[:200], everything[300:]])
+    assert np.isin(first[np.isin(first, part)], train_subset(part, labels, 0.4, 5)).all()
+
+
+@pytest.mark.parametrize("subset", ["fraction", "imbalance"])
+def test_each_example_is_kept_as_often_as_others_of_its_class(subset):
+    """Over many seeds each example of a class is kept as often as any other: a chi-square test does not object."""
+    labels = np.arange(100, dtype=np.int32) % 2
+    everything = np.arange(100, dtype=np.int32)
+    counts = np.zeros(100)
+    for seed in range(600):
+        if subset == "fraction":
+            kept = train_subset(everything, labels, 0.2, seed)
+        else:
+            kept = imbalanced_subset(everything, labels, 2, 0.2, seed)
+        counts[kept] += 1
+    rare = counts[labels == 1]
+    assert rare.sum() == 6000
+    statistic = ((rare - 120) ** 2 / (120 * 0.8)).sum()
+    assert 1e-3 < stats.chi2.sf(statistic, df=49) < 1 - 1e-3
+
+
+@pytest.mark.parametrize(
+    ("ratio", "expected"),
+    [
+        # CIFAR-10-LT as published: imbalance factors 10 and 100 of 5,000 images a class (12,406 for 100, 20,431 for
+        # 10, where the fractions of an image are cut off; here they are rounded).
+        (0.1, [5000, 3871, 2997, 2321, 1797, 1391, 1077, 834, 646, 500]),
+        (0.01, [5000, 2997, 1797, 1077, 646, 387, 232, 139, 83, 50]),
+    ],
+)
+def test_long_tail_is_the_published_one(ratio, expected):
+    """On 5,000 examples a class the counts are those of the long-tailed CIFAR-10 of Cui et al., within one example."""
+    labels = np.tile(np.arange(10, dtype=np.int32), 5000)
+    everything = np.arange(50_000, dtype=np.int32)
+    kept = imbalanced_subset(everything, labels, 10, ratio, 0)
+    assert np.abs(np.bincount(labels[kept]) - expected).max() <= 1
+    assert len(kept) == imbalanced_subset_size(50_000, labels, 10, ratio)
+    assert abs(len(kept) - sum(expected)) <= 10
+
+
+@given(case=labelled(), one=shares, other=shares, seed=seeds)
+def test_long_tails_are_nested(case, one, other, seed):
+    """A smaller ratio's examples are among a larger one's, all of them in the training part, sorted and once."""
+    num_classes, labels, train = case
+    small, large = (imbalanced_subset(train, labels, num_classes, ratio, seed) for ratio in sorted((one, other)))
+    assert np.isin(small, large).all()
+    assert np.isin(large, train).all()
+    assert (np.diff(large) > 0).all()
+    assert large.dtype == np.int32
+
+
+@given(case=labelled(), ratio=shares, seed=seeds, other=seeds)
+def test_size_of_a_long_tail_is_the_same_for_every_seed(case, ratio, seed, other):
+    """Seeds of one cell train on equally many examples, or they could not share a compiled program."""
+    num_classes, labels, train = case
+    size = imbalanced_subset_size(len(train), labels, num_classes, ratio)
+    another, _ = split_train_validation(len(labels), 1 - len(train) / len(labels), other)
+    assert len(another) == len(train)
+    assert len(imbalanced_subset(train, labels, num_classes, ratio, seed)) == size
+    assert len(imbalanced_subset(another, labels, num_classes, ratio, other)) == size
+
+
+@given(seed=seeds, ratio=st.floats(0.02, 0.99), num_classes=st.integers(2, 12))
+def test_shares_of_a_long_tail_after_a_random_split(seed, ratio, num_classes):
+    """After a random split the classes are on the scale to within three examples, and what a class lacks."""
+    labels = np.tile(np.arange(num_classes, dtype=np.int32), 200)
+    train, _ = split_train_validation(len(labels), 0.1, seed)
+    kept = imbalanced_subset(train, labels, num_classes, ratio, seed)
+    after = np.bincount(labels[kept], minlength=num_classes)
+    # A class has 180 examples there on average, with a standard deviation of 3.0 (2 classes) to 4.1 (12).
+    scale = ratio ** (np.arange(num_classes) / (num_classes - 1))
+    short = np.maximum(0, 174 - np.bincount(labels[train], minlength=num_classes)).sum()
+    assert (np.abs(after - np.maximum(1, 172.5 * scale)) <= 2.5 + short).all()
+
+
+def test_tail_does_not_hang_on_the_seed():
+    """In nearly every seed each class has the very same number; a seed that lacks a few takes them from the next."""
+    labels = np.tile(np.arange(2, dtype=np.int32), 200)
+    counts = []
+    for seed in range(300):
+        train, _ = split_train_validation(400, 0.1, seed)
+        counts.append(tuple(np.bincount(labels[imbalanced_subset(train, labels, 2, 0.05, seed)])))
+    # 180 expected, standard deviation sqrt(200 * 0.9 * 0.1 * 200 / 399) = 3.004; 173.99 and a twentieth of it.
+    assert counts.count((173, 9)) > 280
+    assert {sum(each) for each in counts} == {182}
+    assert min(first for first, _ in counts) < 173
+
+
+def test_long_tail_of_two_classes():
+    """Of two classes the first stays whole and the second keeps the ratio."""
+    labels = np.repeat(np.arange(2, dtype=np.int32), 100)
+    kept = imbalanced_subset(np.arange(200, dtype=np.int32), labels, 2, 0.25, 0)
+    assert np.bincount(labels[kept]).tolist() == [100, 25]
+    assert kept[:100].tolist() == list(range(100))
+
+
+def test_tiny_ratio_leaves_one_of_each_class():
+    """However small the ratio, no class vanishes: one example of each of the rare ones stays."""
+    labels = np.repeat(np.arange(3, dtype=np.int32), 100)
+    kept = imbalanced_subset(np.arange(300, dtype=np.int32), labels, 3, 0.001, 0)
+    assert np.bincount(labels[kept])[1:].min() >= 1
+
+
+def test_long_tail_needs_classes():
+    """A regression has no classes that could be rare."""
+    with pytest.raises(ValueError, match="two classes"):
+        imbalanced_subset(np.arange(5, dtype=np.int32), np.zeros(5, np.int32), 1, 0.5, 0)
+
+
+def test_streams_of_the_subsets_are_unrelated():
+    """Which examples a fraction keeps says nothing of which a long tail keeps."""
+    labels = np.repeat(np.arange(2, dtype=np.int32), 2000)
+    everything = np.arange(4000, dtype=np.int32)
+    half = train_subset(everything, labels, 0.5, 0)
+    tail = imbalanced_subset(everything, labels, 2, 0.5, 0)
+    rare = np.arange(2000, 4000)
+    both = np.isin(rare, half) & np.isin(rare, tail)
+    assert stats.binomtest(int(both.sum()), 2000, 0.25).pvalue > 1e-3

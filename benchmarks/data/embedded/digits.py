@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
-TEST_EVERY = 5
-"""Within each class, in the bundled order, every fifth image belongs to the test split."""
+from benchmarks.data.embedded.held_out import fifth_of_each_class
 
 
 class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS ships no types
@@ -43,8 +42,6 @@ class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS shi
         from sklearn.datasets import load_digits
 
         bundled = load_digits()
-        seen = np.zeros(10, dtype=int)
-        for index, (image, label) in enumerate(zip(bundled.images, bundled.target, strict=True)):
-            seen[label] += 1
-            if (seen[label] % TEST_EVERY == 0) == (split == "test"):
-                yield index, {"image": image.astype(np.uint8)[..., np.newaxis], "label": int(label)}
+        for index in np.flatnonzero(fifth_of_each_class(bundled.target) == (split == "test")).tolist():
+            image, label = bundled.images[index].astype(np.uint8), int(bundled.target[index])
+            yield index, {"image": image[..., np.newaxis], "label": label}
