@@ -9,26 +9,30 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import sqlite3
 import time
 import uuid
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects.sqlite import insert
 
+from benchmarks.data.tasks import Task
 from benchmarks.design import Run
 from benchmarks.errors import StoreError
 from benchmarks.settings import canonical_json
 from benchmarks.training.results import RunResult, Status
 
 APPLICATION_ID = 0x61626C7A  # "ablz"
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the tables change."""
 
 STORE_FILE = "store.sqlite"
@@ -64,6 +68,16 @@ MACHINES = sa.Table(
     sa.Column("facts", sa.JSON, nullable=False),
 )
 
+PREDICTIONS = sa.Table(
+    "predictions",
+    _metadata,
+    sa.Column("key", sa.String, sa.ForeignKey("runs.key"), primary_key=True),
+    sa.Column("dtype", sa.String, nullable=False),
+    sa.Column("shape", sa.JSON, nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+"""What runs gave for the test examples: the bytes of an array in row order, compressed by zlib."""
+
 SUITES = sa.Table(
     "suites",
     _metadata,
@@ -83,14 +97,23 @@ class DatasetFacts:
     num_train: int
     num_test: int
     num_classes: int
+    """1 for a regression."""
     input_shape: tuple[int, ...]
     test_split: str
     """Where the test examples come from, for people."""
+    task: Task = "classification"
+    mean_rmse: float | None = None
+    """For a regression: the test RMSE of who always predicts the mean of the training targets, if that is known."""
 
     @property
-    def chance_level(self) -> float:
-        """Accuracy of a guess among equally likely classes; a diverged run counts as this."""
-        return 1 / self.num_classes
+    def chance_level(self) -> float | None:
+        """Accuracy of a guess among equally likely classes; None for a regression."""
+        return None if self.task == "regression" else 1 / self.num_classes
+
+    @property
+    def level_without_learning(self) -> float | None:
+        """The outcome of who learnt nothing, which a diverged run counts as; None where it is not known."""
+        return self.mean_rmse if self.task == "regression" else self.chance_level
 
 
 @dataclass(frozen=True)
@@ -186,14 +209,23 @@ class Store:
     def statuses(self, keys: Iterable[str]) -> dict[str, Status]:
         """The status of each of these runs that is stored."""
         query = sa.select(RUNS.c.key, RUNS.c.status)
-        return {row.key: row.status for row in self._select(query, keys)}
+        return {row.key: row.status for row in self._select(query, RUNS.c.key, keys)}
 
     def runs(self, keys: Iterable[str]) -> dict[str, StoredRun]:
         """Each of these runs that is stored, by key."""
-        return {row.key: StoredRun(**row._mapping) for row in self._select(sa.select(RUNS), keys)}
+        return {row.key: StoredRun(**row._mapping) for row in self._select(sa.select(RUNS), RUNS.c.key, keys)}
+
+    def predictions(self, keys: Iterable[str]) -> dict[str, np.ndarray[Any, Any]]:
+        """What each of these runs gave for the test examples, as `kept_predictions` made it, where that was kept.
+
+        Raises:
+            StoreError: the store cannot be read, or what it holds is damaged.
+        """
+        rows = self._select(sa.select(PREDICTIONS), PREDICTIONS.c.key, keys)
+        return {row.key: self._unpacked(row) for row in rows}
 
     def record(self, run: Run, result: RunResult, machine: Mapping[str, Any]) -> None:
-        """Store the outcome of a run, in one transaction.
+        """Store the outcome of a run, its predictions among it, in one transaction.
 
         A finished run (done or diverged) is never replaced; a failed one is, by the next attempt.
         """
@@ -225,7 +257,11 @@ class Store:
         with self._transaction() as connection:
             machine_row = insert(MACHINES).values(id=machine_id, facts=dict(machine))
             connection.execute(machine_row.on_conflict_do_nothing())
-            connection.execute(statement)
+            if not connection.execute(statement).rowcount:
+                return
+            connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.key == run.key))
+            if result.predictions is not None:
+                connection.execute(insert(PREDICTIONS).values(key=run.key, **_packed(result.predictions)))
 
     def register(self, name: str, text: str, seeds: list[int], datasets: Mapping[str, DatasetFacts]) -> None:
         """Note a suite as it is about to be run."""
@@ -270,12 +306,27 @@ class Store:
         with self._transaction() as connection:
             return {row.id: row.facts for row in connection.execute(sa.select(MACHINES))}
 
-    def _select(self, query: sa.Select[Any], keys: Iterable[str]) -> Iterator[sa.Row[Any]]:
+    def _unpacked(self, row: sa.Row[Any]) -> np.ndarray[Any, Any]:
+        try:
+            dtype, shape = np.dtype(row.dtype), tuple(row.shape)
+            size = dtype.itemsize * math.prod(shape)
+            stream = zlib.decompressobj()
+            # One byte more than there should be, so that what is too long is seen and never read as a whole.
+            data = stream.decompress(row.data, size + 1)
+            if len(data) != size or not stream.eof:
+                raise ValueError(f"they are not the {size} bytes that they should be")
+            return np.frombuffer(data, dtype).reshape(shape)
+        except (zlib.error, ValueError, TypeError, OverflowError) as error:
+            raise StoreError(f"{self.path}: the store is damaged: the predictions of run {row.key}: {error}") from error
+
+    def _select(
+        self, query: sa.Select[Any], column: sa.ColumnElement[str], keys: Iterable[str]
+    ) -> Iterator[sa.Row[Any]]:
         wanted = list(keys)
         with self._transaction() as connection:
             for start in range(0, len(wanted), _KEYS_A_QUERY):
                 part = wanted[start : start + _KEYS_A_QUERY]
-                yield from connection.execute(query.where(RUNS.c.key.in_(part)))
+                yield from connection.execute(query.where(column.in_(part)))
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -291,6 +342,14 @@ class Store:
 def _storable(text: str | None) -> str | None:
     """A text that SQLite can hold: what is no Unicode (of a file's name, say) is written as its escape."""
     return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _packed(predictions: np.ndarray[Any, Any]) -> dict[str, Any]:
+    return {
+        "dtype": predictions.dtype.str,
+        "shape": list(predictions.shape),
+        "data": zlib.compress(np.ascontiguousarray(predictions).tobytes()),
+    }
 
 
 def now() -> str:

@@ -1,4 +1,4 @@
-"""Differences between levels, paired over seeds.
+"""Differences between levels, paired over seeds, and oriented so that more is better.
 
 A simple contrast compares the cell that differs from the baseline cell in one factor only with the baseline cell. A
 main effect compares two levels of a factor after averaging over all other factors within each seed.
@@ -15,6 +15,7 @@ import pandas as pd
 
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
+from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
 
 LEAST_SEEDS_FOR_MAIN_EFFECTS = 6
 
@@ -30,9 +31,9 @@ class Pair:
 
     seed: int
     difference: float
-    """Level minus baseline, a share of 1; NaN where either run has no outcome."""
+    """Level minus baseline, or baseline minus level where less is better; NaN where either run has no outcome."""
     diverged: bool
-    """Whether a run of it diverged, so that its outcome is the chance level."""
+    """Whether a run of it diverged, so that its outcome is the level without learning."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class Contrast:
     """One per planned seed; for a main effect, each is a mean over cells."""
     estimate: Estimate
     without_diverged: Estimate | None
-    """Over the pairs of which no run diverged; None where none did."""
+    """Over the pairs of which no run diverged; None where that leaves out no difference."""
 
     @property
     def n_planned(self) -> int:
@@ -70,13 +71,13 @@ def simple_contrasts(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str
     """
     refuse_repeated_runs(runs)
     contrasts = []
-    for dataset, of_dataset in runs.groupby("dataset", sort=False):
+    for dataset, of_dataset in _by_dataset(runs):
         cells = {_levels_of(cell, factors): cell for _, cell in of_dataset.groupby("cell", sort=False)}
         base = cells.get(tuple(baseline[factor] for factor in factors))
         for factor, level in _other_levels(factors, baseline):
             cell = cells.get(tuple(level if each == factor else baseline[each] for each in factors))
             pairs = None if cell is None or base is None else _pairs(_by_seed(cell), _by_seed(base))
-            contrasts.append(_contrast("simple", str(dataset), factor, level, pairs))
+            contrasts.append(_contrast("simple", dataset, factor, level, pairs))
     return contrasts
 
 
@@ -90,14 +91,14 @@ def main_effects(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, st
     """
     refuse_repeated_runs(runs)
     effects = []
-    for dataset, of_dataset in runs.groupby("dataset", sort=False):
+    for dataset, of_dataset in _by_dataset(runs):
         if main_effects_obstacle(of_dataset, factors):
             continue
         for factor, level in _other_levels(factors, baseline):
             levels = of_dataset[level_column(factor)]
             at_level = _seed_means(of_dataset[levels == level])
             at_baseline = _seed_means(of_dataset[levels == baseline[factor]])
-            effects.append(_contrast("main", str(dataset), factor, level, _pairs(at_level, at_baseline)))
+            effects.append(_contrast("main", dataset, factor, level, _pairs(at_level, at_baseline)))
     return effects
 
 
@@ -111,13 +112,20 @@ def main_effects_obstacle(runs: pd.DataFrame, factors: Factors) -> str | None:
     if n_seeds < LEAST_SEEDS_FOR_MAIN_EFFECTS:
         return f"they need {LEAST_SEEDS_FOR_MAIN_EFFECTS} seeds and the suite has {n_seeds}"
     if runs["outcome"].isna().any():
-        return f"{int(runs['outcome'].isna().sum())} of {len(runs)} runs have no outcome yet"
+        return f"{int(runs['outcome'].isna().sum())} of {len(runs)} runs have no outcome"
     return None
 
 
 def is_balanced(runs: pd.DataFrame, factors: Factors) -> bool:
     """Whether the design of a dataset's runs has every combination of levels."""
     return bool(runs["cell"].nunique() == math.prod(len(levels) for levels in factors.values()))
+
+
+def _by_dataset(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
+    """The runs of each dataset, their outcomes turned so that more is better."""
+    for dataset, of_dataset in runs.groupby("dataset", sort=False):
+        better = METRICS[OUTCOME_METRICS[of_dataset["task"].iloc[0]]].better
+        yield str(dataset), of_dataset.assign(outcome=of_dataset["outcome"] * (1 if better == "higher" else -1))
 
 
 def _levels_of(cell: pd.DataFrame, factors: Factors) -> tuple[str, ...]:
@@ -150,7 +158,8 @@ def _pairs(level: pd.DataFrame, base: pd.DataFrame) -> tuple[Pair, ...]:
 
 def _contrast(kind: Kind, dataset: str, factor: str, level: str, pairs: tuple[Pair, ...] | None) -> Contrast:
     known = pairs or ()
-    without = [pair.difference for pair in known if not pair.diverged]
+    counted = [pair for pair in known if math.isfinite(pair.difference)]
+    without = [pair.difference for pair in counted if not pair.diverged]
     return Contrast(
         kind,
         dataset,
@@ -159,5 +168,5 @@ def _contrast(kind: Kind, dataset: str, factor: str, level: str, pairs: tuple[Pa
         in_design=pairs is not None,
         pairs=known,
         estimate=estimate(pair.difference for pair in known),
-        without_diverged=estimate(without) if len(without) < len(known) else None,
+        without_diverged=estimate(without) if len(without) < len(counted) else None,
     )

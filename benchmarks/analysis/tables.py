@@ -11,16 +11,12 @@ import pandas as pd
 
 from benchmarks.design import Run
 from benchmarks.store import DatasetFacts, StoredRun
-from benchmarks.training.results import METRICS
-
-OUTCOME_METRIC = "test_accuracy"
-"""The metric that summaries and contrasts are made of; higher is better."""
+from benchmarks.training.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS
 
 MISSING = "missing"
 """The status of a planned run that the store does not hold."""
 
-CURVE_METRICS = ("val_accuracy", "train_loss")
-"""The metrics that are followed over the epochs."""
+_FOLLOWED = tuple(dict.fromkeys(name for names in CURVE_METRICS.values() for name in names))
 
 _LEVEL = "level:"
 
@@ -45,10 +41,10 @@ def run_table(
 ) -> pd.DataFrame:
     """One row per planned run, in the order of the plan.
 
-    Columns: `dataset` (as in the suite), `cell` (its number in the plan), a level column per factor, `seed`, `status`
-    (that of the store, or "missing"), `outcome`, every metric, `parameters`, `seconds`, `message`, `key`, `machine`,
-    `finished_at` and `attempts`. The outcome is what statistics use: the test accuracy as a share of 1; the dataset's
-    chance level where the run diverged; NaN where it failed or is missing.
+    Columns: `dataset` (as in the suite), `task`, `cell` (its number in the plan), a level column per factor, `seed`,
+    `status` (that of the store, or "missing"), `outcome`, every metric, `parameters`, `seconds`, `message`, `key`,
+    `machine`, `finished_at` and `attempts`. The outcome is what statistics use: the value of the task's outcome metric;
+    the level without learning where the run diverged, if the dataset has one; NaN where it failed or is missing.
 
     Args:
         planned: what `expand_runs` gave.
@@ -63,7 +59,7 @@ def run_table(
         key = run.key
         values = _stored_values(stored.get(key))
         rows.append(
-            {"dataset": run.cell.dataset, "cell": cells.number(run)}
+            {"dataset": run.cell.dataset, "task": facts[run.cell.dataset].task, "cell": cells.number(run)}
             | {level_column(factor): level for factor, level in run.cell.levels.items()}
             | {"seed": run.seed, "key": key, "outcome": _outcome(values, facts[run.cell.dataset])}
             | values
@@ -85,11 +81,11 @@ def refuse_repeated_runs(table: pd.DataFrame) -> None:
 def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.DataFrame:
     """One row per epoch of every run that is done or diverged.
 
-    Columns: `dataset`, `cell`, a level column per factor, `seed`, `status`, `epoch` (from 1) and the curve metrics;
-    NaN where a run has no such metric.
+    Columns: `dataset`, `cell`, a level column per factor, `seed`, `status`, `epoch` (from 1) and the metrics that
+    are followed for any task; NaN where a run has no such metric.
     """
     rows: list[dict[str, Any]] = []
-    curves: dict[str, list[float | None]] = {name: [] for name in CURVE_METRICS}
+    curves: dict[str, list[float | None]] = {name: [] for name in _FOLLOWED}
     lengths, cells = [], _CellNumbers()
     for run in planned:
         number = cells.number(run)
@@ -98,7 +94,7 @@ def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.D
             continue
         rows.append({"dataset": run.cell.dataset, "cell": number, "seed": run.seed, "status": found.status})
         rows[-1] |= {level_column(factor): level for factor, level in run.cell.levels.items()}
-        length = max(len(found.history.get(name, ())) for name in CURVE_METRICS)
+        length = max(len(found.history.get(name, ())) for name in _FOLLOWED)
         lengths.append(length)
         for name, values in curves.items():
             own = found.history.get(name, [])
@@ -143,5 +139,5 @@ def _number(value: float | None) -> float:
 
 def _outcome(values: Mapping[str, Any], facts: DatasetFacts) -> float:
     if values["status"] == "diverged":
-        return facts.chance_level
-    return float(values[OUTCOME_METRIC]) if values["status"] == "done" else math.nan
+        return _number(facts.level_without_learning)
+    return float(values[OUTCOME_METRICS[facts.task]]) if values["status"] == "done" else math.nan

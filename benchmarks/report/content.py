@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
@@ -17,12 +17,27 @@ from benchmarks.analysis.contrasts import (
 )
 from benchmarks.analysis.curves import Curves, learning_curves
 from benchmarks.analysis.summaries import CellSummary, cell_summaries
-from benchmarks.analysis.tables import CURVE_METRICS, MISSING, epoch_table, level_column, run_table
+from benchmarks.analysis.tables import MISSING, epoch_table, level_column, run_table
 from benchmarks.design import expand_cells, expand_runs
-from benchmarks.report.formatting import counted, whole
+from benchmarks.report.formatting import Style, counted, style_of, titled, whole
 from benchmarks.report.provenance import Provenance, provenance
-from benchmarks.store import Registration, Store
+from benchmarks.store import DatasetFacts, Registration, Store
 from benchmarks.suite import Suite
+from benchmarks.training.metrics import CURVE_METRICS, FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
+
+
+@dataclass(frozen=True)
+class FurtherMetric:
+    """A metric that a report tells beside the outcome."""
+
+    name: str
+    metric: Metric
+    style: Style
+
+    @property
+    def title(self) -> str:
+        """For the head of a table."""
+        return titled(self.metric.title, self.style.unit_of_values)
 
 
 @dataclass(frozen=True)
@@ -30,12 +45,27 @@ class DatasetContent:
     """What a report says of one dataset."""
 
     name: str
+    facts: DatasetFacts
+    metric: Metric
+    """The outcome."""
+    style: Style
+    """How outcomes and their differences are written."""
+    further: tuple[FurtherMetric, ...]
+    """Those that a run has."""
     summaries: tuple[CellSummary, ...]
     contrasts: Mapping[str, tuple[Contrast, ...]]
     """Factor -> its simple contrasts, each followed by the main effect of the same level, if any."""
     main_obstacle: str | None
     """Why there are no main effects, as a clause; None where there are some."""
     curves: tuple[Curves, ...]
+
+    @property
+    def level_without_learning(self) -> str:
+        """What a diverged run counts as."""
+        level = self.facts.level_without_learning
+        if level is None:
+            return "not known"
+        return f"{self.metric.title} {self.style.value(level)}{' %' if self.style.unit == 'share' else ''}"
 
     @property
     def has_raw_values(self) -> bool:
@@ -76,6 +106,21 @@ class Content:
     provenance: Provenance
 
     @property
+    def difference_notes(self) -> tuple[str, ...]:
+        """What a difference is, in a sentence, or one for each kind of dataset."""
+        return _notes(self.datasets, _difference_note)
+
+    @property
+    def cell_notes(self) -> tuple[str, ...]:
+        """What the outcome of a cell is, likewise."""
+        return _notes(self.datasets, _cell_note)
+
+    @property
+    def further(self) -> tuple[Metric, ...]:
+        """The further metrics of all datasets, each once."""
+        return tuple(dict.fromkeys(each.metric for dataset in self.datasets for each in dataset.further))
+
+    @property
     def n_intervals(self) -> int:
         """Differences that are shown with an interval."""
         factors = [contrasts for dataset in self.datasets for contrasts in dataset.contrasts.values()]
@@ -102,7 +147,10 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
         factors=factors,
         baseline=baseline,
         seeds=tuple(registration.seeds),
-        datasets=tuple(_dataset_content(name, runs, epochs, factors, baseline) for name in suite.datasets),
+        datasets=tuple(
+            _dataset_content(name, registration.datasets[name], runs, epochs, factors, baseline)
+            for name in suite.datasets
+        ),
         runs=runs,
         failures=tuple(_failures(runs, factors)),
         provenance=provenance(registration, planned, runs, store.machines()),
@@ -110,17 +158,71 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
 
 
 def _dataset_content(
-    name: str, runs: pd.DataFrame, epochs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]
+    name: str,
+    facts: DatasetFacts,
+    runs: pd.DataFrame,
+    epochs: pd.DataFrame,
+    factors: Factors,
+    baseline: Mapping[str, str],
 ) -> DatasetContent:
     own_runs, own_epochs = runs[runs["dataset"] == name], epochs[epochs["dataset"] == name]
     balanced = is_balanced(own_runs, factors)
-    curves = [learning_curves(own_epochs, metric, factors, baseline, balanced) for metric in CURVE_METRICS]
+    curves = [learning_curves(own_epochs, each, factors, baseline, balanced) for each in CURVE_METRICS[facts.task]]
+    metric = METRICS[OUTCOME_METRICS[facts.task]]
     return DatasetContent(
         name,
+        facts,
+        metric,
+        style_of(metric.unit, own_runs["outcome"]),
+        tuple(_further_metrics(facts, own_runs)),
         tuple(cell_summaries(own_runs)),
         _contrasts_by_factor(own_runs, factors, baseline),
         main_effects_obstacle(own_runs, factors),
         tuple(found for found in curves if found),
+    )
+
+
+def _further_metrics(facts: DatasetFacts, runs: pd.DataFrame) -> Iterable[FurtherMetric]:
+    for name in FURTHER_METRICS[facts.task]:
+        values = runs[name].dropna()
+        if len(values):
+            yield FurtherMetric(name, METRICS[name], style_of(METRICS[name].unit, values))
+
+
+def _notes(datasets: Iterable[DatasetContent], note: Callable[[DatasetContent], str]) -> tuple[str, ...]:
+    """The note of all datasets, or, where they differ, each with the datasets that have it."""
+    names: dict[str, list[str]] = {}
+    for dataset in datasets:
+        names.setdefault(note(dataset), []).append(dataset.name)
+    if len(names) == 1:
+        return tuple(names)
+    return tuple(f"On {' and '.join(having)}: {text[0].lower()}{text[1:]}" for text, having in names.items())
+
+
+def _difference_note(dataset: DatasetContent) -> str:
+    terms = ("level", "baseline") if dataset.metric.better == "higher" else ("baseline", "level")
+    return (
+        f"A difference is the {dataset.metric.title} of the {terms[0]} minus that of the {terms[1]} in the same seed, "
+        f"{dataset.style.unit_of_differences}."
+    )
+
+
+def _cell_note(dataset: DatasetContent) -> str:
+    """What the outcomes are, what diverged runs count as, and what an interval may do."""
+    is_class_task = dataset.facts.task != "regression"
+    what = f"{titled(dataset.metric.title, '')} after the last epoch"
+    if dataset.facts.level_without_learning is None:
+        diverged = (
+            "A run that diverged has no value here, since the error of always predicting the mean of the training "
+            "targets is not known: it is left out, and its cell is marked incomplete."
+        )
+    else:
+        level = "chance level of its dataset" if is_class_task else "error of always predicting the training mean"
+        diverged = f"A run that diverged is an outcome: it counts at the {level}."
+    bound = "pass 100" if is_class_task else "fall below 0"
+    return (
+        f"{what}, {dataset.style.unit_of_values}: {dataset.metric.better} is better. {diverged} "
+        f"The t interval knows no bounds: where the spread is wide, it can {bound}."
     )
 
 

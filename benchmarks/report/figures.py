@@ -14,10 +14,13 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.curves import Line, Panel
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
-from benchmarks.report.formatting import points, points_interval, points_list, short
+from benchmarks.report.formatting import THIN_SPACE, Style, short
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
+from benchmarks.training.metrics import Metric
 
 _FOREST_WIDTH = 5.8
+_FOREST_TEXT, _AXIS_TEXT = 26, 34
+_CHARACTER = 0.07
 _ROW = 0.25
 _PANEL_WIDTH, _PANEL_HEIGHT = 3.0, 1.9
 _DOTS_WIDTH = 3.6
@@ -25,35 +28,41 @@ _LABEL_LENGTH = 24
 _ROUND = [1, 2, 5, 10]
 
 
-def forest_plot(name: str, contrasts: Mapping[str, Sequence[Contrast]]) -> Markup:
+def forest_plot(name: str, contrasts: Mapping[str, Sequence[Contrast]], metric: Metric, style: Style) -> Markup:
     """Each level's mean difference from the baseline with its interval, factor by factor.
 
     Args:
         name: tells this figure from the others of the page.
         contrasts: factor -> its contrasts on one dataset, a row each.
+        metric: what is compared.
+        style: how differences of it are written.
     """
-    rows = [row for factor, of_factor in contrasts.items() for row in _forest_rows(factor, of_factor)]
+    rows = [row for factor, of_factor in contrasts.items() for row in _forest_rows(factor, of_factor, style)]
     height = _ROW * len(rows) + 0.5
+    # Long numbers need more room than the usual ones; the plot itself keeps its size.
+    longest = max((len(row.text) for row in rows if row.found.state != "raw values"), default=0)
+    width = _FOREST_WIDTH + max(0, longest - _FOREST_TEXT) * _CHARACTER
+    share = _FOREST_WIDTH / width
 
     def paint(figure: Figure) -> None:
-        axes = figure.add_axes((0.27, 0.45 / height, 0.40, 1 - 0.5 / height))
+        axes = figure.add_axes((0.27 * share, 0.45 / height, 0.40 * share, 1 - 0.5 / height))
         axes.set_ylim(len(rows) - 0.5, -0.5)
-        axes.set_xlim(_limits([100 * end for row in rows for end in _ends(row.found)]))
+        axes.set_xlim(_limits([style.factor * end for row in rows for end in _ends(row.found)]))
         axes.axvline(0, color=MUTED, linewidth=1)
         beside = axes.get_yaxis_transform()
         for position, row in enumerate(rows):
             axes.text(row.indent, position, row.label, transform=beside, va="center", color=row.ink, weight=row.weight)
             axes.text(1.04, position, row.text, transform=beside, va="center", color=row.ink)
-            _forest_mark(axes, position, row)
+            _forest_mark(axes, position, row, style.factor)
         axes.set_yticks([])
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        _difference_axis(axes)
+        _difference_axis(axes, metric, style)
 
-    return draw(name, "Difference of each level from the baseline, with intervals", _FOREST_WIDTH, height, paint)
+    return draw(name, "Difference of each level from the baseline, with intervals", width, height, paint)
 
 
-def paired_dots(name: str, contrasts: Sequence[Contrast]) -> Markup:
+def paired_dots(name: str, contrasts: Sequence[Contrast], metric: Metric, style: Style) -> Markup:
     """The difference of each level of one factor from the baseline, one dot a seed, the mean as a bar.
 
     Within a row, seeds stand in their order from top to bottom. A cross marks a pair with a diverged run.
@@ -64,14 +73,14 @@ def paired_dots(name: str, contrasts: Sequence[Contrast]) -> Markup:
         axes = figure.add_axes((0.34, 0.45 / height, 0.62, 1 - 0.5 / height))
         axes.axvline(0, color=MUTED, linewidth=1)
         for position, contrast in enumerate(contrasts):
-            _dots_row(axes, position, contrast)
+            _dots_row(axes, position, contrast, style.factor)
         axes.set_ylim(len(contrasts) - 0.5, -0.5)
         axes.set_yticks(range(len(contrasts)), [short(each.level, 18) for each in contrasts])
         axes.tick_params(axis="y", labelcolor=INK)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
-        axes.set_xlim(_limits([100 * pair.difference for each in contrasts for pair in each.pairs]))
-        _difference_axis(axes)
+        axes.set_xlim(_limits([style.factor * pair.difference for each in contrasts for pair in each.pairs]))
+        _difference_axis(axes, metric, style)
 
     return draw(name, "Difference from the baseline in each seed", _DOTS_WIDTH, height, paint)
 
@@ -84,9 +93,7 @@ def curve_limits(panels: Sequence[Panel]) -> tuple[float, float]:
     return float(values.min()), float(values.max())
 
 
-def learning_curve(
-    name: str, panel: Panel, baseline: Line | None, limits: tuple[float, float], as_percent: bool
-) -> Markup:
+def learning_curve(name: str, panel: Panel, baseline: Line | None, limits: tuple[float, float], style: Style) -> Markup:
     """One panel: a thin line a seed, their mean bold, and the baseline's mean dashed.
 
     Args:
@@ -94,10 +101,10 @@ def learning_curve(
         panel: what to draw.
         baseline: the mean line to compare with, if there is another.
         limits: of the values, from `curve_limits`.
-        as_percent: whether the values are shares, shown in per cent on a linear axis; else the axis is logarithmic
-            where the values span a factor of ten.
+        style: of the metric. The axis of shares is linear; any other is logarithmic where the values span a factor of
+            ten.
     """
-    scale = 100 if as_percent else 1
+    scale = style.factor
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.13, 0.19, 0.84, 0.77))
@@ -107,7 +114,8 @@ def learning_curve(
             axes.plot(baseline.epochs, scale * baseline.values, "--", color=MUTED, linewidth=1.1)
         if panel.mean is not None:
             axes.plot(panel.mean.epochs, scale * panel.mean.values, color=FIRST, linewidth=2)
-        _value_axis(axes, scale * limits[0], scale * limits[1], may_be_logarithmic=not as_percent)
+        _value_axis(axes, scale * limits[0], scale * limits[1], may_be_logarithmic=style.unit != "share")
+        _make_room_for_labels(axes)
         axes.set_xlabel("epoch", labelpad=2)
         axes.xaxis.set_major_locator(MaxNLocator(5, steps=_ROUND, integer=True, min_n_ticks=1))
 
@@ -128,7 +136,7 @@ class _ForestRow:
     marker: str = "o"
 
 
-def _forest_rows(factor: str, contrasts: Sequence[Contrast]) -> Iterable[_ForestRow]:
+def _forest_rows(factor: str, contrasts: Sequence[Contrast], style: Style) -> Iterable[_ForestRow]:
     yield _ForestRow(short(factor, 60), indent=-0.66, weight="bold")
     for contrast in contrasts:
         found, without = contrast.estimate, contrast.without_diverged
@@ -136,35 +144,35 @@ def _forest_rows(factor: str, contrasts: Sequence[Contrast]) -> Iterable[_Forest
             yield _ForestRow(short(contrast.level, _LABEL_LENGTH), text="not in the design", ink=MUTED)
         elif contrast.kind == "main":
             label = "  averaged"
-            yield _ForestRow(label, found, _forest_text(found), ink=MUTED, colour=SECOND, marker="D")
+            yield _ForestRow(label, found, _forest_text(found, style), ink=MUTED, colour=SECOND, marker="D")
         else:
             part = f" ({found.n} of {contrast.n_planned})" if found.n < contrast.n_planned else ""
-            yield _ForestRow(short(contrast.level, _LABEL_LENGTH - len(part)) + part, found, _forest_text(found))
+            yield _ForestRow(short(contrast.level, _LABEL_LENGTH - len(part)) + part, found, _forest_text(found, style))
         if without:
             label = "  without diverged"
-            yield _ForestRow(label, without, _forest_text(without), ink=MUTED, colour=MUTED, marker="s")
+            yield _ForestRow(label, without, _forest_text(without, style), ink=MUTED, colour=MUTED, marker="s")
 
 
-def _forest_mark(axes: Axes, position: int, row: _ForestRow) -> None:
+def _forest_mark(axes: Axes, position: int, row: _ForestRow, factor: int) -> None:
     found = row.found
     if found.state == "interval":
-        axes.plot([100 * found.ci_low, 100 * found.ci_high], [position] * 2, color=row.colour, linewidth=1.8)
-        axes.plot([100 * found.mean], [position], row.marker, color=row.colour, markersize=5.5)
+        axes.plot([factor * found.ci_low, factor * found.ci_high], [position] * 2, color=row.colour, linewidth=1.8)
+        axes.plot([factor * found.mean], [position], row.marker, color=row.colour, markersize=5.5)
     elif found.state == "degenerate":
-        axes.plot([100 * found.mean], [position], "x", color=row.colour, markersize=6)
+        axes.plot([factor * found.mean], [position], "x", color=row.colour, markersize=6)
     else:
-        values = [100 * value for value in found.values]
+        values = [factor * value for value in found.values]
         axes.plot(values, [position] * found.n, row.marker, color=row.colour, markerfacecolor=PAPER, markersize=5)
 
 
-def _forest_text(found: Estimate) -> str:
+def _forest_text(found: Estimate, style: Style) -> str:
     if found.state == "no values":
         return "no pair yet"
     if found.state == "raw values":
-        return points_list(found.values)
+        return style.differences(found.values)
     if found.state == "degenerate":
-        return f"{points(found.mean)}  degenerate"
-    return f"{points(found.mean)}  ({points_interval(found)})"
+        return f"{style.difference(found.mean)}  degenerate"
+    return f"{style.difference(found.mean)}  ({style.difference_interval(found)})"
 
 
 def _ends(found: Estimate) -> tuple[float, ...]:
@@ -180,22 +188,35 @@ def _limits(values: Sequence[float]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _dots_row(axes: Axes, position: int, contrast: Contrast) -> None:
+def _dots_row(axes: Axes, position: int, contrast: Contrast, factor: int) -> None:
     count = len(contrast.pairs)
     places = position + (np.linspace(-0.28, 0.28, count) if count > 1 else np.zeros(count))
-    differences = 100 * np.array([pair.difference for pair in contrast.pairs])
+    differences = factor * np.array([pair.difference for pair in contrast.pairs])
     diverged = np.array([pair.diverged for pair in contrast.pairs], dtype=bool)
     axes.axhspan(position - 0.4, position + 0.4, color=RULE, alpha=0.25, linewidth=0)
     axes.plot(differences[~diverged], places[~diverged], "o", color=FIRST, markersize=3.6)
     axes.plot(differences[diverged], places[diverged], "x", color=SECOND, markersize=5, markeredgewidth=1.4)
-    mean = 100 * contrast.estimate.mean
+    mean = factor * contrast.estimate.mean
     axes.plot([mean, mean], [position - 0.38, position + 0.38], color=INK, linewidth=1.4)
 
 
-def _difference_axis(axes: Axes) -> None:
-    axes.set_xlabel("difference, percentage points", labelpad=3)
-    axes.xaxis.set_major_locator(MaxNLocator(6, steps=_ROUND))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:+g}".replace("-", "−") if value else "0"))
+def _difference_axis(axes: Axes, metric: Metric, style: Style) -> None:
+    turn = "gain in" if metric.better == "higher" else "reduction of"
+    axes.set_xlabel(f"{turn} {metric.title}, {style.unit_of_differences}", labelpad=3)
+    locators = [MaxNLocator(most, steps=_ROUND) for most in (6, 5, 4, 3)]
+    fitting = [each for each in locators if _label_length(each, axes.get_xlim()) <= _AXIS_TEXT]
+    axes.xaxis.set_major_locator((fitting or locators[-1:])[0])
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, "+")))
+
+
+def _label_length(locator: MaxNLocator, limits: tuple[float, float]) -> int:
+    """Characters that the labels of an axis would take, each as wide as the longest."""
+    ticks = [value for value in locator.tick_values(*limits) if limits[0] <= value <= limits[1]]
+    return len(ticks) * max((len(_tick(value, "+")) for value in ticks), default=0)
+
+
+def _tick(value: float, sign: str) -> str:
+    return f"{value:{sign},g}".replace("-", "−").replace(",", THIN_SPACE) if value else "0"
 
 
 def _seed_line(axes: Axes, epochs: np.ndarray, values: np.ndarray, diverged: bool) -> None:
@@ -216,4 +237,13 @@ def _value_axis(axes: Axes, low: float, high: float, may_be_logarithmic: bool) -
         room = 0.05 * (high - low) or 0.5
         axes.set_ylim(low - room, high + room)
         axes.yaxis.set_major_locator(MaxNLocator(4, steps=_ROUND))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value, "")))
+
+
+def _make_room_for_labels(axes: Axes) -> None:
+    """Move the left end of a learning curve to the right where the labels are longer than usual."""
+    low, high = axes.get_ylim()
+    longest = max((len(_tick(value, "")) for value in axes.get_yticks() if low <= value <= high), default=0)
+    room = max(0, longest - 4) * _CHARACTER / _PANEL_WIDTH
+    place = axes.get_position()
+    axes.set_position((place.x0 + room, place.y0, place.width - room, place.height))

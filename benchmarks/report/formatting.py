@@ -4,58 +4,136 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+import statistics
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from benchmarks.analysis.estimates import Estimate
+from benchmarks.training.metrics import Unit
 
 NOTHING = "–"
 """Stands where there is no number."""
+
+THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
+
+_UNITS: dict[Unit, tuple[str, str]] = {
+    "share": ("in per cent", "in percentage points"),
+    "nats": ("in nats", "in nats"),
+    "number": ("", ""),
+    "target": ("in the target’s unit", "in the target’s unit"),
+}
+
+_DIGITS = 4
+_MOST_DECIMALS = 9
+_LARGEST = 1e9
+"""From here on, and where a typical value needs more decimals, numbers are written with an exponent."""
 
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
 _MARKDOWN = re.compile(r"[\\`*\[\]|~]|(?<![^\W_])_|_(?![^\W_])")
 
 
-def percent(share: float | None) -> str:
-    """A share of 1 as a percentage with two decimals, without its sign: 0.96389 is `96.39`."""
-    return NOTHING if share is None or math.isnan(share) else _with_minus(f"{100 * share:.2f}")
+@dataclass(frozen=True)
+class Style:
+    """How the values of one metric are written, and the differences between them."""
+
+    unit: Unit
+    factor: int
+    """What a value is multiplied by."""
+    decimals: int
+
+    @property
+    def unit_of_values(self) -> str:
+        """Such as "in per cent"; empty for a pure number."""
+        return _UNITS[self.unit][0]
+
+    @property
+    def unit_of_differences(self) -> str:
+        """Such as "in percentage points"; empty for a pure number."""
+        return _UNITS[self.unit][1]
+
+    def value(self, value: float | None) -> str:
+        """A value without its unit, with a true minus and thin spaces between thousands, never as minus zero."""
+        return self._written(value, "")
+
+    def difference(self, difference: float | None) -> str:
+        """A difference, with its sign unless it rounds to zero."""
+        return self._written(difference, "+")
+
+    def interval(self, found: Estimate) -> str:
+        """The interval of a mean value."""
+        return _interval(found, self.value)
+
+    def difference_interval(self, found: Estimate) -> str:
+        """The interval of a mean difference."""
+        return _interval(found, self.difference)
+
+    def values(self, values: Iterable[float]) -> str:
+        """Raw values, side by side."""
+        return ", ".join(map(self.value, values)) or NOTHING
+
+    def differences(self, differences: Iterable[float]) -> str:
+        """Raw differences, side by side."""
+        return ", ".join(map(self.difference, differences)) or NOTHING
+
+    def estimate(self, found: Estimate) -> str:
+        """A mean value with its interval, or what there is in its place."""
+        if found.state == "interval":
+            return f"{self.value(found.mean)} ({self.interval(found)})"
+        if found.state == "degenerate":
+            return f"{self.value(found.mean)} (all equal)"
+        return f"raw: {self.values(found.values)}" if found.n else NOTHING
+
+    def _written(self, value: float | None, sign: str) -> str:
+        if value is None or math.isnan(value):
+            return NOTHING
+        scaled = self.factor * value
+        if abs(scaled) >= _LARGEST or self.decimals > _MOST_DECIMALS:
+            text = f"{scaled:{sign}.{_DIGITS - 1}e}"
+        else:
+            text = f"{scaled:{sign},.{self.decimals}f}".replace(",", THIN_SPACE)
+        is_zero = not re.search("[1-9]", text.partition("e")[0]) and math.isfinite(scaled)
+        return text.lstrip("+-") if is_zero else text.replace("-", "−")
 
 
-def points(difference: float | None) -> str:
-    """A difference of shares in percentage points, with its sign: -0.0123 is `−1.23`."""
-    if difference is None or math.isnan(difference):
-        return NOTHING
-    text = _with_minus(f"{100 * difference:+.2f}")
-    return "0.00" if text[1:] == "0.00" else text
+def style_of(unit: Unit, values: Iterable[float] = ()) -> Style:
+    """The style of a metric.
+
+    Shares are shown in per cent with two decimals; of all else, the typical value has four digits.
+
+    Args:
+        unit: of the metric.
+        values: that are to be written; those that are not finite do not count.
+    """
+    if unit == "share":
+        return Style(unit, 100, 2)
+    sizes = [abs(value) for value in values if math.isfinite(value) and value]
+    typical = statistics.median(sizes) if sizes else 1.0
+    return Style(unit, 1, max(0, _DIGITS - 1 - math.floor(math.log10(typical))))
+
+
+def _interval(found: Estimate, written: Callable[[float], str]) -> str:
+    return f"{written(found.ci_low)} to {written(found.ci_high)}" if found.state == "interval" else NOTHING
 
 
 def decimal(value: float | None) -> str:
     """A number with two decimals and, where it is negative, a true minus."""
-    return NOTHING if value is None or math.isnan(value) else _with_minus(f"{value:.2f}")
+    return Style("number", 1, 2).value(value)
+
+
+def percent(share: float | None) -> str:
+    """A share of 1 as a percentage with two decimals, without its sign: 0.96389 is `96.39`."""
+    return style_of("share").value(share)
+
+
+def titled(title: str, unit: str) -> str:
+    """A title with the words of its unit, if there are any: `Test RMSE, in the target’s unit`."""
+    title = title[:1].upper() + title[1:]
+    return f"{title}, {unit}" if unit else title
 
 
 def whole(number: int | None) -> str:
     """A whole number with thin spaces between thousands."""
-    return NOTHING if number is None else f"{number:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")
-
-
-def percent_interval(found: Estimate) -> str:
-    """The interval of a mean share, in per cent."""
-    return f"{percent(found.ci_low)} to {percent(found.ci_high)}" if found.state == "interval" else NOTHING
-
-
-def points_interval(found: Estimate) -> str:
-    """The interval of a mean difference, in percentage points."""
-    return f"{points(found.ci_low)} to {points(found.ci_high)}" if found.state == "interval" else NOTHING
-
-
-def percent_list(shares: Iterable[float]) -> str:
-    """Raw values in per cent, side by side."""
-    return ", ".join(percent(share) for share in shares) or NOTHING
-
-
-def points_list(differences: Iterable[float]) -> str:
-    """Raw differences in percentage points, side by side."""
-    return ", ".join(points(difference) for difference in differences) or NOTHING
+    return NOTHING if number is None else f"{number:,}".replace(",", THIN_SPACE)
 
 
 def counted(number: int, noun: str) -> str:
@@ -81,8 +159,3 @@ def spreadsheet_text(value: object) -> object:
     if isinstance(value, str) and value.lstrip().startswith(("=", "+", "-", "@")) and not _NUMBER.fullmatch(value):
         return "'" + value
     return value
-
-
-def _with_minus(text: str) -> str:
-    text = text if text.strip("-0.") else text.removeprefix("-")
-    return text.replace("-", "−")

@@ -2,38 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.curves import MOST_SEED_LINES, Curves
 from benchmarks.analysis.estimates import standardized_mean
 from benchmarks.report import formatting
 from benchmarks.report.content import Content, DatasetContent
 from benchmarks.report.figures import curve_limits, forest_plot, learning_curve, paired_dots
-
-_CURVE_TITLES = {"val_accuracy": "Validation accuracy, %", "train_loss": "Training loss, nats"}
+from benchmarks.training.metrics import METRICS
 
 MOST_CELL_ROWS = 400
 MOST_FAILURE_ROWS = 100
 """Rows of the tables in a page; the CSV files have them all."""
 
-_FILTERS = (
-    formatting.percent,
-    formatting.points,
-    formatting.decimal,
-    formatting.whole,
-    formatting.percent_interval,
-    formatting.points_interval,
-    formatting.percent_list,
-    formatting.points_list,
-    formatting.short,
-    formatting.counted,
-)
+_FILTERS = (formatting.decimal, formatting.whole, formatting.short, formatting.counted)
 
 
 @dataclass(frozen=True)
@@ -110,26 +97,28 @@ def _fenced(text: str) -> Markup:
 
 def _figures(number: int, dataset: DatasetContent) -> DatasetFigures:
     return DatasetFigures(
-        forest_plot(f"forest-{number}", dataset.contrasts),
-        tuple(_dots(number, dataset.contrasts)),
+        forest_plot(f"forest-{number}", dataset.contrasts, dataset.metric, dataset.style),
+        tuple(_dots(number, dataset)),
         tuple(_curves(f"curves-{number}-{curves.metric}", curves) for curves in dataset.curves),
     )
 
 
-def _dots(number: int, contrasts: Mapping[str, Sequence[Contrast]]) -> Iterable[Titled]:
-    for index, (factor, of_factor) in enumerate(contrasts.items()):
+def _dots(number: int, dataset: DatasetContent) -> Iterable[Titled]:
+    for index, (factor, of_factor) in enumerate(dataset.contrasts.items()):
         shown = [each for each in of_factor if each.kind == "simple" and each.estimate.n]
         if shown:
-            yield Titled(factor, False, paired_dots(f"dots-{number}-{index}", shown))
+            svg = paired_dots(f"dots-{number}-{index}", shown, dataset.metric, dataset.style)
+            yield Titled(factor, False, svg)
 
 
 def _curves(name: str, curves: Curves) -> CurveFigures:
     limits = curve_limits(curves.panels)
-    is_share = curves.metric.endswith("accuracy")
+    metric = METRICS[curves.metric]
+    style = formatting.style_of(metric.unit)
     baselines = {panel.group: panel.mean for panel in curves.panels if panel.is_baseline}
     panels = []
     for index, panel in enumerate(curves.panels):
         reference = None if panel.is_baseline else baselines.get(panel.group)
-        svg = learning_curve(f"{name}-{index}", panel, reference, limits, is_share)
+        svg = learning_curve(f"{name}-{index}", panel, reference, limits, style)
         panels.append(Titled(panel.title, panel.is_baseline, svg))
-    return CurveFigures(curves, _CURVE_TITLES[curves.metric], tuple(panels))
+    return CurveFigures(curves, formatting.titled(metric.title, style.unit_of_values), tuple(panels))

@@ -13,7 +13,7 @@ import zoo
 from benchmarks import training
 from benchmarks.design import Run
 from benchmarks.settings import canonical_json
-from benchmarks.store import DatasetFacts, Registration
+from benchmarks.store import Registration
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,6 @@ class Provenance:
     """Everything that a reader needs to judge or repeat the runs."""
 
     suite_text: str
-    datasets: Mapping[str, DatasetFacts]
     fixed_settings: tuple[tuple[str, str], ...]
     """The settings that are the same in every cell."""
     varied_settings: tuple[str, ...]
@@ -52,7 +51,6 @@ def provenance(
     fixed, varied = _settings(planned)
     return Provenance(
         suite_text=registration.text,
-        datasets={run.cell.dataset: registration.datasets[run.cell.dataset] for run in planned},
         fixed_settings=fixed,
         varied_settings=varied,
         machines=_machines(Counter(held["machine"]), machines),

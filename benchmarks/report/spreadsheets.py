@@ -10,32 +10,38 @@ from typing import Any
 
 import pandas as pd
 
+from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
 from benchmarks.analysis.summaries import CellSummary
-from benchmarks.analysis.tables import OUTCOME_METRIC, level_column
+from benchmarks.analysis.tables import level_column
 from benchmarks.report.formatting import spreadsheet_text
-from benchmarks.training.results import METRICS
+from benchmarks.training.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS
 
 _COUNTS = ("n_planned", "n_done", "n_failed", "n_diverged", "n_missing")
 
 
-def summary_csv(summaries: Iterable[CellSummary], factors: Iterable[str]) -> str:
+def summary_csv(summaries: Sequence[CellSummary], factors: Iterable[str]) -> str:
     """A row per cell, without times: an interrupted suite ends with the same file as one that was not.
 
-    `values` holds the outcome of every run that has one, by seed, with blanks between.
+    `values` holds the outcome of every run that has one, by seed, with blanks between, and `metric` says what it is.
+    The further metrics of the tasks of all cells follow, over the runs that are done.
     """
+    named = {name for each in summaries for name in FURTHER_METRICS[each.task]}
+    further = [name for name in METRICS if name in named]
     rows = [
         {
             "dataset": each.dataset,
             **_levels(each.levels),
             **{name: getattr(each, name) for name in _COUNTS},
-            "mean": each.outcome.mean,
-            "sd": each.outcome.sd,
-            "ci_low": each.outcome.ci_low,
-            "ci_high": each.outcome.ci_high,
+            **_numbers(each.outcome),
             "mean_without_diverged": each.without_diverged.mean if each.without_diverged else each.outcome.mean,
             "values": " ".join(_digits(value) for value in each.outcome.values),
             "parameters": each.parameters,
-            "metric": OUTCOME_METRIC,
+            "metric": OUTCOME_METRICS[each.task],
+            **{
+                f"{name}_{number}": value
+                for name in further
+                for number, value in _numbers(each.further.get(name, NO_ESTIMATE)).items()
+            },
         }
         for each in summaries
     ]
@@ -43,11 +49,17 @@ def summary_csv(summaries: Iterable[CellSummary], factors: Iterable[str]) -> str
 
 
 def runs_csv(runs: pd.DataFrame, factors: Sequence[str]) -> str:
-    """A row per planned run."""
+    """A row per planned run, with the metrics of the tasks of all of them."""
+    tasks = set(runs["task"])
+    metrics = [name for name, metric in METRICS.items() if tasks & set(metric.tasks)]
     levels = [level_column(factor) for factor in factors]
     facts = ("parameters", "seconds", "attempts", "finished_at", "key", "message")
-    names = ["dataset", *levels, "seed", "status", *METRICS, *facts]
+    names = ["dataset", *levels, "seed", "status", *metrics, *facts]
     return _csv(runs[names].to_dict("records"), factors)
+
+
+def _numbers(found: Estimate) -> dict[str, float]:
+    return {"mean": found.mean, "sd": found.sd, "ci_low": found.ci_low, "ci_high": found.ci_high}
 
 
 def _levels(levels: Mapping[str, str]) -> dict[str, str]:

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from benchmarks.data.tasks import Task
 
 Status = Literal["done", "diverged", "failed"]
 
-METRICS: dict[str, str] = {
-    "test_accuracy": "share of test examples classified right, after the last epoch",
-    "test_loss": "mean cross-entropy (NLL, in nats) of the test examples, after the last epoch",
-    "val_accuracy": "share of validation examples classified right, after the last epoch",
-    "val_loss": "mean cross-entropy of the validation examples, after the last epoch",
-    "train_loss": "mean cross-entropy of the batches of the last epoch, dropout on",
-}
-"""The metrics of a finished run: one number each."""
+MOST_PREDICTION_BYTES = 4 * 1024**2
+"""Predictions of one run that take more than this are not kept."""
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,39 @@ class RunResult:
 
     status: Status
     metrics: dict[str, float] = field(default_factory=dict)
-    """Empty unless the status is "done"."""
+    """Of `benchmarks.training.metrics`; empty unless the status is "done"."""
     history: dict[str, list[float]] = field(default_factory=dict)
     """One value an epoch; a diverged run has the epochs before it diverged."""
     parameters: int | None = None
     seconds: float = 0.0
     """Training and evaluation, the tracing of the program left out; runs of a stack share its time evenly."""
     message: str | None = None
-    """Why a run failed, or where it diverged."""
+    """Why a run failed, where it diverged, or why the predictions of one that is done were not kept."""
     traceback: str | None = None
+    predictions: np.ndarray[Any, Any] | None = field(default=None, compare=False, repr=False)
+    """What `kept_predictions` gave for the test examples; None unless the status is "done"."""
+
+
+def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[np.ndarray[Any, Any] | None, str | None]:
+    """What is stored of a run's outputs for the test split, (n, outputs), and a note where that is nothing.
+
+    Logits are kept in half precision, those of several classes less the largest of their example: that changes no
+    probability, and no rounding makes another class the most probable. Values of a regression are kept in single
+    precision, since targets can be large. What is out of a precision's range is kept as its largest number.
+
+    Args:
+        task: what the model was trained for.
+        outputs: as for `test_metrics`; of any shape that begins with the examples.
+    """
+    values = np.asarray(outputs)
+    values = values.reshape(len(values), -1)
+    dtype = np.dtype("<f4" if task == "regression" else "<f2")
+    size = values.size * dtype.itemsize
+    if size > MOST_PREDICTION_BYTES:
+        return None, f"the predictions were not kept: their {size} bytes are more than {MOST_PREDICTION_BYTES}"
+    values = values.astype(np.float64)
+    if values.shape[1] > 1 and task != "regression":
+        values = np.clip(values, -1e300, 1e300)
+        values -= values.max(axis=1, keepdims=True)
+    most = float(np.finfo(dtype).max)
+    return np.clip(values, -most, most).astype(dtype), None

@@ -17,6 +17,7 @@ from scipy import stats
 from benchmarks.analysis.contrasts import main_effects, main_effects_obstacle, simple_contrasts
 from benchmarks.analysis.summaries import cell_summaries
 from benchmarks.analysis.tables import level_column
+from benchmarks.training.metrics import METRICS
 
 SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}
@@ -40,7 +41,8 @@ def table(cells, statuses=None, dataset="digits"):
     rows = []
     for number, (levels, outcomes) in enumerate(cells.items()):
         for seed, outcome in enumerate(outcomes):
-            row = {"dataset": dataset, "cell": number, "seed": seed, "outcome": outcome, "parameters": 10.0}
+            row = {"dataset": dataset, "task": "classification", "cell": number, "seed": seed, "outcome": outcome}
+            row |= {"parameters": 10.0} | dict.fromkeys(METRICS, math.nan)
             row |= {level_column(factor): level for factor, level in zip(FACTORS, levels, strict=False)}
             rows.append(row | {"status": "done" if math.isfinite(outcome) else "failed"})
     runs = pd.DataFrame(rows)
@@ -203,6 +205,43 @@ def test_datasets_keep_apart():
     assert [each.estimate.mean > 0 for each in found] == [True, False]
 
 
+@unhurried
+@given(random_runs())
+def test_where_less_is_better_every_difference_turns(runs):
+    """The contrasts of errors are those of the same numbers taken for accuracies, with the other sign."""
+    errors = runs.assign(task="regression")
+    assert all(each.task == "regression" for each in cell_summaries(errors))
+    for analyse in (simple_contrasts, main_effects):
+        for error, accuracy in zip(analyse(errors, FACTORS, BASELINE), analyse(runs, FACTORS, BASELINE), strict=True):
+            assert -error.estimate.mean == pytest.approx(accuracy.estimate.mean, nan_ok=True)
+            assert -error.estimate.ci_low == pytest.approx(accuracy.estimate.ci_high, nan_ok=True)
+            expected = [-pair.difference for pair in accuracy.pairs]
+            assert [pair.difference for pair in error.pairs] == pytest.approx(expected, nan_ok=True)
+
+
+def test_a_diverged_run_without_a_level_is_a_hole():
+    """Where nothing is known that it could count as, it is left out once, and no second line repeats the first."""
+    runs = two_cells([0.9, 0.92, 0.97, math.nan, 0.95], [0.8, 0.83, 0.84, 0.86, 0.8]).assign(task="regression")
+    runs.loc[3, "status"] = "diverged"
+    contrast = only_contrast(runs)
+    assert (contrast.estimate.n, contrast.n_planned, contrast.without_diverged) == (4, 5, None)
+    level = cell_summaries(runs)[0]
+    assert (level.n_diverged, level.outcome.n, level.is_complete, level.without_diverged) == (1, 4, False, None)
+
+
+def test_further_metrics_are_of_done_runs():
+    """Each further metric of the task is summarized over the runs that are done and have it."""
+    runs = two_cells([0.9, 0.92, 0.97, 0.1], [0.8, 0.83, 0.84, 0.86])
+    runs.loc[3, "status"] = "diverged"
+    runs["test_nll"] = [0.3, 0.2, 0.4, 9.0, 0.5, math.nan, math.nan, 0.7]
+    level, baseline = cell_summaries(runs)
+    assert level.further["test_nll"].values == (0.3, 0.2, 0.4)
+    assert level.further["test_nll"].mean == pytest.approx(0.3)
+    assert baseline.further["test_nll"].state == "raw values"
+    assert level.further["test_brier"].state == "no values"
+    assert "test_mae" not in level.further
+
+
 def full(n_seeds):
     """A two by two factorial without holes."""
     noise = np.random.default_rng(1).normal(0.9, 0.01, (4, n_seeds))
@@ -220,7 +259,7 @@ def with_a_hole(runs):
         (full(5), FACTORS, "they need 6 seeds and the suite has 5"),
         (full(6), FACTORS, None),
         (full(6).query("cell != 2"), FACTORS, "they need every combination of levels in the design"),
-        (with_a_hole(full(6)), FACTORS, "1 of 24 runs have no outcome yet"),
+        (with_a_hole(full(6)), FACTORS, "1 of 24 runs have no outcome"),
         (full(6), {"initializer": FACTORS["initializer"]}, "with one factor they would be the differences above"),
     ],
 )

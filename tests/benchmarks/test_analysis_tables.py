@@ -12,8 +12,9 @@ from benchmarks.analysis.tables import epoch_table, level_column, level_columns,
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.store import DatasetFacts, StoredRun
 
-DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split")
-FACTS = {"digits": DIGITS, "mnist": replace(DIGITS, num_classes=4)}
+DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
+HOUSES = DatasetFacts("1.0.0", 442, 110, 1, (10,), "official test split", task="regression", mean_rmse=77.5)
+FACTS = {"digits": DIGITS, "mnist": replace(DIGITS, num_classes=4), "houses": HOUSES}
 HISTORY = {"val_accuracy": [0.5, 0.7, 0.9], "train_loss": [2.0, 1.0, 0.5]}
 ODD_FACTOR = {"seed": {"short": {"train.epochs": 1}, "long": {"train.epochs": 2}}}
 
@@ -82,6 +83,30 @@ def test_the_chance_level_is_that_of_the_dataset(planned_of):
     runs = run_table(planned, {run.key: stored_run(run, status="diverged") for run in planned}, FACTS)
     assert runs["dataset"].tolist() == ["digits", "digits", "mnist", "mnist"]
     assert runs["outcome"].tolist() == [0.1, 0.1, 0.25, 0.25]
+
+
+@pytest.mark.parametrize(("mean_rmse", "expected"), [(77.5, 77.5), (None, math.nan)])
+def test_the_outcome_of_each_task(planned_of, mean_rmse, expected):
+    """Beside an accuracy, the outcome of a regression is its RMSE; diverged, the error of the mean or nothing."""
+    planned = planned_of(datasets=["digits", "houses"], seeds=1)
+    metrics = {"test_accuracy": 0.9, "test_rmse": 51.0}
+    stored = {run.key: stored_run(run, metrics=metrics) for run in planned}
+    stored[planned[3].key] = stored_run(planned[3], status="diverged", metrics={})
+    runs = run_table(planned, stored, FACTS | {"houses": replace(HOUSES, mean_rmse=mean_rmse)})
+    assert runs["task"].tolist() == ["classification"] * 2 + ["regression"] * 2
+    assert runs["outcome"].tolist() == pytest.approx([0.9, 0.9, 51.0, expected], nan_ok=True)
+
+
+def test_the_curves_of_each_task(planned_of):
+    """Every curve metric of any task has a column; what a run does not have is NaN."""
+    planned = planned_of(datasets=["digits", "houses"], seeds=1)
+    stored = {run.key: stored_run(run) for run in planned}
+    stored[planned[2].key] = stored_run(planned[2], history={"val_rmse": [60.0, 50.0], "train_loss": [1.0, 0.5]})
+    epochs = epoch_table(planned, stored)
+    own = epochs[epochs["cell"] == 2]
+    assert own["val_rmse"].tolist() == [60.0, 50.0]
+    assert own["val_accuracy"].isna().all()
+    assert epochs.loc[epochs["cell"] == 0, "val_rmse"].isna().all()
 
 
 def test_a_repeated_run_is_refused(planned_of):

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import zoo
+from benchmarks import training
 from benchmarks.design import Run, expand_cells, expand_runs
 from benchmarks.errors import UserError
 from benchmarks.report import pages
@@ -25,8 +27,13 @@ from benchmarks.training.results import RunResult
 
 ROOT = Path(__file__).parents[2]
 FILES = ["report.html", "report.md", "runs.csv", "summary.csv"]
-DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split")
-FACTS = {"digits": DIGITS, "mnist": replace(DIGITS, version="3.0.1", num_train=60000, num_test=10000)}
+DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
+HOUSES = DatasetFacts("1.0.0", 442, 110, 1, (10,), "official test split", task="regression", mean_rmse=80_000.0)
+FACTS = {
+    "digits": DIGITS,
+    "mnist": replace(DIGITS, version="3.0.1", num_train=60000, num_test=10000),
+    "houses": HOUSES,
+}
 MACHINE = {"cpu": "a processor", "cores": 2, "versions": {"numpy": "2.4.6", "keras": "3.15.0"}}
 FAILED = RunResult("failed", message="out of memory", seconds=0.1, traceback="Traceback")
 
@@ -65,12 +72,19 @@ class Stored:
 
 
 def usual_result(run: Run, epochs: int = 6) -> RunResult:
-    """A result that depends on nothing but the run."""
+    """A result that depends on nothing but the run: of a regression in dollars on houses, else of classes."""
     noise = np.random.default_rng(zlib.crc32(run.key.encode())).normal(0, 0.004, (2, epochs))
     epoch = np.arange(1, epochs + 1)
+    if FACTS[run.cell.dataset].task == "regression":
+        rmse = 52_000 * (1 + np.exp(-epoch) + noise[0])
+        history = {"val_rmse": rmse.tolist(), "train_loss": (rmse / 80_000).tolist()}
+        own = 51_000 * (1 + float(noise.sum()))
+        metrics = {"test_rmse": own, "test_mae": 0.8 * own, "test_r2": 1 - (own / 80_000) ** 2, "test_loss": 0.4}
+        return RunResult("done", metrics, history, 1201, 0.2)
     accuracy, loss = 0.95 - 0.5 * np.exp(-epoch) + noise[0], 2 * np.exp(-epoch) + np.abs(noise[1]) + 0.02
     history = {"val_accuracy": accuracy.tolist(), "train_loss": loss.tolist()}
     metrics = {"test_accuracy": round(360 * (0.96 + float(noise.sum()))) / 360, "test_loss": 0.1}
+    metrics |= {"test_nll": 0.1 + float(np.abs(noise).sum()), "test_brier": 0.06, "test_ece": 0.02 + noise[0, 0]}
     return RunResult("done", metrics, history, 9034, 0.41)
 
 
@@ -197,13 +211,24 @@ def test_the_page_says_it_all_in_order(whole):
         "Validation accuracy",
         "Training loss",
         "None.",
-        "zoo 1, training 1",
+        f"zoo {zoo.REVISION}, training {training.REVISION}",
         'name = "activations"',
     ]
     place = 0
     for part in parts:
         place = text.index(part, place)
     assert "they need 6 seeds and the suite has 5" in text
+
+
+def test_lists_as_levels_are_reported(tmp_path):
+    """A level that is a list heads its rows as it is written in the suite, in both spreadsheets and on the page."""
+    text = SUITE.replace('"model.initializer" = ["glorot_uniform", "he_normal"]', '"model.width" = [64, [128, 64]]')
+    written = stored_suite(tmp_path, text.partition("[baseline]")[0]).write()
+    for name, rows_of_each in (("summary.csv", 3), ("runs.csv", 15)):
+        levels = [row["model.width"] for row in csv.DictReader(io.StringIO(written[name]))]
+        assert sorted(levels) == ["64"] * rows_of_each + ["[128, 64]"] * rows_of_each
+    assert "[128, 64]" in Page(written["report.html"]).text
+    assert "128, 64" in written["report.md"]
 
 
 def test_no_verdict_words(whole):
@@ -387,6 +412,109 @@ def test_two_datasets_are_reported_side_by_side(tmp_path):
     assert "36 of 36 runs done on digits 1.0.0 and mnist 3.0.1, 3 seeds." in page.text
     assert len(page.ids) == len(set(page.ids))
     assert [row["dataset"] for row in rows_of(files["summary.csv"])] == ["digits"] * 6 + ["mnist"] * 6
+
+
+MIXED = SUITE.replace('["digits"]', '["digits", "houses"]').replace("seeds = 5", "seeds = 6")
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory):
+    """The report of a classification and a regression, with a diverged run of each."""
+    folder = tmp_path_factory.mktemp("mixed")
+    return stored_suite(folder, MIXED, {3: diverged, 39: diverged}).write()
+
+
+def test_each_dataset_has_the_outcome_of_its_task(mixed):
+    """Accuracies stand in per cent beside errors in the target’s unit, and the words say which is which."""
+    page = Page(mixed["report.html"])
+    for text in (page.text, " ".join(mixed["report.md"].split())):
+        assert "On digits: a difference is the test accuracy of the level minus that of the baseline" in text
+        assert "On houses: a difference is the test RMSE of the baseline minus that of the level" in text
+        assert "On digits: test accuracy after the last epoch, in per cent: higher is better." in text
+        assert "On houses: test RMSE after the last epoch, in the target’s unit: lower is better." in text
+        assert "test accuracy 10.00 %" in text
+        assert "test RMSE 80 000" in text
+    for text in (
+        "gain in test accuracy, in percentage points",
+        "reduction of test RMSE, in the target’s unit",
+        "Validation accuracy, in per cent",
+        "Validation RMSE, in the target’s unit",
+    ):
+        assert text in page.text
+    assert {row["dataset"]: row["metric"] for row in rows_of(mixed["summary.csv"])} == {
+        "digits": "test_accuracy",
+        "houses": "test_rmse",
+    }
+
+
+def test_a_lower_error_is_better(tmp_path):
+    """The difference of a level with half the baseline's error is positive, and half the error."""
+
+    def halved(usual):
+        return replace(usual, metrics=usual.metrics | {"test_rmse": usual.metrics["test_rmse"] / 2})
+
+    text = SUITE.replace('["digits"]', '["houses"]')
+    # The second level of the activation, tanh, with the baseline's initializer.
+    files = stored_suite(tmp_path, text, dict.fromkeys(range(15, 20), halved)).write()
+    runs = rows_of(files["runs.csv"])
+    errors = {
+        level: [float(row["test_rmse"]) for row in runs if levels_of(row) == (level, "he_normal")]
+        for level in ("relu", "tanh")
+    }
+    mean = np.mean(errors["relu"]) - np.mean(errors["tanh"])
+    assert mean > 20_000
+    assert f"| tanh | +{mean:,.0f} |".replace(",", " ") in files["report.md"]
+
+
+def test_diverged_regressions(mixed, tmp_path, monkeypatch):
+    """They count at the error of predicting the mean; where that is not known they are left out, and that is said."""
+    [cell] = [row for row in rows_of(mixed["summary.csv"]) if row["dataset"] == "houses" and row["n_diverged"] == "1"]
+    assert cell["values"].split()[3] == "80000"
+    monkeypatch.setitem(FACTS, "houses", replace(HOUSES, mean_rmse=None))
+    text = SUITE.replace('["digits"]', '["houses"]')
+    files = stored_suite(tmp_path, text, {3: diverged}).write()
+    cell = rows_of(files["summary.csv"])[0]
+    assert (cell["n_diverged"], len(cell["values"].split())) == ("1", 4)
+    assert cell["mean"] == cell["mean_without_diverged"]
+    for name in ("report.html", "report.md"):
+        page = Page(files[name])
+        assert "incomplete (4 of 5)" in page.text
+        assert "is not known: it is left out" in page.text
+        assert "without diverged" not in page.text
+
+
+def levels_of(row):
+    return row["model.activation"], row["model.initializer"]
+
+
+def test_further_metrics(mixed):
+    """Each task has its own, in pages and files, over done runs; a metric that no run has is in no page."""
+    page = Page(mixed["report.html"])
+    for text in (page.text, mixed["report.md"]):
+        for title in ("Test NLL, in nats", "Test Brier score", "Test ECE, in per cent", "Test MAE", "Test R²"):
+            assert title in text
+        assert "top-5" not in text
+    first, *_, last = rows_of(mixed["summary.csv"])
+    runs = [row for row in rows_of(mixed["runs.csv"]) if levels_of(row) == levels_of(first)]
+    for cell, name in ((first, "test_nll"), (last, "test_mae")):
+        own = [row for row in rows_of(mixed["runs.csv"]) if row["dataset"] == cell["dataset"]]
+        values = [float(row[name]) for row in own if levels_of(row) == levels_of(cell) and row[name]]
+        assert len(values) == int(cell["n_done"])
+        assert float(cell[f"{name}_mean"]) == pytest.approx(np.mean(values), rel=1e-9)
+        assert float(cell[f"{name}_sd"]) == pytest.approx(np.std(values, ddof=1), rel=1e-6)
+        assert float(cell[f"{name}_ci_low"]) < float(cell[f"{name}_mean"]) < float(cell[f"{name}_ci_high"])
+    assert {row["test_nll"] for row in runs if row["status"] == "diverged"} == {""}
+    assert first["test_mae_mean"] == last["test_nll_mean"] == first["test_top5_accuracy_mean"] == ""
+
+
+def test_the_files_have_the_metrics_of_their_tasks(whole):
+    """Without a regression no column is about one."""
+    for name in ("summary.csv", "runs.csv"):
+        header = whole[name].splitlines()[0]
+        assert "test_nll" in header
+        assert "test_top5_accuracy" in header
+        assert "rmse" not in header
+        assert "_mae" not in header
 
 
 def test_excluded_cells_are_not_in_the_design(tmp_path):

@@ -9,9 +9,12 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import zlib
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from benchmarks.errors import StoreError
@@ -109,6 +112,110 @@ def test_round_trip_of_bad_ends(store, runs_of, result):
         assert getattr(stored, name) == getattr(result, name)
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.random.default_rng(0).normal(size=(360, 10)).astype("<f2"),
+        np.array([[250_001.5], [-3.25]], dtype="<f4"),
+        np.arange(6, dtype="<f2").reshape(2, 3).T,
+        np.array([[np.inf], [-0.0]], dtype=">f4"),
+    ],
+    ids=["logits", "values", "not in row order", "the other byte order"],
+)
+def test_round_trip_of_predictions(store, runs_of, array):
+    """Predictions come back bit by bit, in their precision and shape, and of the runs alone that have some."""
+    run, other = runs_of(1)
+    store.record(run, replace(DONE, predictions=array), MACHINE)
+    store.record(other, DONE, MACHINE)
+    store.close()
+    again = Store.open(store.path.parent)
+    (kept,) = again.predictions([run.key, other.key, "none"]).values()
+    assert (kept.dtype, kept.shape) == (array.dtype, array.shape)
+    assert kept.tobytes() == np.ascontiguousarray(array).tobytes()
+    assert again.runs([run.key])[run.key].metrics == DONE.metrics
+    again.close()
+
+
+def test_predictions_are_compressed(store, runs_of):
+    """What repeats takes little room in the file."""
+    run = runs_of(1)[0]
+    store.record(run, replace(DONE, predictions=np.zeros((1000, 1000), np.float16)), MACHINE)
+    with sqlite3.connect(store.path) as raw:
+        assert raw.execute("SELECT length(data) FROM predictions").fetchone()[0] < 10_000
+    raw.close()
+
+
+def test_predictions_follow_the_attempts(store, runs_of):
+    """A failed run's next attempt brings its own predictions or none; a finished run keeps what it has."""
+    run = runs_of(1)[0]
+    first, second, third = (np.full((3, 2), value, np.float16) for value in (1, 2, 3))
+    store.record(run, replace(FAILED, predictions=first), MACHINE)
+    assert store.predictions([run.key])[run.key].tolist() == first.tolist()
+    store.record(run, FAILED, MACHINE)
+    assert store.predictions([run.key]) == {}
+    store.record(run, replace(FAILED, predictions=first), MACHINE)
+    store.record(run, replace(DONE, predictions=second), MACHINE)
+    assert store.predictions([run.key])[run.key].tolist() == second.tolist()
+    for later in (replace(DONE, predictions=third), DONE, FAILED):
+        store.record(run, later, MACHINE)
+        assert store.predictions([run.key])[run.key].tolist() == second.tolist()
+
+
+def test_predictions_are_stored_with_their_run_or_not_at_all(store, runs_of):
+    """Where the predictions cannot be written, the run is not either: it is trained again."""
+    run, other = runs_of(1)
+    with sqlite3.connect(store.path) as raw:
+        raw.execute("CREATE TRIGGER full BEFORE INSERT ON predictions BEGIN SELECT RAISE(ABORT, 'no room'); END")
+    raw.close()
+    with pytest.raises(StoreError) as caught:
+        store.record(run, replace(DONE, predictions=np.zeros((2, 1), np.float16)), MACHINE)
+    assert "no room" in str(caught.value)
+    assert store.statuses([run.key]) == {}
+    assert store.machines() == {}
+    store.record(other, DONE, MACHINE)
+    assert store.statuses([other.key]) == {other.key: "done"}
+
+
+def one_bit_changed(data):
+    return bytes([*data[:40], data[40] ^ 1, *data[41:]])
+
+
+@pytest.mark.parametrize(
+    ("column", "damage"),
+    [
+        ("data", one_bit_changed),
+        ("data", lambda data: data[:-1]),
+        ("data", lambda _: b""),
+        ("data", lambda _: zlib.compress(bytes(119))),
+        ("data", lambda _: zlib.compress(bytes(121))),
+        ("data", lambda _: zlib.compress(bytes(50_000_000))),
+        ("data", lambda _: "text"),
+        ("dtype", lambda _: "rubbish"),
+        ("dtype", lambda _: "|O"),
+        ("dtype", lambda _: "<f8"),
+        ("shape", lambda _: "[20, 4]"),
+        ("shape", lambda _: "[-20, -3]"),
+        ("shape", lambda _: "[100000000000, 100000000000]"),
+        ("shape", lambda _: '["a"]'),
+        ("shape", lambda _: "7"),
+        ("shape", lambda _: "[20, "),
+    ],
+)
+def test_damaged_predictions(store, runs_of, column, damage):
+    """Predictions that are not what was written end in an error that names the run's store; the runs stay readable."""
+    run = runs_of(1)[0]
+    array = np.random.default_rng(1).normal(size=(20, 3)).astype(np.float16)
+    store.record(run, replace(DONE, predictions=array), MACHINE)
+    with sqlite3.connect(store.path) as raw:
+        [[before]] = raw.execute(f"SELECT {column} FROM predictions")
+        raw.execute(f"UPDATE predictions SET {column} = ?", [damage(before)])
+    raw.close()
+    with pytest.raises(StoreError) as caught:
+        store.predictions([run.key])
+    assert f"{store.path}: the store is damaged" in str(caught.value)
+    assert store.runs([run.key])[run.key].metrics == DONE.metrics
+
+
 def test_a_message_that_is_no_unicode(store, runs_of):
     """A message with the name of a file that is not UTF-8 is stored, not stumbled over: the other runs go on."""
     run = runs_of(1)[0]
@@ -175,7 +282,7 @@ def test_machines_are_kept_once(store, runs_of):
 
 def test_registration_round_trip(store):
     """A registered suite comes back as it was: text, seeds, and the facts of every dataset."""
-    facts = DatasetFacts("3.0.1", 60_000, 10_000, 10, (28, 28, 1), "the official test split")
+    facts = DatasetFacts("3.0.1", 60_000, 10_000, 10, (28, 28, 1), "the official test split", task="classification")
     text = 'name = "é\N{SNOWMAN}"\r\n# 100% \\ "quoted"\n'
     store.register("one", text, [3, 1], {"mnist:3.0.1": facts})
     registration = store.registration("one")
@@ -192,9 +299,18 @@ def test_registration_round_trip(store):
     assert store.registration("two") is None
 
 
+def test_a_registered_regression(store):
+    """Its task and the error of predicting the mean come back; it has no chance level."""
+    facts = DatasetFacts("1.0.0", 353, 89, 1, (10,), "x", task="regression", mean_rmse=1 / 3)
+    store.register("one", "text", [0], {"diabetes": facts})
+    assert store.registration("one").datasets == {"diabetes": facts}
+    assert (facts.chance_level, facts.level_without_learning) == (None, 1 / 3)
+    assert DatasetFacts("1.0.0", 8, 2, 4, (3,), "x", task="classification").level_without_learning == 0.25
+
+
 def test_registering_anew_replaces(store):
     """A suite registered with another text or other seeds replaces the former; others stay."""
-    facts = DatasetFacts("1.0.0", 8, 2, 2, (3,), "x")
+    facts = DatasetFacts("1.0.0", 8, 2, 2, (3,), "x", task="binary")
     store.register("one", "old", [0], {})
     store.register("two", "other", [0], {})
     store.register("one", "new", [0, 1], {"digits": facts})
@@ -206,8 +322,8 @@ def test_registering_anew_replaces(store):
 
 def test_new_data_is_registered(store):
     """The same suite on another version of its data is registered anew, else its report would look for other runs."""
-    old = DatasetFacts("3.0.0", 8, 2, 2, (3,), "x")
-    new = DatasetFacts("3.0.1", 9, 2, 2, (3,), "x")
+    old = DatasetFacts("3.0.0", 8, 2, 2, (3,), "x", task="binary")
+    new = DatasetFacts("3.0.1", 9, 2, 2, (3,), "x", task="binary")
     store.register("one", "text", [0], {"mnist": old})
     store.register("one", "text", [0], {"mnist": new})
     assert store.registration("one").datasets == {"mnist": new}
