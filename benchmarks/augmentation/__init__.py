@@ -1,0 +1,1 @@
+"""Augmentation: random changes of the training examples, drawn anew for every batch."""

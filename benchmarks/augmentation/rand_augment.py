@@ -1,0 +1,111 @@
+"""RandAugment: Cubuk et al. 2020, Practical automated data augmentation with a reduced search space, section 3.
+
+Keras's layer of this name is another method: it draws one sequence of operations for the whole batch, draws strengths
+from zero up where the paper fixes one, turns images by up to the full circle at its largest factor, posterizes less
+the larger the factor, has no identity, and equalizes by one histogram of all images.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.augmentation import pixels
+from benchmarks.augmentation.config import LARGEST_MAGNITUDE
+
+OPERATIONS = (
+    "identity",
+    "auto_contrast",
+    "equalize",
+    "rotate",
+    "solarize",
+    "color",
+    "posterize",
+    "contrast",
+    "brightness",
+    "sharpness",
+    "shear_x",
+    "shear_y",
+    "translate_x",
+    "translate_y",
+)
+"""The 14 operations of the paper, each as likely as the others."""
+
+# The largest strengths, table 6 of AutoAugment (Cubuk et al. 2019).
+_LARGEST_ANGLE = math.radians(30)
+_LARGEST_SHEAR = 0.3
+_LARGEST_SHIFT = 150 / 331
+"""As a share of the side: the table has 150 pixels of images of 331x331."""
+_LARGEST_BLEND = 0.9
+"""Color, contrast, brightness and sharpness are multiplied by 1 plus or minus this."""
+_MOST_BITS = 4
+"""How many of 8 bits are dropped at most."""
+
+
+def apply_operation(images: Any, operation: Any, sign: Any, magnitude: float) -> Any:
+    """Change each image by one operation.
+
+    The strength grows with the magnitude in every operation. In the authors' code that is not so: there, colours are
+    left as they are at 5 and are close to grey at 0, and all of an image is black at 0 when it is posterized. This is
+    what torchvision and timm have come to do as well.
+
+    Args:
+        images: (batch, height, width, channels), values from 0 to 255.
+        operation: (batch,), places in `OPERATIONS`.
+        sign: (batch,), 1 or -1, the direction of those operations that have two.
+        magnitude: 0 to 10.
+    """
+    share = magnitude / LARGEST_MAGNITUDE
+    chosen = {name: operation == place for place, name in enumerate(OPERATIONS)}
+    changed = _move(images, chosen, sign * share)
+    changed = _blend(changed, images, chosen, 1 + sign * (_LARGEST_BLEND * share))
+    dropped = 2.0 ** round(_MOST_BITS * share)
+    others = {
+        "auto_contrast": pixels.auto_contrast(images, 255),
+        "equalize": pixels.equalize(images),
+        "solarize": tf.where(images < 256 * (1 - share), images, 255 - images),
+        "posterize": tf.floor(images / dropped) * dropped,
+    }
+    for name, result in others.items():
+        changed = tf.where(_spread(chosen[name]), result, changed)
+    return changed
+
+
+def _move(images: Any, chosen: dict[str, Any], strength: Any) -> Any:
+    """Turn, shear or shift the images that are chosen for it, all in one warp; the others stay to the last bit."""
+    height, width = images.shape[1:3]
+
+    def where(name: str, value: Any) -> Any:
+        return tf.where(chosen[name], value, tf.zeros_like(strength))
+
+    angle = where("rotate", strength * _LARGEST_ANGLE)
+    return pixels.warp(
+        images,
+        tf.cos(angle),
+        where("shear_x", strength * _LARGEST_SHEAR) - tf.sin(angle),
+        where("translate_x", tf.round(strength * (_LARGEST_SHIFT * width))),
+        where("shear_y", strength * _LARGEST_SHEAR) + tf.sin(angle),
+        tf.cos(angle),
+        where("translate_y", tf.round(strength * (_LARGEST_SHIFT * height))),
+    )
+
+
+def _blend(changed: Any, images: Any, chosen: dict[str, Any], factor: Any) -> Any:
+    """Move images towards or away from what they are without colour, contrast, brightness or sharpness."""
+    without = tf.zeros_like(images)  # brightness
+    for name, other in (
+        ("color", pixels.grey(images)),
+        ("contrast", pixels.mean_grey(images)),
+        ("sharpness", pixels.smooth(images)),
+    ):
+        without = tf.where(_spread(chosen[name]), other, without)
+    blended = tf.clip_by_value(without + _spread(factor) * (images - without), 0, 255)
+    is_blended = chosen["brightness"] | chosen["color"] | chosen["contrast"] | chosen["sharpness"]
+    return tf.where(_spread(is_blended), blended, changed)
+
+
+def _spread(values: Any) -> Any:
+    """One value an image: (batch,) to (batch, 1, 1, 1)."""
+    return values[:, tf.newaxis, tf.newaxis, tf.newaxis]
