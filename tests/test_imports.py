@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -79,10 +81,11 @@ def test_zoo_needs_little():
     assert third_party <= {"keras", "numpy", "pydantic", "pydantic_core"}
 
 
-def run_python(code: str) -> str:
+def run_python(code: str, **environment: str) -> str:
     """Run code in an interpreter of its own and give what it prints."""
     command = [sys.executable, "-W", "error", "-c", code]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = os.environ | environment
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -101,3 +104,17 @@ def test_listing_models_needs_no_keras():
     assert "keras" not in modules
     assert "tensorflow" not in modules
     assert "zoo" in modules
+
+
+@pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="jax is not installed")
+def test_models_run_on_jax_without_tensorflow():
+    """Where Keras runs on JAX, a model is built, run and audited without TensorFlow."""
+    output = run_python(
+        "import sys, zoo, numpy as np; "
+        "model = zoo.create_model('resnet8', input_shape=(8, 8, 3), normalization='group', drop_connect=0.1); "
+        "print(model(np.zeros((2, 8, 8, 3), 'float32'), training=True).shape); "
+        "print(zoo.audit_model(model).weight_layers); "
+        "print(sorted({'jax', 'keras', 'tensorflow'} & set(sys.modules)))",
+        KERAS_BACKEND="jax",
+    )
+    assert output.splitlines() == ["(2, 10)", "8", "['jax', 'keras']"]

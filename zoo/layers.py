@@ -101,7 +101,7 @@ class LayerMaker:
         outputs = layer(features)
         if gain_at_zero:
             gain = layer.scale if row.keras_class == "RMSNormalization" else layer.gamma
-            gain.assign(keras.ops.zeros_like(gain))
+            gain.assign(keras.ops.zeros(gain.shape))
         return outputs
 
     def activate(self, features: Any, name: str) -> Any:

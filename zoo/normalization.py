@@ -77,8 +77,8 @@ def group_count(channels: int, group_size: int) -> int:
     """How many groups hold as nearly `group_size` channels each as the number of channels allows.
 
     Groups are of one size. Where `group_size` does not divide the channels, the divisor that is nearest as a ratio is
-    taken, the larger of two: 16 channels by 8 make 2 groups, 84 make 12 of 7, and 5 make one.
+    taken: 16 channels by 8 make 2 groups, 84 make 12 of 7, and 5 make one.
     """
     divisors = (size for size in range(1, channels + 1) if channels % size == 0)
-    size = min(divisors, key=lambda size: (max(size / group_size, group_size / size), -size))
+    size = min(divisors, key=lambda size: max(size / group_size, group_size / size))
     return channels // size

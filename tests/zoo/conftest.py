@@ -23,7 +23,7 @@ def randomize():
                 variable.assign(generator.normal(scale=scale, size=shape))
             elif kind in ("bias", "beta", "moving_mean"):
                 variable.assign(generator.normal(scale=0.5, size=shape))
-            elif kind in ("gamma", "moving_variance"):
+            elif kind in ("gamma", "moving_variance", "scale", "alpha"):
                 variable.assign(generator.uniform(0.5, 2.0, size=shape))
             else:
                 assert kind == "seed_generator_state", f"a new kind of variable: {variable.path}"

@@ -10,19 +10,57 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 import zoo
-from zoo.activations import ACTIVATIONS
-from zoo.initializers import INITIALIZERS
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
-from zoo.settings import Problem
+from zoo.settings import OneOf, Problem, as_written
 
-FAMILIES = [zoo.MLPConfig, zoo.ResNetConfig]
-CHOICES = {
-    "activation": ACTIVATIONS,
-    "initializer": INITIALIZERS,
-    "normalization": NORMALIZATIONS,
-    "normalization_place": NORMALIZATION_PLACES,
+FAMILIES = list(zoo.FAMILIES)
+WITH_DEPTH = [zoo.MLPConfig, zoo.ResNetConfig]
+NOT_SHAPING = {"initializer", "initializer_gain", "initializer_scale", "initial_bias"}
+COMPANIONS = {
+    "leaky_relu_slope": {"activation": "leaky_relu"},
+    "elu_alpha": {"activation": "elu"},
+    "initializer_scale": {"initializer": "constant"},
+    "normalization_momentum": {"normalization": "batch"},
+    "normalization_epsilon": {"normalization": "layer"},
+    "normalization_group_size": {"normalization": "group"},
+    "normalization_place": {"normalization": "rms"},
+    "initial_bias": {"normalization": "none"},
+    "strided_convolution": {"block": "bottleneck", "depth": 29},
+    "dropout_kind": {"dropout": 0.1},
 }
-NOT_SHAPING = {"initializer"}
+"""What a setting needs beside it to have an effect."""
+VALUES = {
+    "leaky_relu_slope": 0.2,
+    "elu_alpha": 2.0,
+    "initializer_gain": "activation",
+    "initializer_scale": 0.5,
+    "normalization_momentum": 0.99,
+    "normalization_epsilon": 0.1,
+    "normalization_group_size": 4,
+    "normalization_place": "after_activation",
+    "downsampling_block": "last",
+    "strided_convolution": "3x3",
+    "residual_start": "zero_gamma",
+    "dropout_kind": "channels",
+    "stochastic_depth": 0.5,
+}
+"""For each setting that is declared with others, a value that is not its default."""
+
+
+def choices(family):
+    """Give setting -> its annotation, for every setting whose values are the names of a table."""
+    fields = family.model_fields.items()
+    marks = {name: [mark for mark in field.metadata if isinstance(mark, OneOf)] for name, field in fields}
+    return {name: found[0] for name, found in marks.items() if found}
+
+
+def declared():
+    """Give every declaration of `only_with` and `not_with`: (family, setting, other, values it needs or not)."""
+    for family in FAMILIES:
+        for name, field in family.model_fields.items():
+            for other, values in field.json_schema_extra["only_with"].items():
+                yield pytest.param(family, name, other, tuple(values), True, id=f"{family.family}-{name}-{other}")
+            for other, value in field.json_schema_extra["not_with"].items():
+                yield pytest.param(family, name, other, (value,), False, id=f"{family.family}-{name}-{other}")
 
 
 def problem_of(family, **values):
@@ -33,38 +71,141 @@ def problem_of(family, **values):
     return problem
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize(("setting", "name"), [(setting, name) for setting, table in CHOICES.items() for name in table])
-def test_every_name_of_every_table_is_accepted(family, setting, name):
-    """Each row of each table can be asked for in each family."""
-    assert getattr(family(**{setting: name}), setting) == name
+@pytest.mark.parametrize(
+    ("family", "setting"), [(family, setting) for family in FAMILIES for setting in choices(family)]
+)
+def test_every_name_of_every_table_is_accepted(family, setting):
+    """Each row of each table can be asked for in each family; only dense layers cannot be normalized by instance."""
+    for name in choices(family)[setting].table:
+        if name == "instance" and family.has_dense_hidden_layers:
+            problem = problem_of(family, normalization=name)
+            assert (problem.path, problem.given) == ("normalization", "instance")
+            assert problem.allowed == "none, batch, layer, group, rms"
+            continue
+        values = COMPANIONS.get(setting, {}) | ({"depth": 29} if name == "bottleneck" else {})
+        assert getattr(family(**(values | {setting: name})), setting) == name
+
+
+@pytest.mark.parametrize(
+    ("family", "setting"), [(family, setting) for family in FAMILIES for setting in choices(family)]
+)
+def test_wrong_name(family, setting):
+    """A name in no table is shown with every name of the table and the nearest, or none where none is near."""
+    choice = choices(family)[setting]
+    for name in choice.table:
+        problem = problem_of(family, **{setting: f"{name}~"})
+        assert (problem.path, problem.given, problem.nearest) == (setting, f"{name}~", name)
+        assert problem.allowed == ", ".join(choice.table)
+        assert problem.message == f"no such {choice.kind}"
+    assert problem_of(family, **{setting: "???"}).nearest is None
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
-    ("setting", "given_name", "expected"),
+    ("setting", "given_name", "expected", "kind"),
     [
-        ("activation", "rellu", "relu"),
-        ("activation", "sigmod", "sigmoid"),
-        ("initializer", "he_norml", "he_normal"),
-        ("initializer", "glorot-uniform", "glorot_uniform"),
-        ("normalization", "bach", "batch"),
-        ("normalization_place", "before", "before_activation"),
-        ("activation", "???", None),
+        ("activation", "rellu", "relu", "activation"),
+        ("activation", "sigmod", "sigmoid", "activation"),
+        ("initializer", "he_norml", "he_normal", "initializer"),
+        ("initializer", "glorot-uniform", "glorot_uniform", "initializer"),
+        ("normalization", "bach", "batch", "normalization"),
+        ("normalization_place", "before", "before_activation", "normalization place"),
     ],
 )
-def test_wrong_name(family, setting, given_name, expected):
-    """A name in no table is shown with every name of the table and the nearest, or none where none is near."""
+def test_misspelt_name(family, setting, given_name, expected, kind):
+    """What people really write is met with what they meant."""
     problem = problem_of(family, **{setting: given_name})
-    assert (problem.path, problem.given, problem.nearest) == (setting, given_name, expected)
-    assert problem.allowed == ", ".join(CHOICES[setting])
-    assert problem.message == f"no such {setting.replace('_', ' ')}"
+    assert (problem.nearest, problem.message) == (expected, f"no such {kind}")
+
+
+@pytest.mark.parametrize(("family", "setting", "other", "values", "needed"), list(declared()))
+def test_settings_without_effect_are_refused(family, setting, other, values, needed):
+    """Under each value of another setting that takes its effect away, a setting is refused, but not its default."""
+    every = choices(family)[other].table if other in choices(family) else values
+    without = [
+        name
+        for name in every
+        if (name in values) != needed and not (name == "instance" and family.has_dense_hidden_layers)
+    ]
+    assert without
+    for name in without:
+        companions = {other: name} | ({"depth": 29} if name == "bottleneck" else {})
+        problem = problem_of(family, **companions, **{setting: VALUES[setting]})
+        given = as_written(name)
+        remedy = (
+            f"with {other} = {' or '.join(map(as_written, values))}" if needed else f"with another {other} than {given}"
+        )
+        message = f"no effect with {other} = {given}"
+        assert problem == Problem(setting, message, as_written(VALUES[setting]), f"only {remedy}")
+        default = family.model_fields[setting].default
+        assert getattr(family(**companions, **{setting: default}), setting) == default
+
+
+@pytest.mark.parametrize(("family", "setting", "other", "values", "needed"), list(declared()))
+def test_settings_with_effect_are_accepted(family, setting, other, values, needed):
+    """Under each value of the other setting that gives it its effect, the same value is taken."""
+    every = (
+        choices(family)[other].table if other in choices(family) else [*values, {"dropout": 0.5, "stages": 3}[other]]
+    )
+    every = [name for name in every if (name in values) == needed]
+    assert every
+    for name in every:
+        if name == "instance" and family.has_dense_hidden_layers:
+            continue
+        companions = {other: name} | ({"depth": 29} if name == "bottleneck" else {})
+        assert getattr(family(**companions, **{setting: VALUES[setting]}), setting) == VALUES[setting]
+
+
+def test_several_settings_without_effect():
+    """All settings without effect are told of at once."""
+    with pytest.raises(zoo.SettingError) as caught:
+        zoo.ResNetConfig(skip_connections="none", stochastic_depth=0.5, residual_start="fixup", elu_alpha=2.0)
+    assert {problem.path for problem in caught.value.problems} == {"stochastic_depth", "residual_start", "elu_alpha"}
+
+
+@pytest.mark.parametrize(
+    ("family", "values", "refused"),
+    [
+        (zoo.MLPConfig, {"normalization": "none"}, False),
+        (zoo.MLPConfig, {"normalization": "batch"}, True),
+        (zoo.MLPConfig, {"normalization": "rms"}, False),
+        (zoo.MLPConfig, {"normalization": "layer", "normalization_place": "after_activation"}, False),
+        (zoo.LeNetConfig, {"normalization": "group"}, True),
+        (zoo.ResNetConfig, {"normalization": "batch"}, True),
+        (zoo.ResNetConfig, {"normalization": "none"}, False),
+        (zoo.ResNetConfig, {"normalization": "batch", "normalization_place": "after_activation"}, False),
+        (
+            zoo.ResNetConfig,
+            {
+                "normalization": "batch",
+                "normalization_place": "after_activation",
+                "block_order": "pre_activation",
+            },
+            False,
+        ),
+        (zoo.ResNetConfig, {"normalization": "batch", "block_order": "pre_activation"}, True),
+        (zoo.ResNetConfig, {"normalization": "rms", "block_order": "pre_activation"}, False),
+        (zoo.ResNetConfig, {"normalization": "none", "residual_start": "fixup"}, True),
+    ],
+)
+def test_initial_bias_needs_a_bias(family, values, refused):
+    """An initial bias is refused exactly where no hidden layer of the built network has a bias."""
+    small = {} if family is zoo.LeNetConfig else {"depth": 8, "width": 2}
+    model = zoo.build_model(family(**values, **small), (8, 8, 1), 2, seed=0)
+    hidden = [layer for layer in model.layers if hasattr(layer, "kernel_initializer") and layer.name != "head"]
+    assert any(layer.use_bias for layer in hidden) != refused
+    if refused:
+        problem = problem_of(family, **values, initial_bias=0.5)
+        assert (problem.path, problem.given) == ("initial_bias", "0.5")
+        assert problem.message == "no effect: no hidden layer of this network has a bias"
+    else:
+        assert family(**values, initial_bias=0.5).initial_bias == 0.5
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
     ("given_name", "expected"),
-    [("activatoin", "activation"), ("dropout_rate", "dropout"), ("skip", None), ("zzz", None)],
+    [("activatoin", "activation"), ("dropuot", "dropout"), ("L1", "l1"), ("zzz", None)],
 )
 def test_unknown_setting(family, given_name, expected):
     """A setting that the family does not have is shown with all that it has and the nearest."""
@@ -79,13 +220,11 @@ def test_unknown_setting(family, given_name, expected):
         ("dropout", "0.1", '"0.1"', "a number"),
         ("dropout", True, "true", "a number"),
         ("dropout", None, "null", "a number"),
-        ("width", True, "true", "a whole number"),
-        ("width", 16.0, "16.0", "a whole number"),
-        ("width", "16", '"16"', "a whole number"),
-        ("depth", "20", '"20"', "a whole number"),
-        ("depth", 20.0, "20.0", "a whole number"),
-        ("skip_connections", 1, "1", "true or false"),
-        ("skip_connections", "false", '"false"', "true or false"),
+        ("normalization_group_size", True, "true", "a whole number"),
+        ("normalization_group_size", 16.0, "16.0", "a whole number"),
+        ("normalization_group_size", "16", '"16"', "a whole number"),
+        ("weight_standardization", 1, "1", "true or false"),
+        ("weight_standardization", "false", '"false"', "true or false"),
         ("activation", None, "null", "text in quotes"),
         ("normalization", False, "false", "text in quotes"),
     ],
@@ -95,26 +234,38 @@ def test_wrong_type(family, setting, value, given_text, allowed):
     assert problem_of(family, **{setting: value}) == Problem(setting, "wrong type", given_text, allowed)
 
 
-@pytest.mark.parametrize(
-    ("family", "setting", "value", "neighbour"),
-    [
-        (zoo.MLPConfig, "dropout", -0.001, 0.0),
-        (zoo.MLPConfig, "dropout", 1.0, 0.999),
-        (zoo.MLPConfig, "width", 0, 1),
-        (zoo.MLPConfig, "depth", -1, 0),
-        (zoo.MLPConfig, "depth", 10_001, 10_000),
-        (zoo.ResNetConfig, "dropout", -0.001, 0.0),
-        (zoo.ResNetConfig, "dropout", 1.0, 0.999),
-        (zoo.ResNetConfig, "width", 0, 1),
-        (zoo.ResNetConfig, "depth", 2, 8),
-    ],
-)
+RATES = ["input_dropout", "dropout", "drop_connect"]
+BOUNDS = [
+    *((family, rate, *pair) for family in FAMILIES for rate in RATES for pair in [(-0.001, 0.0), (1.0, 0.999)]),
+    *((family, penalty, -0.001, 0.0) for family in FAMILIES for penalty in ("l1", "l2", "max_norm")),
+    (zoo.MLPConfig, "leaky_relu_slope", 1.0, 0.99),
+    (zoo.MLPConfig, "leaky_relu_slope", -0.1, 0.0),
+    (zoo.MLPConfig, "elu_alpha", 0.0, 0.01),
+    (zoo.MLPConfig, "initializer_scale", 0.0, 1e-6),
+    (zoo.MLPConfig, "initial_bias", 100.5, 100.0),
+    (zoo.MLPConfig, "normalization_momentum", 1.0, 0.0),
+    (zoo.MLPConfig, "normalization_epsilon", 0.0, 1.0),
+    (zoo.MLPConfig, "normalization_group_size", 0, 1),
+    (zoo.MLPConfig, "width", 0, 1),
+    (zoo.MLPConfig, "width", 65_537, 65_536),
+    (zoo.MLPConfig, "depth", -1, 0),
+    (zoo.MLPConfig, "depth", 10_001, 10_000),
+    (zoo.ResNetConfig, "width", 0, 1),
+    (zoo.ResNetConfig, "widening_factor", 0, 1),
+    (zoo.ResNetConfig, "squeeze_excitation", -1, 0),
+    (zoo.ResNetConfig, "stochastic_depth", 1.0, 0.9),
+    (zoo.ResNetConfig, "depth", 2, 8),
+]
+
+
+@pytest.mark.parametrize(("family", "setting", "value", "neighbour"), BOUNDS)
 def test_bounds(family, setting, value, neighbour):
     """The value just out of bounds is refused with its path, the one just inside is accepted."""
-    problem = problem_of(family, **{setting: value})
+    companions = COMPANIONS.get(setting, {})
+    problem = problem_of(family, **companions, **{setting: value})
     assert problem.path == setting
     assert problem.given == str(value)
-    assert getattr(family(**{setting: neighbour}), setting) == neighbour
+    assert getattr(family(**companions, **{setting: neighbour}), setting) == neighbour
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -124,23 +275,176 @@ def test_dropout_must_be_a_real_number(family, value):
     assert problem_of(family, dropout=value).path == "dropout"
 
 
-@given(depth=st.integers(8, 2000))
-def test_depth_rule(depth):
-    """A residual network takes exactly the depths 6n + 2; others are refused with the neighbours that fit."""
-    n, remainder = divmod(depth - 2, 6)
-    if remainder == 0:
-        assert zoo.ResNetConfig(depth=depth).blocks_per_stage == n
+@given(depth=st.integers(3, 2000), stages=st.integers(1, 8), block=st.sampled_from([("basic", 2), ("bottleneck", 3)]))
+def test_depth_rule(depth, stages, block):
+    """A residual network takes the depths 2 + n stages convolutions, and those printed; others meet the neighbours."""
+    name, convolutions = block
+    printed = {("basic", 4): [34], ("bottleneck", 4): [50, 101, 152]}.get((name, stages), [])
+    step = convolutions * stages
+    n, remainder = divmod(depth - 2, step)
+    values = {"depth": depth, "stages": stages, "block": name}
+    if depth in printed:
+        assert sum(zoo.ResNetConfig(**values).layout) * convolutions + 2 == depth
+    elif remainder == 0 and n:
+        assert zoo.ResNetConfig(**values).layout == (n,) * stages
     else:
-        problem = problem_of(zoo.ResNetConfig, depth=depth)
+        problem = problem_of(zoo.ResNetConfig, **values)
         assert (problem.path, problem.given) == ("depth", str(depth))
-        assert "6n + 2" in problem.message
-        assert [int(number) for number in re.findall(r"\d+", problem.allowed)] == [6 * n + 2, 6 * n + 8]
+        assert f"{step}n + 2" in problem.message
+        below = 2 + step * max(n, 1)
+        assert [int(number) for number in re.findall(r"\d+", problem.allowed)] == sorted(
+            {below, below + step, *printed}
+        )
+        for allowed in (below, below + step, *printed):
+            assert zoo.ResNetConfig(**values | {"depth": allowed}).depth == allowed
 
 
 @pytest.mark.parametrize(("depth", "n"), [(20, 3), (32, 5), (44, 7), (56, 9), (110, 18), (1202, 200)])
 def test_depths_of_the_paper(depth, n):
     """Blocks n = 3, 5, 7, 9 lead to 20, 32, 44, 56 layers (He et al. 2016, section 4.2), 18 to 110 and 200 to 1202."""
-    assert zoo.ResNetConfig(depth=depth).blocks_per_stage == n
+    assert zoo.ResNetConfig(depth=depth).layout == (n, n, n)
+
+
+@pytest.mark.parametrize(
+    ("depth", "block", "expected"),
+    [
+        (18, "basic", (2, 2, 2, 2)),
+        (34, "basic", (3, 4, 6, 3)),
+        (50, "bottleneck", (3, 4, 6, 3)),
+        (101, "bottleneck", (3, 4, 23, 3)),
+        (152, "bottleneck", (3, 8, 36, 3)),
+    ],
+)
+def test_layouts_of_the_paper(depth, block, expected):
+    """Four stages of the depths in table 1 of He et al. 2016 have its numbers of blocks; a list overrules them."""
+    assert zoo.ResNetConfig(depth=depth, stages=4, block=block).layout == expected
+    other = (expected[0] + 1, expected[1] - 1, *expected[2:])
+    assert zoo.ResNetConfig(depth=depth, stages=4, block=block, blocks_per_stage=other).layout == other
+
+
+def test_printed_depths_belong_to_their_block_and_stages():
+    """Depth 34 needs basic blocks in four stages; of bottleneck blocks, or in three stages, it is refused or other."""
+    assert problem_of(zoo.ResNetConfig, depth=34, stages=4, block="bottleneck").path == "depth"
+    assert problem_of(zoo.ResNetConfig, depth=34).path == "depth"
+    assert zoo.ResNetConfig(depth=50).layout == (8, 8, 8)
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "message", "allowed"),
+    [
+        ({"blocks_per_stage": (1, 2, 1), "depth": 20}, "depth", "the blocks [1, 2, 1] make a depth of 10", "10"),
+        (
+            {"blocks_per_stage": (1, 2), "depth": 8},
+            "blocks_per_stage",
+            "one number of blocks for each of the 3 stages is needed",
+            "1 or more in each",
+        ),
+        (
+            {"blocks_per_stage": (1, 0, 2), "depth": 8},
+            "blocks_per_stage",
+            "one number of blocks for each of the 3 stages is needed",
+            "1 or more in each",
+        ),
+    ],
+)
+def test_blocks_per_stage(values, path, message, allowed):
+    """A list of blocks must have one for each stage, and agree with the depth."""
+    problem = problem_of(zoo.ResNetConfig, **values)
+    assert (problem.path, problem.message, problem.allowed) == (path, message, allowed)
+
+
+def test_blocks_per_stage_may_be_a_list():
+    """A list, as TOML and JSON have it, is kept as a tuple, so that the config stays a key."""
+    config = zoo.ResNetConfig(blocks_per_stage=[1, 2, 1], depth=10)
+    assert config.blocks_per_stage == config.layout == (1, 2, 1)
+    assert hash(config) == hash(zoo.ResNetConfig(blocks_per_stage=(1, 2, 1), depth=10))
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({}, (64, 64)),
+        ({"depth": 0}, ()),
+        ({"depth": 3, "width": 5}, (5, 5, 5)),
+        ({"depth": 4, "width": 100, "width_profile": "pyramid"}, (100, 50, 25, 12)),
+        ({"depth": 1, "width": 7, "width_profile": "pyramid"}, (7,)),
+        ({"depth": 3, "width": 4, "width_profile": "pyramid"}, (4, 2, 1)),
+        ({"depth": 3, "width": [9, 2, 30]}, (9, 2, 30)),
+    ],
+)
+def test_widths(values, expected):
+    """Widths are constant, halved from layer to layer and rounded down, or listed; the built layers have them."""
+    config = zoo.MLPConfig(**values)
+    assert config.widths == expected
+    model = zoo.build_model(config, (3,), 2, seed=0)
+    units = [layer.units for layer in model.layers if hasattr(layer, "units")]
+    assert units == [*expected, 2]
+
+
+def test_linear_models_refuse_settings_of_hidden_layers():
+    """Without hidden layers, every setting that acts on hidden layers alone is refused, and told of at once."""
+    with pytest.raises(zoo.SettingError) as caught:
+        zoo.MLPConfig(depth=0, width=8, activation="tanh", dropout=0.5, l2=0.1, input_dropout=0.1, initializer="zeros")
+    assert [problem.path for problem in caught.value.problems] == ["activation", "dropout", "width"]
+    assert {problem.message for problem in caught.value.problems} == {"no effect with depth = 0"}
+    assert zoo.MLPConfig(depth=0, l2=0.1, input_dropout=0.1, initializer="zeros").l2 == 0.1
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (zoo.MLPConfig(depth=3, width=[8, 8, 8]), zoo.MLPConfig(depth=3, width=8)),
+        (zoo.MLPConfig(depth=3, width=[64, 64, 64]), zoo.MLPConfig(depth=3)),
+        (zoo.ResNetConfig(blocks_per_stage=(3, 3, 3)), zoo.ResNetConfig()),
+        (
+            zoo.ResNetConfig(depth=34, stages=4, blocks_per_stage=(3, 4, 6, 3)),
+            zoo.ResNetConfig(depth=34, stages=4),
+        ),
+    ],
+)
+def test_two_ways_to_write_one_network(one, other):
+    """A list that says what follows anyway does not make another run, and the differences make the same network."""
+    assert one.differing_from_default() == other.differing_from_default()
+    assert type(one)(**one.differing_from_default()) == other
+
+
+@pytest.mark.parametrize(
+    ("values", "path", "given_text", "allowed"),
+    [
+        ({"width": [8, 8]}, "width", "[8, 8]", "a list of 3, or depth = 2"),
+        ({"width": [8, 8, 8], "width_profile": "pyramid"}, "width_profile", "pyramid", "constant, or one width"),
+        ({"width": 3, "width_profile": "pyramid"}, "width", "3", "4 or more"),
+    ],
+)
+def test_widths_that_do_not_fit(values, path, given_text, allowed):
+    """A list must have one width for each layer and no profile, and a pyramid units enough to be halved."""
+    problem = problem_of(zoo.MLPConfig, depth=3, **values)
+    assert (problem.path, problem.given, problem.allowed) == (path, given_text, allowed)
+
+
+@pytest.mark.parametrize(
+    ("family", "shape", "fits"),
+    [
+        (zoo.MLPConfig, (), False),
+        (zoo.MLPConfig, (3,), True),
+        (zoo.MLPConfig, (2, 3, 4, 5), True),
+        (zoo.LeNetConfig, (32,), False),
+        (zoo.LeNetConfig, (32, 32), False),
+        (zoo.LeNetConfig, (32, 32, 1), True),
+        (zoo.ResNetConfig, (), False),
+        (zoo.ResNetConfig, (2, 8, 8, 3), False),
+        (zoo.ResNetConfig, (8, 8, 3), True),
+    ],
+)
+def test_input_shape(family, shape, fits):
+    """Shapes that a family cannot take are refused before anything is built, with what was given."""
+    if fits:
+        family().check_input_shape(shape)
+        return
+    with pytest.raises(zoo.SettingError) as caught:
+        zoo.build_model(family(), shape, 2, seed=0)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.given) == ("input_shape", str(shape))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -161,29 +465,36 @@ def test_default_differs_in_nothing(family):
 
 def test_differing_from_default():
     """What differs is listed in plain values; a setting at its family's own default is left out."""
-    config = zoo.ResNetConfig(depth=32, activation="gelu", normalization="batch", skip_connections=False)
+    config = zoo.ResNetConfig(
+        depth=10, activation="gelu", normalization="batch", skip_connections="none", blocks_per_stage=(1, 2, 1)
+    )
     assert config.differing_from_default() == {
-        "depth": 32,
+        "depth": 10,
         "activation": "gelu",
-        "skip_connections": False,
+        "skip_connections": "none",
+        "blocks_per_stage": [1, 2, 1],
     }
     assert zoo.MLPConfig(normalization="batch").differing_from_default() == {"normalization": "batch"}
+    assert zoo.MLPConfig(width=[3, 4]).differing_from_default() == {"width": [3, 4]}
     assert zoo.MLPConfig(dropout=0).differing_from_default() == {}
+    assert zoo.LeNetConfig(activation="scaled_tanh").differing_from_default() == {}
+    assert zoo.LeNetConfig(activation="relu").differing_from_default() == {"activation": "relu"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_settings_that_shape_the_program(family):
-    """All settings but the initializer shape the program, as the built model's structure shows."""
+    """Settings that only change initial weights do not shape the program, all others do."""
     assert set(family().shaping_program()) == set(family.model_fields) - NOT_SHAPING
-    base = family()
-    assert base.changed(initializer="lecun_normal").shaping_program() == base.shaping_program()
-    assert base.changed(activation="tanh").shaping_program() != base.shaping_program()
-    assert base.changed(depth=14).shaping_program() != base.shaping_program()
+    base = family(normalization="none")
+    assert base.changed(initializer="constant", initializer_scale=0.5).shaping_program() == base.shaping_program()
+    assert base.changed(initial_bias=0.5).shaping_program() == base.shaping_program()
+    assert base.changed(activation="selu").shaping_program() != base.shaping_program()
+    assert base.changed(l2=0.1).shaping_program() != base.shaping_program()
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(
-    "values", [{"activation": "rellu"}, {"depth": -6}, {"dropout": 1.5}, {"depht": 20}, {"width": True}]
+    "values", [{"activation": "rellu"}, {"max_norm": -6.0}, {"dropout": 1.5}, {"depht": 20}, {"l1": True}]
 )
 def test_changed_checks_again(family, values):
     """A changed copy is checked as at construction."""
@@ -199,8 +510,19 @@ def test_changed_checks_clashes_again():
 
 def test_configs_of_different_families_differ():
     """Two families with the same values are two configs."""
-    values = zoo.MLPConfig().model_dump() | {"depth": 20, "width": 16}
-    assert zoo.MLPConfig(**values) != zoo.ResNetConfig(**values)
+    shared = zoo.LeNetConfig().model_dump()
+    assert zoo.MLPConfig(**shared) != zoo.LeNetConfig(**shared)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_schema_tells_what_a_setting_needs(family):
+    """The JSON Schema holds the names of each table and the settings that go with one another."""
+    properties = family.model_json_schema()["properties"]
+    assert set(properties) == set(family.model_fields)
+    for name, choice in choices(family).items():
+        assert properties[name]["enum"] == list(choice.table)
+    assert properties["elu_alpha"]["only_with"] == {"activation": ["elu"]}
+    assert properties["normalization_epsilon"]["not_with"] == {"normalization": "none"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)

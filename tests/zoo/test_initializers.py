@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 
+import keras
 import numpy as np
 import pytest
 from scipy import stats
 
 import zoo
+from zoo.activations import activation_gain
+from zoo.custom import CentredIdentity, DeltaOrthogonal
 from zoo.initializers import INITIALIZERS
 
 # Numerators and what stands below them, from the papers that the table names.
@@ -19,64 +22,73 @@ VARIANCES = {
     "glorot_uniform": (2, "n_in + n_out"),
     "he_normal": (2, "n_in"),
     "he_uniform": (2, "n_in"),
+    "he_average_normal": (4, "n_in + n_out"),
+    "he_average_uniform": (4, "n_in + n_out"),
+    "pytorch_default": (1, "3 n_in"),
     "small_normal": (0.01**2, "1"),
 }
+OTHERS = {"zeros", "constant", "orthogonal", "delta_orthogonal", "identity"}
+"""Those that are no draws of independent weights; each has a test of its own."""
+WITH_FACTOR = [name for name in VARIANCES if name != "small_normal"]
 
 
 def expected_variance(name, n_in, n_out):
     numerator, below = VARIANCES[name]
-    return numerator / {"n_in": n_in, "n_in + n_out": n_in + n_out, "1": 1}[below]
+    return numerator / {"n_in": n_in, "3 n_in": 3 * n_in, "n_in + n_out": n_in + n_out, "1": 1}[below]
+
+
+def built_kernels(name, **settings):
+    """Give family -> (a large kernel, inputs of a unit, outputs of a unit) of built models."""
+    mlp = zoo.build_model(zoo.MLPConfig(depth=2, width=500, initializer=name, **settings), (200,), 2, seed=1)
+    config = zoo.ResNetConfig(depth=6, stages=2, width=72, initializer=name, **settings)
+    resnet = zoo.build_model(config, (4, 4, 3), 2, seed=1)
+    dense, convolution = mlp.get_layer("hidden_1_dense"), resnet.get_layer("stage_2_block_1_convolution_1")
+    hidden = mlp.get_layer("hidden_2_dense")
+    return {
+        "mlp": (np.asarray(dense.kernel, "float64"), 200, 500),
+        "mlp_hidden": (np.asarray(hidden.kernel, "float64"), 500, 500),
+        "resnet": (np.asarray(convolution.kernel, "float64"), 9 * 72, 9 * 144),
+    }
 
 
 @pytest.fixture(scope="module")
 def kernels():
-    """Give (initializer, family) -> (a large kernel, inputs of a unit, outputs of a unit), built once each."""
-    built = {}
-    for name in INITIALIZERS:
-        mlp = zoo.build_model(zoo.MLPConfig(depth=1, width=600, initializer=name), (200,), 2, seed=1)
-        dense = mlp.get_layer("hidden_1_dense").kernel
-        built[name, "mlp"] = (np.asarray(dense, "float64"), 200, 600)
-        resnet = zoo.build_model(zoo.ResNetConfig(depth=8, width=36, initializer=name), (4, 4, 3), 2, seed=1)
-        convolution = resnet.get_layer("stage_3_block_1_1").kernel
-        built[name, "resnet"] = (np.asarray(convolution, "float64"), 9 * 72, 9 * 144)
-    return built
+    """Give initializer -> the kernels that it gives, built once each."""
+    return {name: built_kernels(name) for name in VARIANCES}
 
 
-def test_every_initializer_has_a_variance_here():
-    """A new row of the table needs its variance in this file."""
-    assert set(VARIANCES) == set(INITIALIZERS)
+def test_every_initializer_is_tested_here():
+    """A new row of the table needs its variance or its own test in this file."""
+    assert set(VARIANCES) | OTHERS == set(INITIALIZERS)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", VARIANCES)
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
 def test_mean_and_variance(kernels, name, family):
     """About 100,000 weights have mean zero and the paper's variance, of dense and of convolutional layers."""
-    kernel, n_in, n_out = kernels[name, family]
+    kernel, n_in, n_out = kernels[name][family]
     variance = expected_variance(name, n_in, n_out)
     assert kernel.size >= 90_000
     assert abs(kernel.mean()) < 4 * np.sqrt(variance / kernel.size)
     assert kernel.var() == pytest.approx(variance, rel=0.02)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", WITH_FACTOR)
 def test_table_prints_the_variance_that_is_drawn(kernels, name):
     """The formula of the table, evaluated, is the variance of the weights."""
-    kernel, n_in, n_out = kernels[name, "mlp"]
-    quantity, value = re.fullmatch(
-        r"(?:normal|normal, cut off at two deviations|uniform), (variance|standard deviation) ([\d. /()+n_iout]+)",
-        INITIALIZERS[name].formula,
-    ).groups()
-    printed = eval(value, {"n_in": n_in, "n_out": n_out})
-    assert kernel.var() == pytest.approx(printed if quantity == "variance" else printed**2, rel=0.02)
+    kernel, n_in, n_out = kernels[name]["mlp"]
+    (value,) = re.match(r"(?:normal|uniform), variance ([\d. /()+n_iout]+)", INITIALIZERS[name].formula).groups()
+    printed = eval(value.replace("3 n_in", "3 * n_in"), {"n_in": n_in, "n_out": n_out})
+    assert kernel.var() == pytest.approx(printed, rel=0.02)
 
 
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", VARIANCES)
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
 def test_distribution(kernels, name, family):
     """Weights are uniform or normal as the name says; Keras cuts the scaled normals off at two deviations."""
-    kernel, n_in, n_out = kernels[name, family]
+    kernel, n_in, n_out = kernels[name][family]
     deviation = np.sqrt(expected_variance(name, n_in, n_out))
-    if name.endswith("_uniform"):
+    if name.endswith("_uniform") or name == "pytorch_default":
         distribution = stats.uniform(-np.sqrt(3) * deviation, 2 * np.sqrt(3) * deviation)
     elif name == "small_normal":
         distribution = stats.norm(scale=deviation)
@@ -84,6 +96,157 @@ def test_distribution(kernels, name, family):
         distribution = stats.truncnorm(-2, 2, scale=deviation / stats.truncnorm(-2, 2).std())
     # 1.95 / sqrt(n) is passed by chance once in a thousand times; a normal instead of the truncated one gives 0.02.
     assert stats.kstest(kernel.ravel(), distribution.cdf).statistic < 1.95 / np.sqrt(kernel.size)
+
+
+@pytest.mark.parametrize("family", ["mlp", "resnet"])
+def test_bound_of_pytorch(kernels, family):
+    """PyTorch's weights lie within 1 / sqrt(n_in), and reach there: kaiming_uniform_ with a = sqrt(5)."""
+    kernel, n_in, _ = kernels["pytorch_default"][family]
+    assert 0.999 / np.sqrt(n_in) < np.abs(kernel).max() <= 1 / np.sqrt(n_in)
+
+
+@pytest.mark.parametrize("family", ["mlp", "resnet"])
+def test_zeros(family):
+    """Every weight is zero, the head's too."""
+    config = {"mlp": zoo.MLPConfig, "resnet": zoo.ResNetConfig}[family](depth=8, width=2, initializer="zeros")
+    model = zoo.build_model(config, (4, 4, 3), 2, seed=0)
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            np.testing.assert_array_equal(layer.kernel, 0)
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.5])
+def test_constant(scale):
+    """Every weight is initializer_scale, whatever the layer's size."""
+    config = zoo.ResNetConfig(depth=8, width=2, initializer="constant", initializer_scale=scale)
+    model = zoo.build_model(config, (4, 4, 3), 2, seed=0)
+    for layer in model.layers:
+        if hasattr(layer, "kernel"):
+            np.testing.assert_array_equal(layer.kernel, np.float32(scale))
+
+
+@pytest.mark.parametrize(("initializer", "alike"), [("constant", True), ("he_normal", False)])
+def test_constant_weights_keep_units_alike(initializer, alike):
+    """From constant weights, a layer's units have equal outputs and, under a loss that sees them alike, stay so."""
+    model = zoo.build_model(zoo.MLPConfig(depth=2, width=5, initializer=initializer), (6,), 3, seed=0)
+    model.compile(keras.optimizers.SGD(0.1), "mean_squared_error")
+    generator = np.random.default_rng(0)
+    inputs = generator.normal(size=(32, 6)).astype("float32")
+    model.train_on_batch(inputs, generator.normal(size=(32, 3)).astype("float32"))
+    for name in ("hidden_1_dense", "hidden_2_dense"):
+        kernel = np.asarray(model.get_layer(name).kernel)
+        assert np.allclose(kernel, kernel[:, :1], atol=1e-6) == alike
+    assert not np.allclose(np.asarray(model.get_layer("hidden_1_dense").kernel), 0.01, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.002, 0.3])
+def test_scale_of_small_normal(scale):
+    """The standard deviation of small_normal is initializer_scale."""
+    for kernel, _, _ in built_kernels("small_normal", initializer_scale=scale).values():
+        assert kernel.std() == pytest.approx(scale, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal"])
+@pytest.mark.parametrize(("features", "units"), [(7, 4), (4, 7), (5, 5)])
+def test_orthogonal_dense_weights(name, features, units):
+    """Columns are orthonormal, or rows where there are fewer of them."""
+    config = zoo.MLPConfig(depth=1, width=units, initializer=name)
+    kernel = np.asarray(zoo.build_model(config, (features,), 2, seed=0).get_layer("hidden_1_dense").kernel)
+    product = kernel.T @ kernel if units <= features else kernel @ kernel.T
+    np.testing.assert_allclose(product, np.eye(min(units, features)), atol=1e-5)
+
+
+def test_orthogonal_convolutions():
+    """A convolution's kernel, as a matrix from all inputs of a unit to the channels, has orthonormal columns."""
+    config = zoo.ResNetConfig(depth=8, width=4, initializer="orthogonal")
+    kernel = np.asarray(zoo.build_model(config, (4, 4, 3), 2, seed=0).get_layer("stem").kernel).reshape(27, 4)
+    np.testing.assert_allclose(kernel.T @ kernel, np.eye(4), atol=1e-5)
+
+
+def convolved(initializer, image, channels, size=3):
+    layer = keras.layers.Conv2D(channels, size, padding="same", use_bias=False, kernel_initializer=initializer)
+    return np.asarray(layer(image)), np.asarray(layer.kernel)
+
+
+@pytest.mark.parametrize("size", [1, 3, 5])
+@pytest.mark.parametrize("gain", [1.0, 1.5])
+def test_delta_orthogonal_convolutions_are_isometries(size, gain):
+    """With at least as many outputs as inputs, each pixel keeps its length times the gain (Xiao et al. 2018)."""
+    image = np.random.default_rng(0).normal(size=(2, 6, 7, 4)).astype("float32")
+    outputs, kernel = convolved(DeltaOrthogonal(gain=gain, seed=1), image, 6, size)
+    np.testing.assert_allclose(np.square(outputs).sum(-1), gain**2 * np.square(image).sum(-1), rtol=1e-4)
+    assert (kernel != 0).any(axis=(2, 3)).sum() == 1
+    assert (kernel[size // 2, size // 2] != 0).all()
+
+
+@pytest.mark.parametrize("channels", [3, 4, 6])
+@pytest.mark.parametrize("size", [1, 3])
+def test_identity_convolutions(channels, size):
+    """Each output is the input of its number; outputs beyond the inputs are zero."""
+    image = np.random.default_rng(0).normal(size=(2, 5, 5, 4)).astype("float32")
+    outputs, _ = convolved(CentredIdentity(2.0), image, channels, size)
+    expected = 2 * np.pad(image, ((0, 0), (0, 0), (0, 0), (0, 2)))[..., :channels]
+    np.testing.assert_array_equal(outputs, expected)
+
+
+def test_models_use_these_initializers():
+    """A built network's strided and unstrided convolutions and its dense layers hold identities and isometries."""
+    built = {
+        name: zoo.build_model(zoo.ResNetConfig(depth=8, width=4, initializer=name), (8, 8, 4), 4, seed=0)
+        for name in ("identity", "delta_orthogonal")
+    }
+    for layer in ("stem", "stage_1_block_1_convolution_2", "stage_2_block_1_convolution_1"):
+        for name, model in built.items():
+            kernel = np.asarray(model.get_layer(layer).kernel)
+            centre = kernel[1, 1]
+            assert np.abs(kernel).sum() == pytest.approx(np.abs(centre).sum())
+            if name == "identity":
+                np.testing.assert_array_equal(centre, np.eye(*centre.shape))
+            np.testing.assert_allclose(centre @ centre.T, np.eye(len(centre)), atol=1e-5)
+    np.testing.assert_array_equal(built["identity"].get_layer("head").kernel, np.eye(16, 4))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "selu", "leaky_relu", "elu"])
+@pytest.mark.parametrize("name", ["he_normal", "glorot_uniform", "pytorch_default"])
+def test_gain_of_the_activation(name, activation):
+    """The factor 2, 2 or 1/3 gives way to 1 / E[f(z)^2], but to 1 in the first layer."""
+    settings = {"leaky_relu": {"leaky_relu_slope": 0.5}, "elu": {"elu_alpha": 2.0}}.get(activation, {})
+    kernels = built_kernels(name, activation=activation, initializer_gain="activation", **settings)
+    parameters = {"leaky_relu_slope": 0.01, "elu_alpha": 1.0} | settings
+    factor = activation_gain(activation, **parameters) ** 2
+    for family, gain in (("mlp", 1), ("mlp_hidden", factor), ("resnet", factor)):
+        kernel, n_in, n_out = kernels[family]
+        fan = (n_in + n_out) / 2 if name == "glorot_uniform" else n_in
+        assert kernel.var() == pytest.approx(gain / fan, rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["orthogonal", "delta_orthogonal"])
+def test_gain_of_the_activation_on_orthogonal_weights(name):
+    """Orthogonal weights are multiplied with 1 / sqrt(E[f(z)^2]): sqrt(2) for ReLU; 1 at first."""
+    config = zoo.MLPConfig(depth=2, width=6, initializer=name, initializer_gain="activation")
+    model = zoo.build_model(config, (6,), 6, seed=0)
+    for layer, gain in (("hidden_1_dense", 1), ("hidden_2_dense", 2), ("head", 2)):
+        kernel = np.asarray(model.get_layer(layer).kernel)
+        np.testing.assert_allclose(kernel.T @ kernel, gain * np.eye(6), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("config", "first", "others"),
+    [
+        (zoo.MLPConfig(depth=0), "head", []),
+        (zoo.MLPConfig(depth=2, width=300), "hidden_1_dense", ["hidden_2_dense", "head"]),
+        (zoo.LeNetConfig(activation="relu"), "c1", ["c5", "f6"]),
+        (zoo.ResNetConfig(depth=8, width=40), "stem", ["stage_1_block_1_convolution_1", "head"]),
+    ],
+)
+def test_first_layer_of_each_family_has_gain_1(config, first, others):
+    """The layer that sees the inputs, and it alone, has variance 1 / n_in under the gain of the activation."""
+    config = config.changed(initializer="lecun_uniform", initializer_gain="activation")
+    model = zoo.build_model(config, (32, 32, 3), 10, seed=0)
+    for name, factor in {first: 1, **dict.fromkeys(others, 2)}.items():
+        kernel = np.asarray(model.get_layer(name).kernel)
+        bound = np.sqrt(3 * factor / np.prod(kernel.shape[:-1]))
+        assert 0.95 * bound < np.abs(kernel).max() <= bound * (1 + 1e-6)
 
 
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
@@ -106,5 +269,6 @@ def test_biases_offsets_and_gains(name, family):
 
 @pytest.mark.parametrize("name", INITIALIZERS)
 def test_row_is_complete(name):
-    """Each row gives a source for people."""
+    """Each row gives a formula and a source for people."""
+    assert INITIALIZERS[name].formula.strip()
     assert INITIALIZERS[name].source.strip()

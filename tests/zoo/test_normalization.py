@@ -5,19 +5,21 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import zoo
 from zoo.layers import LayerMaker
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS, group_count
 
 EPSILON = 1e-5
 SHAPES = [(6,), (4, 3, 5)]
 
 
-def normalizer(name, shape):
+def normalizer(name, shape, **settings):
     """Build a model of nothing but the normalization."""
     inputs = keras.Input(shape)
-    layers = LayerMaker(zoo.MLPConfig(normalization=name), seed=0)
+    layers = LayerMaker(zoo.ResNetConfig(normalization=name, **settings), seed=0)
     return keras.Model(inputs, layers.normalize(inputs, "features"))
 
 
@@ -83,23 +85,116 @@ def test_layer_normalization(shape, training, randomize):
     np.testing.assert_allclose(model(inputs, training=training), expected, rtol=1e-4, atol=1e-4)
 
 
+def grouped(inputs, groups, epsilon=EPSILON):
+    """Normalize groups of neighbouring channels over all positions of an example: Wu & He 2018, equations 1 to 7."""
+    split = inputs.reshape(*inputs.shape[:-1], groups, -1).astype("float64")
+    axes = (*range(1, split.ndim - 2), split.ndim - 1)
+    mean, variance = split.mean(axes, keepdims=True), split.var(axes, keepdims=True)
+    return ((split - mean) / np.sqrt(variance + epsilon)).reshape(inputs.shape)
+
+
+@pytest.mark.parametrize(
+    ("shape", "size", "groups"), [((12,), 4, 3), ((12,), 5, 2), ((4, 3, 12), 4, 3), ((4, 3, 5), 2, 5)]
+)
+@pytest.mark.parametrize("training", [False, True])
+def test_group_normalization(shape, size, groups, training, randomize):
+    """Groups of normalization_group_size channels, or the size nearest to it, share mean and variance."""
+    model = randomize(normalizer("group", shape, normalization_group_size=size))
+    layer = model.layers[-1]
+    inputs = examples(shape)
+    expected = np.asarray(layer.gamma) * grouped(inputs, groups) + np.asarray(layer.beta)
+    np.testing.assert_allclose(model(inputs, training=training), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_instance_normalization(training, randomize):
+    """Each channel of each image has its own mean and variance over height and width."""
+    model = randomize(normalizer("instance", (4, 3, 5)))
+    layer = model.layers[-1]
+    inputs = examples((4, 3, 5))
+    mean, variance = inputs.mean((1, 2), keepdims=True), inputs.var((1, 2), keepdims=True)
+    expected = np.asarray(layer.gamma) * (inputs - mean) / np.sqrt(variance + EPSILON) + np.asarray(layer.beta)
+    np.testing.assert_allclose(model(inputs, training=training), expected, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["batch", "layer"])
+@pytest.mark.parametrize("training", [False, True])
+def test_rms_normalization(shape, training, randomize):
+    """Units, of an image the channels of each pixel, are divided by their root mean square, and have a gain alone."""
+    model = randomize(normalizer("rms", shape))
+    (gain,) = model.trainable_variables
+    inputs = examples(shape)
+    expected = np.asarray(gain) * inputs / np.sqrt((inputs**2).mean(-1, keepdims=True) + EPSILON)
+    np.testing.assert_allclose(model(inputs, training=training), expected, rtol=1e-4, atol=1e-4)
+
+
+WITH_OFFSET = [("batch", (6,)), ("layer", (6,)), ("group", (6,))]
+WITH_OFFSET += [(name, (4, 3, 5)) for name in ("batch", "layer", "group", "instance")]
+
+
+@pytest.mark.parametrize(("name", "shape"), WITH_OFFSET)
 def test_one_gain_and_one_offset_per_channel(name, shape):
     """An image's pixels share the gain and the offset of their channel."""
     trainable = normalizer(name, shape).trainable_variables
     assert [tuple(variable.shape) for variable in trainable] == [(shape[-1],)] * 2
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("name", ["batch", "layer"])
-def test_epsilon(name, shape):
-    """Features with a variance of the order of epsilon show that epsilon is 1e-5 and not Keras's 1e-3."""
+@pytest.mark.parametrize("epsilon", [EPSILON, 1e-3])
+@pytest.mark.parametrize(("name", "shape"), [*WITH_OFFSET, ("rms", (6,)), ("rms", (4, 3, 5))])
+def test_epsilon(name, shape, epsilon):
+    """Features with a variance of the order of epsilon show that it is the config's: 1e-5, where nobody sets it."""
     inputs = examples(shape, scale=1e-3)
     axes = tuple(range(inputs.ndim - 1)) if name == "batch" else tuple(range(1, inputs.ndim))
     mean, variance = inputs.mean(axes, keepdims=True), inputs.var(axes, keepdims=True)
-    expected = (inputs - mean) / np.sqrt(variance + EPSILON)
-    np.testing.assert_allclose(normalizer(name, shape)(inputs, training=True), expected, rtol=1e-3, atol=1e-4)
+    if name == "rms":
+        mean, variance = 0, (inputs**2).mean(-1, keepdims=True)
+    expected = (inputs - mean) / np.sqrt(variance + epsilon)
+    if name in ("group", "instance"):
+        expected = grouped(inputs, 1 if name == "group" else shape[-1], epsilon)
+    settings = {} if epsilon == EPSILON else {"normalization_epsilon": epsilon}
+    outputs = normalizer(name, shape, **settings)(inputs, training=True)
+    np.testing.assert_allclose(outputs, expected, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5, 0.99])
+def test_momentum(momentum):
+    """Moving statistics keep the share normalization_momentum of what they were."""
+    inputs = examples((6,))
+    model = normalizer("batch", (6,), normalization_momentum=momentum)
+    model(inputs, training=True)
+    layer = model.layers[-1]
+    np.testing.assert_allclose(layer.moving_mean, (1 - momentum) * inputs.mean(0), rtol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, momentum + (1 - momentum) * inputs.var(0), rtol=1e-3)
+
+
+@given(channels=st.integers(1, 300), size=st.integers(1, 400))
+def test_group_count_is_nearest(channels, size):
+    """Groups are of one size, and no size that divides the channels is nearer as a ratio to what was asked for."""
+    groups = group_count(channels, size)
+    assert channels % groups == 0
+    found = abs(np.log(channels / groups / size))
+    for divisor in (number for number in range(1, channels + 1) if channels % number == 0):
+        assert found <= abs(np.log(divisor / size)) + 1e-12
+
+
+@given(groups=st.integers(1, 50), size=st.integers(1, 50))
+def test_group_count_where_it_divides(groups, size):
+    """A size that divides the channels is kept."""
+    assert group_count(groups * size, size) == groups
+
+
+@pytest.mark.parametrize(("channels", "size", "groups"), [(16, 8, 2), (84, 8, 12), (5, 8, 1), (4, 2, 2), (2, 100, 1)])
+def test_group_count_known_answers(channels, size, groups):
+    """The examples of the explanation, and more groups than one only where there are channels enough."""
+    assert group_count(channels, size) == groups
+
+
+def test_instance_normalization_refuses_a_single_pixel():
+    """An image of one pixel would be normalized to zero: it is refused, with the place in the network."""
+    with pytest.raises(zoo.SettingError, match="at features the image is one pixel"):
+        normalizer("instance", (1, 1, 5))
+    with pytest.raises(zoo.SettingError, match="at stage_3_block_1_convolution_1 the image is one pixel"):
+        zoo.build_model(zoo.ResNetConfig(depth=8, width=2, normalization="instance"), (4, 4, 1), 2, seed=0)
 
 
 def test_rows_are_complete():

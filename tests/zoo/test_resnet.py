@@ -1,4 +1,4 @@
-"""The residual network against an independent forward pass in NumPy, and against the paper's table of layers."""
+"""The residual network against an independent forward pass in NumPy, and against the papers' tables of layers."""
 
 from __future__ import annotations
 
@@ -10,107 +10,305 @@ import pytest
 
 import zoo
 
+TINY = {"width": 3, "activation": "elu"}
+BOTTLENECK = TINY | {"depth": 11, "block": "bottleneck", "skip_connections": "projection"}
+
 
 def convolve(images, kernel, strides):
-    """Sum over the nine offsets of a 3x3 kernel, one pixel of zeros on each side, for every `strides`-th pixel."""
+    """Sum over the offsets of a kernel, evenly many zeros on each side, for every `strides`-th pixel."""
     height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    size = len(kernel)
+    padded = np.pad(images, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
     return sum(
         padded[:, row : row + height : strides, column : column + width : strides] @ kernel[row, column]
-        for row in range(3)
-        for column in range(3)
+        for row in range(size)
+        for column in range(size)
     )
 
 
-def shortcut(images, channels, strides):
-    """Take every `strides`-th pixel and put zero channels around those that are there: option A of the paper."""
-    outputs = np.zeros((*images[:, ::strides, ::strides].shape[:3], channels))
-    start = (channels - images.shape[3]) // 2
-    outputs[..., start : start + images.shape[3]] = images[:, ::strides, ::strides]
-    return outputs
+def pool_3x3_by_2(images):
+    """Take the largest of 3x3 pixels around every second pixel, zeros outside of the image."""
+    height, width = images.shape[1:3]
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
+    windows = [padded[:, r : r + height : 2, c : c + width : 2] for r in range(3) for c in range(3)]
+    return np.max(windows, axis=0)
 
 
-def reference(model, config, inputs):
-    """Compute the logits in float64 from the model's weights, after section 4.2 and figure 2 of the paper."""
+def elu(values):
+    return np.where(values > 0, values, np.expm1(np.minimum(values, 0)))
 
-    def weights(name):
-        return [value.astype("float64") for value in model.get_layer(name).get_weights()]
 
-    def convolved(images, name, strides=1):
-        kernel, *bias = weights(name)
+class Reference:
+    """Logits in float64 from a model's weights, after the papers' figures; `config` says only which network."""
+
+    def __init__(self, model, config, layout):
+        self.model, self.config, self.layout = model, config, layout
+
+    def weights(self, name):
+        return [value.astype("float64") for value in self.model.get_layer(name).get_weights()]
+
+    def has(self, name):
+        return any(layer.name == name for layer in self.model.layers)
+
+    def convolved(self, images, name, strides=1):
+        kernel, *bias = self.weights(name)
         return convolve(images, kernel, strides) + (bias[0] if bias else 0)
 
-    def normalized(images, name):
-        if config.normalization == "none":
+    def normalized(self, images, name):
+        if self.config.normalization == "none":
             return images
-        if config.normalization == "batch":
-            gain, offset, mean, variance = weights(f"{name}_normalization")
+        if self.config.normalization == "batch":
+            gain, offset, mean, variance = self.weights(f"{name}_normalization")
         else:
-            gain, offset = weights(f"{name}_normalization")
+            gain, offset = self.weights(f"{name}_normalization")
             mean, variance = images.mean((1, 2, 3), keepdims=True), images.var((1, 2, 3), keepdims=True)
         return gain * (images - mean) / np.sqrt(variance + 1e-5) + offset
 
-    def activated(images):
-        return np.where(images > 0, images, np.expm1(np.minimum(images, 0)))
+    def normalized_and_activated(self, images, name):
+        if self.config.normalization_place == "before_activation":
+            return elu(self.normalized(images, name))
+        return self.normalized(elu(images), name)
 
-    before = config.normalization_place == "before_activation"
-    features = convolved(inputs.astype("float64"), "stem")
-    features = activated(normalized(features, "stem")) if before else normalized(activated(features), "stem")
-    for stage in (1, 2, 3):
-        for block in range(1, (config.depth - 2) // 6 + 1):
-            name = f"stage_{stage}_block_{block}"
-            strides = 2 if (stage, block) in ((2, 1), (3, 1)) else 1
-            hidden = convolved(features, f"{name}_1", strides)
-            hidden = normalized(hidden, f"{name}_1") if before else hidden
-            hidden = activated(hidden)
-            hidden = hidden if before else normalized(hidden, f"{name}_1")
-            hidden = convolved(hidden, f"{name}_2")
-            hidden = normalized(hidden, f"{name}_2") if before else hidden
-            if config.skip_connections:
-                hidden = hidden + shortcut(features, hidden.shape[3], strides)
-            hidden = activated(hidden)
-            features = hidden if before else normalized(hidden, f"{name}_2")
-    kernel, bias = weights("logits")
-    return features.mean((1, 2)) @ kernel + bias
+    def logits(self, inputs):
+        pre = self.config.block_order == "pre_activation"
+        large = self.config.stem == "imagenet"
+        features = self.convolved(inputs.astype("float64"), "stem", 2 if large else 1)
+        features = features if pre else self.normalized_and_activated(features, "stem")
+        features = pool_3x3_by_2(features) if large else features
+        for stage, count in enumerate(self.layout, start=1):
+            for block in range(1, count + 1):
+                at_start = self.config.downsampling_block == "first" and block == 1 and stage > 1
+                at_end = self.config.downsampling_block == "last" and block == count and stage < len(self.layout)
+                run = self.pre_activation_block if pre else self.post_activation_block
+                features = run(features, f"stage_{stage}_block_{block}", 2 if at_start or at_end else 1, block == 1)
+        features = self.normalized_and_activated(features, "final") if pre else features
+        pooled = {
+            "average": features.mean((1, 2)),
+            "max": features.max((1, 2)),
+            "flatten": features.reshape(len(features), -1),
+        }
+        kernel, bias = self.weights("head")
+        return pooled[self.config.pooling] @ kernel + bias
+
+    def strides_of(self, strides):
+        """Strides of each convolution of a branch."""
+        if self.config.block == "basic":
+            return strides, 1
+        return (strides, 1, 1) if self.config.strided_convolution == "1x1" else (1, strides, 1)
+
+    def post_activation_block(self, features, name, strides, _):
+        before = self.config.normalization_place == "before_activation"
+        each = self.strides_of(strides)
+        hidden = features
+        for number, step in enumerate(each, start=1):
+            layer = f"{name}_convolution_{number}"
+            hidden = self.convolved(hidden, layer, step)
+            if number < len(each):
+                hidden = self.normalized_and_activated(hidden, layer)
+        hidden = self.normalized(hidden, layer) if before else hidden
+        hidden = self.excited(hidden, name) + self.shortcut(features, hidden, name, strides, normalize=before)
+        return elu(hidden) if before else self.normalized(elu(hidden), layer)
+
+    def pre_activation_block(self, features, name, strides, first_of_stage):
+        hidden = features
+        for number, step in enumerate(self.strides_of(strides), start=1):
+            layer = f"{name}_convolution_{number}"
+            hidden = self.normalized_and_activated(hidden, layer)
+            if number == 1 and first_of_stage:
+                features = hidden
+            hidden = self.convolved(hidden, layer, step)
+        return self.excited(hidden, name) + self.shortcut(features, hidden, name, strides, normalize=False)
+
+    def excited(self, images, name):
+        if not self.config.squeeze_excitation:
+            return images
+        gate = images.mean((1, 2), keepdims=True)
+        kernel, bias = self.weights(f"{name}_squeeze")
+        assert kernel.shape[1] == max(images.shape[3] // self.config.squeeze_excitation, 1)
+        gate = elu(gate @ kernel + bias)
+        kernel, bias = self.weights(f"{name}_excitation")
+        return images / (1 + np.exp(-(gate @ kernel + bias)))
+
+    def shortcut(self, features, branch, name, strides, *, normalize):
+        kind, channels = self.config.skip_connections, branch.shape[3]
+        if kind == "none":
+            return 0
+        grows = channels != features.shape[3]
+        if kind == "projection_everywhere" or (kind == "projection" and grows):
+            images = self.convolved(features, f"{name}_projection", strides)
+            return self.normalized(images, f"{name}_projection") if normalize else images
+        assert not self.has(f"{name}_projection")
+        outputs = np.zeros_like(branch)
+        start = (channels - features.shape[3]) // 2
+        outputs[..., start : start + features.shape[3]] = features[:, ::strides, ::strides]
+        return outputs
 
 
-@pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
-@pytest.mark.parametrize("place", ["before_activation", "after_activation"])
-@pytest.mark.parametrize("skip", [False, True])
-def test_forward_pass(normalization, place, skip, randomize):
-    """Logits agree with the reference, with even and odd heights and with an odd number of added channels."""
-    config = zoo.ResNetConfig(
-        depth=14,
-        width=3,
-        activation="elu",
-        normalization=normalization,
-        normalization_place=place,
-        skip_connections=skip,
-        dropout=0.5,
-    )
-    model = randomize(zoo.build_model(config, (8, 6, 2), 4, seed=0))
-    inputs = np.random.default_rng(1).normal(size=(3, 8, 6, 2)).astype("float32")
-    np.testing.assert_allclose(model(inputs), reference(model, config, inputs), rtol=1e-3, atol=1e-4)
+def assert_agrees(settings, layout, randomize, shape=(8, 6, 2)):
+    config = zoo.ResNetConfig(**settings)
+    model = randomize(zoo.build_model(config, shape, 4, seed=0))
+    inputs = np.random.default_rng(1).normal(size=(3, *shape)).astype("float32")
+    expected = Reference(model, config, layout).logits(inputs)
+    found = np.asarray(model(inputs))
+    assert np.abs(expected).max() > 0.1
+    assert np.abs(expected - expected[0]).max() > 0.005 * np.abs(expected).max(), "all inputs give the same logits"
+    assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
 
 
-def test_shortcuts_hold_nothing_to_train():
+@pytest.mark.parametrize("block_order", ["post_activation", "pre_activation"])
+@pytest.mark.parametrize(
+    ("normalization", "normalization_place"),
+    [
+        ("none", "before_activation"),
+        ("batch", "before_activation"),
+        ("batch", "after_activation"),
+        ("layer", "before_activation"),
+        ("layer", "after_activation"),
+    ],
+)
+@pytest.mark.parametrize("skip_connections", ["none", "identity", "projection", "projection_everywhere"])
+def test_forward_pass_of_basic_blocks(block_order, normalization, normalization_place, skip_connections, randomize):
+    """Logits agree with the reference for options A, B and C, even and odd heights, an odd number of new channels."""
+    settings = {
+        "block_order": block_order,
+        "normalization": normalization,
+        "normalization_place": normalization_place,
+        "skip_connections": skip_connections,
+    }
+    # Two blocks a stage are needed once: what follows a stage's first block, with dropout that must not act.
+    if (normalization, normalization_place) == ("batch", "before_activation"):
+        assert_agrees(TINY | settings | {"depth": 14, "dropout": 0.5}, (2, 2, 2), randomize)
+    else:
+        assert_agrees(TINY | settings | {"depth": 8}, (1, 1, 1), randomize)
+
+
+@pytest.mark.parametrize("block_order", ["post_activation", "pre_activation"])
+@pytest.mark.parametrize("downsampling_block", ["first", "last"])
+@pytest.mark.parametrize("strided_convolution", ["1x1", "3x3"])
+def test_forward_pass_of_bottleneck_blocks(block_order, downsampling_block, strided_convolution, randomize):
+    """Logits agree with the reference for bottleneck blocks of both orders, wherever they halve the image."""
+    settings = BOTTLENECK | {"depth": 17, "stages": 2, "blocks_per_stage": (2, 3), "normalization": "batch"}
+    settings |= {"block_order": block_order, "downsampling_block": downsampling_block}
+    assert_agrees(settings | {"strided_convolution": strided_convolution}, (2, 3), randomize, (9, 6, 2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "layout"),
+    [
+        pytest.param(TINY | {"depth": 8, "squeeze_excitation": 2}, (1, 1, 1), id="squeeze-excitation"),
+        pytest.param(
+            TINY | {"depth": 8, "squeeze_excitation": 99, "block_order": "pre_activation"},
+            (1, 1, 1),
+            id="squeeze-excitation-of-one-unit",
+        ),
+        pytest.param(BOTTLENECK | {"squeeze_excitation": 4}, (1, 1, 1), id="squeeze-excitation-of-bottlenecks"),
+        pytest.param(
+            TINY | {"depth": 8, "squeeze_excitation": 2, "skip_connections": "none"},
+            (1, 1, 1),
+            id="squeeze-excitation-without-skip-connections",
+        ),
+        pytest.param(TINY | {"depth": 8, "pooling": "max"}, (1, 1, 1), id="max-pooling"),
+        pytest.param(TINY | {"depth": 8, "pooling": "flatten"}, (1, 1, 1), id="no-pooling"),
+        pytest.param(
+            TINY | {"depth": 8, "widening_factor": 3, "skip_connections": "projection"}, (1, 1, 1), id="widened"
+        ),
+        pytest.param(TINY | {"depth": 8, "widening_factor": 2}, (1, 1, 1), id="widened-with-zeros"),
+        pytest.param(BOTTLENECK | {"widening_factor": 2}, (1, 1, 1), id="widened-bottlenecks"),
+        pytest.param(TINY | {"depth": 6, "stages": 2, "stem": "imagenet"}, (1, 1), id="imagenet-stem"),
+        pytest.param(
+            TINY | {"depth": 6, "stages": 2, "stem": "imagenet", "block_order": "pre_activation"},
+            (1, 1),
+            id="imagenet-stem-of-pre-activation",
+        ),
+    ],
+)
+def test_forward_pass_of_other_parts(settings, layout, randomize):
+    """Logits agree with the reference with squeeze-excitation, each pooling, widening, and the large stem."""
+    assert_agrees(settings, layout, randomize, (11, 8, 2))
+
+
+@pytest.mark.parametrize("size", [1, 3, 5, 7])
+@pytest.mark.parametrize("height", [6, 7])
+def test_strided_convolutions_pad_symmetrically(size, height):
+    """With a kernel that copies one position, output i is the pixel 2 i + offset, zero outside, for every offset."""
+    from zoo.layers import LayerMaker
+
+    inputs = keras.Input((height, height, 1))
+    maker = LayerMaker(zoo.ResNetConfig(depth=8), 0)
+    model = keras.Model(inputs, maker.convolution(inputs, 1, "made", size=size, strides=2))
+    image = np.arange(1.0, 1 + height**2).reshape(1, height, height, 1).astype("float32")
+    for row in range(size):
+        for column in range(size):
+            kernel = np.zeros((size, size, 1, 1))
+            kernel[row, column] = 1
+            model.get_layer("made").set_weights([kernel])
+            found = np.asarray(model(image))[0, :, :, 0]
+            expected = np.zeros(((height + 1) // 2,) * 2)
+            for i in range(len(expected)):
+                for j in range(len(expected)):
+                    y, x = 2 * i + row - size // 2, 2 * j + column - size // 2
+                    if 0 <= y < height and 0 <= x < height:
+                        expected[i, j] = image[0, y, x, 0]
+            np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("name", ["resnet8", "preact_resnet8"])
+def test_strided_convolutions_of_networks_stand_on_padded_inputs(name):
+    """Every strided 3x3 convolution of a network follows one pixel of padding on each side, and adds none itself."""
+    model = zoo.create_model(name)
+    strided = [
+        layer
+        for layer in model.layers
+        if isinstance(layer, keras.layers.Conv2D) and layer.strides == (2, 2) and layer.kernel_size == (3, 3)
+    ]
+    paddings = {id(layer.output): layer for layer in model.layers if isinstance(layer, keras.layers.ZeroPadding2D)}
+    assert len(strided) == 2
+    for layer in strided:
+        assert layer.padding == "valid"
+        assert paddings[id(layer.input)].padding == ((1, 1), (1, 1))
+
+
+def test_identity_shortcuts_hold_nothing_to_train():
     """Skip connections add no variable of any kind: option A has no parameters."""
     with_skip, without = (
         zoo.build_model(zoo.ResNetConfig(depth=8, width=2, skip_connections=skip), (8, 8, 3), 2, seed=0)
-        for skip in (True, False)
+        for skip in ("identity", "none")
     )
     assert [v.path for v in with_skip.variables] == [v.path for v in without.variables]
     assert not [layer for layer in without.layers if isinstance(layer, keras.layers.Add)]
     assert len([layer for layer in with_skip.layers if isinstance(layer, keras.layers.Add)]) == 3
 
 
+@pytest.mark.parametrize(
+    ("skip_connections", "expected"),
+    [
+        ("identity", []),
+        ("projection", ["stage_2_block_1_projection", "stage_3_block_1_projection"]),
+        (
+            "projection_everywhere",
+            [f"stage_{stage}_block_{block}_projection" for stage in (1, 2, 3) for block in (1, 2)],
+        ),
+    ],
+)
+def test_which_blocks_have_projections(skip_connections, expected):
+    """Option B projects where the channels change, option C everywhere, with 1x1 kernels, strided as the block."""
+    config = zoo.ResNetConfig(depth=14, width=2, skip_connections=skip_connections)
+    model = zoo.build_model(config, (8, 8, 3), 2, seed=0)
+    found = [layer for layer in model.layers if layer.name.endswith("_projection")]
+    assert sorted(layer.name for layer in found) == expected
+    for layer in found:
+        assert layer.kernel_size == (1, 1)
+        strided = layer.name in ("stage_2_block_1_projection", "stage_3_block_1_projection")
+        assert layer.strides == ((2, 2) if strided else (1, 1))
+
+
 def test_signal_passes_through_the_shortcuts_alone():
     """With the last normalization of each block at zero, a positive stem arrives at the pooling, only subsampled."""
     model = zoo.build_model(zoo.ResNetConfig(depth=8, width=4), (8, 8, 3), 2, seed=0)
     for stage in (1, 2, 3):
-        layer = model.get_layer(f"stage_{stage}_block_1_2_normalization")
+        layer = model.get_layer(f"stage_{stage}_block_1_convolution_2_normalization")
         layer.gamma.assign(np.zeros(layer.gamma.shape))
-    probe = keras.Model(model.input, [model.get_layer("stem_activation").output, model.layers[-2].input])
+    probe = keras.Model(model.input, [model.get_layer("stem_activation").output, model.get_layer("pooling").input])
     inputs = np.random.default_rng(1).normal(size=(2, 8, 8, 3)).astype("float32")
     stem, last = (np.asarray(value) for value in probe(inputs))
     assert stem.max() > 0
@@ -120,13 +318,36 @@ def test_signal_passes_through_the_shortcuts_alone():
 
 
 @pytest.mark.parametrize("depth", [8, 20, 32])
-def test_table_of_layers(depth):
+@pytest.mark.parametrize("block_order", ["post_activation", "pre_activation"])
+def test_table_of_layers(depth, block_order):
     """32x32, 16x16, 8x8 maps come from 1 + 2n, 2n, 2n layers with 16, 32, 64 filters: the table in section 4.2."""
-    model = zoo.build_model(zoo.ResNetConfig(depth=depth), (32, 32, 3), 10, seed=0)
+    model = zoo.build_model(zoo.ResNetConfig(depth=depth, block_order=block_order), (32, 32, 3), 10, seed=0)
     found = Counter(layer.output.shape[1:] for layer in model.layers if isinstance(layer, keras.layers.Conv2D))
     n = (depth - 2) // 6
     assert found == {(32, 32, 16): 1 + 2 * n, (16, 16, 32): 2 * n, (8, 8, 64): 2 * n}
-    assert model.get_layer("logits").input.shape == (None, 64)
+    assert model.get_layer("head").input.shape == (None, 64)
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "channels"),
+    [
+        ("resnet18", (56, 28, 14, 7), (64, 128, 256, 512)),
+        ("resnet50", (56, 28, 14, 7), (256, 512, 1024, 2048)),
+        # Halves at the end of a stage instead; the last stage has nothing after it to be halved for.
+        ("resnet50_v2", (28, 14, 7, 7), (256, 512, 1024, 2048)),
+    ],
+)
+def test_sizes_of_the_stages_for_imagenet(name, sizes, channels):
+    """Each stage ends with the size and channels of table 1: 56, 28, 14, 7 pixels from 224."""
+    model = zoo.create_model(name)
+    adds = [layer for layer in model.layers if isinstance(layer, keras.layers.Add)]
+    ends = {}
+    for layer in adds:
+        ends[layer.name.split("_block_")[0]] = layer.output.shape[1:]
+    expected = [(size, size, count) for size, count in zip(sizes, channels, strict=True)]
+    assert [ends[f"stage_{stage}"] for stage in (1, 2, 3, 4)] == expected
+    assert model.get_layer("stem").output.shape == (None, 112, 112, 64)
+    assert model.get_layer("stem_pooling").output.shape == (None, 56, 56, 64)
 
 
 def test_dropout_stands_between_the_convolutions_of_a_block():
@@ -134,11 +355,31 @@ def test_dropout_stands_between_the_convolutions_of_a_block():
     model = zoo.build_model(zoo.ResNetConfig(depth=14, width=2, dropout=0.3), (8, 8, 3), 2, seed=0)
     blocks = [f"stage_{stage}_block_{block}" for stage in (1, 2, 3) for block in (1, 2)]
     found = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
-    assert [layer.name for layer in found] == [f"{block}_1_dropout" for block in blocks]
+    assert [layer.name for layer in found] == [f"{block}_convolution_1_dropout" for block in blocks]
     for block, dropout in zip(blocks, found, strict=True):
         assert dropout.rate == 0.3
-        assert dropout.input is model.get_layer(f"{block}_1_activation").output
-        assert model.get_layer(f"{block}_2").input is dropout.output
+        assert dropout.input is model.get_layer(f"{block}_convolution_1_activation").output
+        assert model.get_layer(f"{block}_convolution_2").input is dropout.output
+
+
+def test_dropout_of_pre_activation_stands_between_the_convolutions():
+    """In a wide network's block, dropout is fed by the second activation and feeds the second convolution."""
+    config = zoo.ResNetConfig(depth=8, width=2, dropout=0.3, block_order="pre_activation")
+    model = zoo.build_model(config, (8, 8, 3), 2, seed=0)
+    found = [layer for layer in model.layers if isinstance(layer, keras.layers.Dropout)]
+    assert len(found) == 3
+    for stage, dropout in enumerate(found, start=1):
+        second = f"stage_{stage}_block_1_convolution_2"
+        assert dropout.input is model.get_layer(f"{second}_activation").output
+        assert model.get_layer(second).input is dropout.output
+
+
+def test_chance_of_skipping_grows_linearly():
+    """Block l of L is skipped with chance l / L times the last one's: Huang et al. 2016, equation 4."""
+    config = zoo.ResNetConfig(depth=14, width=2, stochastic_depth=0.5)
+    model = zoo.build_model(config, (8, 8, 3), 2, seed=0)
+    found = [layer.rate for layer in model.layers if layer.name.endswith("_stochastic_depth")]
+    np.testing.assert_allclose(found, [0.5 * number / 6 for number in range(1, 7)])
 
 
 @pytest.mark.parametrize("shape", [(8,), (8, 8), (2, 8, 8, 3)])
@@ -152,10 +393,11 @@ def test_inputs_must_be_images(shape):
     assert problem.allowed == "(height, width, channels)"
 
 
+@pytest.mark.parametrize("stem", ["small_image", "imagenet"])
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 5, 1), (3, 3, 40)])
-def test_small_images_and_many_channels(shape):
+def test_small_images_and_many_channels(shape, stem):
     """Images down to one pixel, and inputs with more channels than the stem, give logits."""
-    model = zoo.build_model(zoo.ResNetConfig(depth=8, width=2), shape, 3, seed=0)
+    model = zoo.build_model(zoo.ResNetConfig(depth=8, width=2, stem=stem), shape, 3, seed=0)
     outputs = np.asarray(model(np.ones((2, *shape), "float32")))
     assert outputs.shape == (2, 3)
     assert np.isfinite(outputs).all()

@@ -12,9 +12,11 @@ from pydantic import ValidationError, model_validator
 
 from zoo.settings import (
     OneOf,
+    OneOrMore,
     Problem,
     SettingError,
     Settings,
+    as_written,
     dotted,
     found_problems,
     nearest,
@@ -311,3 +313,111 @@ def test_changed_checks_again(values):
     """A changed copy is checked as at construction."""
     with pytest.raises(SettingError):
         Basket().changed(**values)
+
+
+class Shelf(Settings):
+    rows: Annotated[Any, OneOrMore("shelves", 9)] = setting(2, "Rows.")
+    kind: Fruit = setting("apple", "What lies on it.")
+    pips: int = setting(3, "Pips.", only_with={"kind": ("apple", "cherry")})
+    peel: bool = setting(True, "Whether it is peeled.", not_with={"kind": "cherry"})
+
+
+@pytest.mark.parametrize(
+    ("given_value", "expected"), [(1, 1), (9, 9), ([3], (3,)), ((1, 9, 2), (1, 9, 2)), ([4, 4], (4, 4))]
+)
+def test_one_or_more(given_value, expected):
+    """One number stays one, a list becomes a tuple, so that the config can be a key."""
+    shelf = Shelf(rows=given_value)
+    assert shelf.rows == expected
+    assert type(shelf.rows) is type(expected)
+    assert hash(shelf) == hash(Shelf(rows=expected))
+
+
+@pytest.mark.parametrize(
+    ("value", "given_text"),
+    [
+        (0, "0"),
+        (10, "10"),
+        (-1, "-1"),
+        (2.0, "2.0"),
+        (True, "true"),
+        ("3", '"3"'),
+        (None, "null"),
+        ([], "[]"),
+        ([1, 0], "[1, 0]"),
+        ([1, 10], "[1, 10]"),
+        ([1, True], "[1, true]"),
+        ([[1]], "[[1]]"),
+        ({"a": 1}, '{"a": 1}'),
+    ],
+)
+def test_one_or_more_refuses(value, given_text):
+    """No number out of bounds, of another type or in a list further in is taken, and no empty list."""
+    allowed = "a whole number from 1 to 9, or a list of them, one for each of the shelves"
+    assert problem_of(Shelf, {"rows": value}) == Problem("rows", "wrong value", given_text, allowed)
+
+
+def test_one_or_more_in_the_schema():
+    """The JSON Schema takes a number in the bounds or a list of such that is not empty."""
+    number = {"type": "integer", "minimum": 1, "maximum": 9}
+    rows = Shelf.model_json_schema()["properties"]["rows"]
+    assert rows["anyOf"] == [number, {"type": "array", "items": number, "minItems": 1}]
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (
+            {"kind": "banana", "pips": 4},
+            Problem("pips", 'no effect with kind = "banana"', "4", 'only with kind = "apple" or "cherry"'),
+        ),
+        (
+            {"kind": "cherry", "peel": False},
+            Problem("peel", 'no effect with kind = "cherry"', "false", 'only with another kind than "cherry"'),
+        ),
+    ],
+)
+def test_settings_without_effect(values, problem):
+    """What another setting makes ineffective is refused, with what would mend it."""
+    assert problem_of(Shelf, values) == problem
+
+
+@pytest.mark.parametrize(
+    "values", [{"kind": "banana"}, {"kind": "banana", "pips": 3}, {"kind": "cherry", "pips": 4}, {"peel": False}]
+)
+def test_settings_with_effect(values):
+    """A setting is taken where it has an effect, and at its default everywhere."""
+    assert Shelf(**values).model_dump() == Shelf().model_dump() | values
+
+
+def test_settings_without_effect_after_a_change():
+    """A change of one setting that leaves another without effect is refused."""
+    with pytest.raises(SettingError, match='pips: no effect with kind = "banana"'):
+        Shelf(pips=4).changed(kind="banana")
+
+
+def test_minus_zero_is_zero():
+    """-0.0 equals 0.0 and is written alike, since a run is known by what is written."""
+
+    class Scale(Settings):
+        weight: float = setting(1.0, "Weight.")
+
+    assert str(Scale(weight=-0.0).weight) == "0.0"
+    assert Scale(weight=-2.5).weight == -2.5
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1, "1"),
+        (True, "true"),
+        (None, "null"),
+        ("é", '"é"'),
+        ((1, 2), "[1, 2]"),
+        pytest.param(10**5000, "a int", id="long"),
+        ({1}, "{1}"),
+    ],
+)
+def test_as_written(value, expected):
+    """Values read as in a file; what no file holds, as Python has it."""
+    assert as_written(value) == expected
