@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from benchmarks.errors import UserError
+from benchmarks.rendering import (
+    UNBROKEN,
+    make_console,
+    model_table,
+    phases_text,
+    print_choices,
+    print_json,
+    print_model,
+    print_profiles,
+    row_table,
+    say,
+)
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
-    from rich.text import Text
+    from rich.console import Console
 
+    from benchmarks.data.loading import Dataset
     from benchmarks.plan import Plan
-    from benchmarks.profiling import Profile
-    from benchmarks.reference import SettingFacts
-    from benchmarks.store import Store
-    from zoo import ModelConfig
+    from benchmarks.store import Registration, Store
+    from benchmarks.training.stopwatch import Stopwatch
 
 DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
 """Exit codes: all runs done; some failed or diverged; the suite or the call is wrong; interrupted."""
@@ -52,6 +64,18 @@ def run(
     runs_dir: RunsDir = RUNS_DIR,
     data_dir: DataDir = None,
     seeds: Seeds = None,
+    checkpoint_every: Annotated[
+        float,
+        typer.Option(
+            min=0, metavar="SECONDS", help="How often runs under way are written down; 0: at every opportunity."
+        ),
+    ] = 60.0,
+    keep_weights: Annotated[
+        bool, typer.Option("--keep-weights", help="Keep the weights of each run that is trained, for `ablate export`.")
+    ] = False,
+    profile: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write a timeline of the training there, and seconds a phase.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train every run of a suite that is not stored yet, then write the report.
@@ -61,11 +85,12 @@ def run(
     """
     from benchmarks.store import Store
 
-    console = _console(to_error=as_json)
+    console = make_console(to_error=as_json)
     try:
         plan = _plan(suite, runs_dir, data_dir, seeds)
         store = Store.create_or_open(runs_dir)
-        _train(plan, store, console)
+        with _profiled(profile, console) as stopwatch:
+            _train(plan, store, console, checkpoint_every, keep_weights=keep_weights, stopwatch=stopwatch)
         counts, report_path = _write_report(plan, store)
     except KeyboardInterrupt:
         console.print("\ninterrupted: finished runs are stored, and the same command goes on from here")
@@ -85,13 +110,13 @@ def plan(
     """Check a suite and show its cells and runs, and how many of them are stored. Nothing is trained or downloaded."""
     made = _plan(suite, runs_dir, data_dir, seeds)
     if as_json:
-        _print_json(_plan_as_json(made))
+        print_json(_plan_as_json(made))
         return
-    console = _console()
-    _say(": ".join(filter(None, (made.suite.name, made.suite.question))))
+    console = make_console()
+    say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
-        _say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
-    _say(
+        say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
+    say(
         f"{len(made.cells)} cells ({made.suite.design}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
         f"{_describe(made.counts)}"
     )
@@ -137,11 +162,88 @@ def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
         for registration in store.registrations()
     ]
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     elif rows:
-        _console().print(_table(rows))
+        make_console().print(row_table(rows))
     else:
-        _say(f"{runs_dir}: no suite was run here yet")
+        say(f"{runs_dir}: no suite was run here yet")
+
+
+@app.command()
+def runs(
+    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite that was run here: its name, or its file.")],
+    runs_dir: RunsDir = RUNS_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
+    from benchmarks.export import short_keys
+    from benchmarks.plan import registered_runs, weights_file
+    from benchmarks.store import Store
+    from benchmarks.training.metrics import OUTCOME_METRICS
+
+    store = Store.open(runs_dir)
+    registration = _registered(suite, store)
+    planned = registered_runs(registration)
+    stored = store.runs(run.key for run in planned)
+    rows = []
+    for run in planned:
+        found = stored.get(run.key)
+        metric = OUTCOME_METRICS[registration.datasets[run.cell.dataset].task]
+        rows.append(
+            {
+                "key": run.key,
+                "dataset": run.cell.dataset,
+                "levels": dict(run.cell.levels),
+                "seed": run.seed,
+                "status": found.status if found else "missing",
+                "metric": metric,
+                "outcome": found.metrics.get(metric) if found else None,
+                "weights_kept": weights_file(runs_dir, run.key).exists(),
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    console = make_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBROKEN
+    console.print(row_table(_run_rows(rows, short_keys([run.key for run in planned]))))
+
+
+@app.command()
+def export(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Key of a finished run, or its beginning; see `runs`.")],
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the model.")],
+    runs_dir: RunsDir = RUNS_DIR,
+    data_dir: DataDir = None,
+    onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too; needs the extra `onnx`.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Write the trained model of a run: model.keras for raw inputs, a model card, and run.json with all facts.
+
+    Where the weights were not kept (`ablate run --keep-weights`), the run is trained again, which gives the same ones.
+    """
+    from benchmarks import export as exporting
+    from benchmarks.data.catalog import default_data_dir
+    from benchmarks.quiet import import_tensorflow
+    from benchmarks.store import Store
+
+    exporting.check_folder(folder)
+    if onnx:
+        exporting.check_onnx()
+    store = Store.open(runs_dir)
+    stored = exporting.finished_run(store, run)
+    console = make_console(to_error=True)
+    with console.status(f"making the model of {stored.key}"):
+        import_tensorflow()
+        made = exporting.export_run(store, stored, folder, data_dir or default_data_dir(), with_onnx=onnx)
+    for doubt in made.doubts:
+        print(f"warning: {doubt}", file=sys.stderr)
+    if as_json:
+        told = {"run": stored.key, "folder": str(made.folder), "files": made.files, "weights": made.origin}
+        print_json({**told, "doubts": made.doubts})
+    else:
+        say(f"{stored.key}: {made.origin}\n" + "\n".join(str(made.folder / name) for name in made.files))
 
 
 @app.command()
@@ -160,38 +262,47 @@ def models(
     if not names:
         raise SettingError([unknown("PATTERN", "model", pattern, zoo.VARIANTS)])
     if as_json:
-        _print_json([_model_as_json(name) for name in names])
+        print_json([_model_as_json(name) for name in names])
         return
-    console = _console()
+    console = make_console()
     if not verbose:
         if not console.is_terminal and "COLUMNS" not in os.environ:
             console.width = UNBROKEN  # whoever reads a pipe wants one line a model
-        console.print(_model_table(names))
+        console.print(model_table(names))
         return
     for name in names:
-        _print_model(console, name)
-    _print_choices(console, [zoo.VARIANTS[name].config for name in names])
+        print_model(console, name)
+    print_choices(console, [zoo.VARIANTS[name].config for name in names])
 
 
 @app.command()
-def datasets(data_dir: DataDir = None, as_json: AsJson = False) -> None:
-    """List the datasets that need no download: embedded ones and those prepared in the TFDS folder."""
-    from benchmarks.data.catalog import EMBEDDED, default_data_dir, prepared_datasets
-
-    folder = data_dir or default_data_dir()
-    rows = [
-        {"name": name, "version": each.version, "origin": "embedded", "summary": each.summary}
-        for name, each in EMBEDDED.items()
-    ]
-    rows += [
-        {"name": each.name, "version": each.version, "origin": "prepared", "summary": f"in {folder}"}
-        for each in prepared_datasets(folder)
-    ]
-    if as_json:
-        _print_json(rows)
+def datasets(
+    name: Annotated[
+        str | None, typer.Argument(metavar="[NAME]", help="One dataset, read to tell what it is.", show_default=False)
+    ] = None,
+    data_dir: DataDir = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE.png", help="Draw examples of NAME before and after augmentation.")
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SETTING=VALUE", help="An augmentation, such as rotate=15, for --show."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which examples and changes --show draws.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """List the datasets that need no download, tell what one holds, or draw its examples with --show."""
+    if name is None:
+        if show or changes:
+            raise UserError("NAME: --show and --set need one\n  allowed: ablate datasets NAME --show FILE.png")
+        _list_datasets(data_dir, as_json)
+    elif show:
+        _show_dataset(name, data_dir, runs_dir, show, changes or [], seed, as_json)
+    elif changes:
+        raise UserError("--set: it changes what --show draws\n  allowed: --show FILE.png beside it")
     else:
-        _console().print(_table(rows))
-        _say("Any other TFDS name with images or numbers and a class label is downloaded when a suite names it.")
+        _tell_dataset(name, data_dir, runs_dir, as_json)
 
 
 @app.command()
@@ -199,7 +310,7 @@ def schema() -> None:
     """Print the JSON Schema of the suite format, for editors that complete and check TOML."""
     from benchmarks.schema import suite_schema
 
-    _print_json(suite_schema())
+    print_json(suite_schema())
 
 
 @app.command()
@@ -219,12 +330,12 @@ def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is writt
         raise UserError(f"{path}: exists already; nothing was changed") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
-    _say(f"wrote {path}; next: ablate plan {path}, then ablate run {path}")
+    say(f"wrote {path}; next: ablate plan {path}, then ablate run {path}")
 
 
 @app.command()
 def speed(
-    work: Annotated[str, typer.Argument(help="digits or mnist.")] = "digits",
+    work: Annotated[str, typer.Argument(help="digits, mnist or shapes.")] = "digits",
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions; the median is shown.")] = 5,
     runs_dir: RunsDir = RUNS_DIR,
     data_dir: DataDir = None,
@@ -239,9 +350,9 @@ def speed(
 
     comparison = compare(work, repeats, data_dir or default_data_dir(), runs_dir)
     if as_json:
-        _print_json(comparison.as_json())
+        print_json(comparison.as_json())
     else:
-        _say(comparison.as_text())
+        say(comparison.as_text())
 
 
 @app.command()
@@ -268,7 +379,7 @@ def profile(
     shape = None if input_shape is None else profiling.parse_sizes("--input-shape", input_shape)
     subjects = profiling.find_subjects(models, profiling.parse_changes(changes or ()), shape)
     rows = []
-    progress = _console(to_error=True)
+    progress = make_console(to_error=True)
     with progress.status("importing TensorFlow") as now:
         import_tensorflow()
         for subject in subjects:
@@ -278,11 +389,140 @@ def profile(
                 now.update(f"{subject.name}: batch size {row.batch_size} is measured")
     facts = profiling.machine()
     if form == "json":
-        _print_json(profiling.as_json(rows, repeats, facts))
+        print_json(profiling.as_json(rows, repeats, facts))
     elif form == "csv":
-        _say(profiling.as_csv(rows, repeats, facts).rstrip("\n"))
+        say(profiling.as_csv(rows, repeats, facts).rstrip("\n"))
     else:
-        _print_profiles(rows, repeats, facts)
+        print_profiles(rows, repeats, facts)
+
+
+def _list_datasets(data_dir: Path | None, as_json: bool) -> None:
+    from benchmarks.data.catalog import EMBEDDED, default_data_dir, prepared_datasets
+
+    folder = data_dir or default_data_dir()
+    rows = [
+        {"name": name, "version": each.version, "origin": "embedded", "summary": each.summary}
+        for name, each in EMBEDDED.items()
+    ]
+    rows += [
+        {"name": each.name, "version": each.version, "origin": "prepared", "summary": f"in {folder}"}
+        for each in prepared_datasets(folder)
+    ]
+    if as_json:
+        print_json(rows)
+    else:
+        make_console().print(row_table(rows))
+        say("Any other TFDS name with images or numbers and a class or a number to predict is downloaded when a suite")
+        say("names it. `ablate datasets NAME` tells what one holds.")
+
+
+def _tell_dataset(name: str, data_dir: Path | None, runs_dir: Path, as_json: bool) -> None:
+    """What a dataset is to a suite that names it."""
+    dataset = _read_dataset(name, data_dir, runs_dir)
+    facts: dict[str, Any] = {
+        "name": dataset.name,
+        "version": dataset.version,
+        "task": dataset.task,
+        "num_classes": None if dataset.task == "regression" else dataset.num_classes,
+        "input_shape": list(dataset.input_shape),
+        "num_train": len(dataset.train),
+        "num_test": len(dataset.test),
+        "test_split": dataset.test_split,
+        "columns": list(dataset.columns),
+        "left_out": list(dataset.left_out),
+    }
+    if as_json:
+        print_json(facts)
+        return
+    for key, value in facts.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        if text not in (None, ""):
+            say(f"{key.replace('_', ' '):13}{text}")
+
+
+def _show_dataset(
+    name: str, data_dir: Path | None, runs_dir: Path, path: Path, changes: list[str], seed: int, as_json: bool
+) -> None:
+    """Draw examples of a dataset, each beside augmented versions of itself."""
+    from benchmarks.augmentation.config import AugmentConfig
+    from benchmarks.profiling import parse_changes
+    from zoo.settings import SettingError, as_written
+
+    if path.suffix.lower() != ".png" or not path.parent.is_dir() or path.is_dir():
+        raise UserError(
+            f"--show: not a place for a picture\n  given:   {path}\n  allowed: FILE.png in an existing folder"
+        )
+    given = {key.removeprefix("augment."): value for key, value in parse_changes(changes).items()}
+    try:
+        config = AugmentConfig(**given)
+    except SettingError as error:
+        raise error.below("augment") from None
+    dataset = _read_dataset(name, data_dir, runs_dir)
+    from benchmarks.augmentation.sheet import write_sheet
+
+    if not changes and len(dataset.input_shape) == 3:
+        # The recipe of He et al. 2016 in proportion: 4 pixels around 32.
+        config = AugmentConfig(flip=True, crop_padding=min(dataset.input_shape[:2]) // 8)
+    try:
+        write_sheet(path, dataset, config, seed)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    shown = config.differing_from_default()
+    if as_json:
+        print_json({"file": str(path), "dataset": dataset.name, "version": dataset.version, "augment": shown})
+    else:
+        told = ", ".join(f"{key} = {as_written(value)}" for key, value in shown.items()) or "nothing changed"
+        say(f"wrote {path}: {dataset.name} {dataset.version}, each row an example and seven versions of it: {told}")
+
+
+def _read_dataset(name: str, data_dir: Path | None, runs_dir: Path) -> Dataset:
+    from benchmarks.data.catalog import default_data_dir, find_dataset
+
+    reference = find_dataset(name, data_dir or default_data_dir(), runs_dir)
+    from benchmarks.quiet import import_tensorflow
+
+    import_tensorflow()
+    from benchmarks.data.loading import load, prepare
+
+    prepare(reference)
+    return load(reference)
+
+
+def _registered(suite: str, store: Store) -> Registration:
+    """A suite as it was last run into a store, by its name or its file."""
+    from benchmarks.suite import parse_suite, read_suite_text
+    from zoo.settings import nearest
+
+    names = [each.name for each in store.registrations()]
+    name = suite
+    if suite not in names and Path(suite).is_file():
+        name = parse_suite(read_suite_text(Path(suite)), suite).name
+    found = store.registration(name)
+    if found is None:
+        closest = nearest(name, names)
+        raise UserError(
+            f"SUITE: no such suite was run into {store.path}\n  given:   {suite}\n"
+            f"  allowed: {', '.join(names) or 'none: `ablate run SUITE` runs one'}"
+            + (f"\n  nearest: {closest}" if closest else "")
+        )
+    return found
+
+
+def _run_rows(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
+    """What a table shows of listed runs."""
+    kept = any(row["weights_kept"] for row in rows)
+    return [
+        {
+            "key": key,
+            "dataset": row["dataset"],
+            **row["levels"],
+            "seed": row["seed"],
+            "status": row["status"],
+            "outcome": None if row["outcome"] is None else f"{row['metric']} {row['outcome']:.6g}",
+            **({"weights": "kept" if row["weights_kept"] else None} if kept else {}),
+        }
+        for key, row in zip(keys, rows, strict=True)
+    ]
 
 
 _ORIGINS = {"embedded": "embedded", "prepared": "prepared on disk", "download": "will be downloaded"}
@@ -313,7 +553,15 @@ def _suite_path(suite: str) -> Path:
     return shipped[suite]
 
 
-def _train(plan: Plan, store: Store, console: Console) -> None:
+def _train(
+    plan: Plan,
+    store: Store,
+    console: Console,
+    checkpoint_every: float,
+    *,
+    keep_weights: bool,
+    stopwatch: Stopwatch | None,
+) -> None:
     from benchmarks.progress import ProgressDisplay
 
     if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions):
@@ -325,7 +573,32 @@ def _train(plan: Plan, store: Store, console: Console) -> None:
     from benchmarks.execution.running import run_missing
 
     with ProgressDisplay(len(plan.missing), console) as progress:
-        run_missing(plan, store, progress)
+        run_missing(plan, store, progress, checkpoint_every, keep_weights=keep_weights, stopwatch=stopwatch)
+
+
+@contextmanager
+def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | None]:
+    """Write where the time went that is spent inside, also where it is interrupted."""
+    if folder is None:
+        yield None
+        return
+    from benchmarks.training.stopwatch import Stopwatch
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        timeline, table = folder / "timeline.json", folder / "phases.txt"
+        table.write_text("the training is under way\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder}: the profile cannot be written: {error.strerror}") from None
+    stopwatch, start = Stopwatch(), time.perf_counter()
+    try:
+        yield stopwatch
+    finally:
+        text = phases_text(stopwatch.totals(), time.perf_counter() - start)
+        stopwatch.write_timeline(timeline)
+        table.write_text(text + "\n", encoding="utf-8")
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"timeline: {timeline}, for https://ui.perfetto.dev", highlight=False, soft_wrap=True)
 
 
 def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
@@ -340,9 +613,9 @@ def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
 
 def _tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool) -> None:
     if as_json:
-        _print_json({"suite": name, "runs": counts, "report": str(path)})
+        print_json({"suite": name, "runs": counts, "report": str(path)})
     else:
-        _say(f"{_describe(counts)}\nreport: {path}")
+        say(f"{_describe(counts)}\nreport: {path}")
 
 
 def _describe(counts: dict[str, int]) -> str:
@@ -367,94 +640,6 @@ def _model_as_json(name: str) -> dict[str, Any]:
     }
 
 
-WIDE = 100
-"""Columns from which on the settings of a model are one table."""
-
-UNBROKEN = 1_000
-"""Columns that no line of a table needs."""
-
-
-def _model_table(names: list[str]) -> Any:
-    import zoo
-    from benchmarks.reference import short_count
-
-    table = _grid(name="left", parameters="right", MACs="right", paper="left")
-    for name in names:
-        variant = zoo.VARIANTS[name]
-        paper = _text(variant.source)
-        paper.no_wrap, paper.overflow = True, "ellipsis"
-        table.add_row(_text(name), short_count(variant.parameters), short_count(variant.macs), paper)
-    return table
-
-
-def _print_model(console: Console, name: str) -> None:
-    """All of one model: what it is, then every setting with its value."""
-    import zoo
-    from benchmarks.reference import facts_of, shape_text, value_text
-
-    variant = zoo.VARIANTS[name]
-    console.print(_text(f"{name}: {variant.summary}", "bold"))
-    about = _grid(label="left", text="left")
-    about.show_header, about.box = False, None
-    for label, text in {
-        "paper": variant.source,
-        "input": f"{shape_text(variant.input_shape)}, {variant.num_classes} classes",
-        "parameters": f"{variant.parameters:,}",
-        "MACs": f"{variant.macs:,}",
-        "published": variant.published or "-",
-        "family": variant.config.family,
-    }.items():
-        about.add_row(_text(label), _text(text))
-    console.print(about)
-    console.print()
-    table = _grid(setting="left", value="left", meaning="left")
-    for facts in facts_of(type(variant.config)).values():
-        value = getattr(variant.config, facts.name)
-        is_default = value == facts.default
-        style = "" if is_default else "bold"
-        marked = value_text(value) + ("" if is_default else " *")
-        meaning = _meaning(facts, is_default=is_default)
-        if console.width >= WIDE:
-            table.add_row(_text(facts.name, style), _text(marked, style), meaning)
-        else:
-            console.print(_text(f" {facts.name} = {marked}", style))
-            console.print(_indented(meaning))
-    console.print(table if console.width >= WIDE else "")
-
-
-def _meaning(facts: SettingFacts, *, is_default: bool) -> Text:
-    """What a setting does, which values it takes and when it has an effect, as sentences."""
-    from benchmarks.reference import MOST_NAMES_IN_A_CELL, value_text
-
-    names = facts.choices.table if facts.choices else ()
-    allowed = f"one of {len(names)} names below" if len(names) > MOST_NAMES_IN_A_CELL else facts.allowed
-    text = _text(facts.explanation).append(f" Allowed: {allowed}.", "dim")
-    for need in facts.needs:
-        text.append(f" {need.told()}", "dim")
-    return text if is_default else text.append(f" * The family's default is {value_text(facts.default)}.")
-
-
-def _print_choices(console: Console, configs: list[ModelConfig]) -> None:
-    """Every table of named choices that the configs take from, once."""
-    from benchmarks.reference import choice_tables, facts_of, row_texts
-
-    families = dict.fromkeys(map(type, configs))
-    used = {id(facts.choices.table) for each in families for facts in facts_of(each).values() if facts.choices}
-    for table in choice_tables():
-        if id(table.rows) not in used:
-            continue
-        console.print(_text(table.title, "bold"))
-        grid = _grid(name="left", meaning="left")
-        grid.show_header, grid.box = False, None
-        for name, row in table.rows.items():
-            texts = row_texts(row)
-            source = texts.pop("source", "-")
-            meaning = _text("; ".join(texts.values()))
-            grid.add_row(_text(name), meaning if source == "-" else meaning.append(f" ({source})", "dim"))
-        console.print(grid)
-        console.print()
-
-
 def _output_form(given: str, *, as_json: bool, as_csv: bool) -> str:
     from zoo.settings import SettingError, unknown
 
@@ -465,55 +650,6 @@ def _output_form(given: str, *, as_json: bool, as_csv: bool) -> str:
     if len(asked) > 1:
         raise UserError(f"--format: only one can be printed\n  given:   {' and '.join(sorted(asked))}")
     return asked.pop() if asked else given
-
-
-def _print_profiles(rows: list[Profile], repeats: int, facts: dict[str, Any]) -> None:
-    from benchmarks.reference import shape_text, short_count, value_text
-
-    console = _console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = UNBROKEN
-    about = _grid(model="left", input="left", parameters="right", MACs="right", build="right")
-    about.show_edge = about.pad_edge = False
-    for row in {row.model: row for row in rows}.values():
-        sizes = (short_count(row.parameters), short_count(row.macs), f"{row.build_seconds:.2f} s")
-        about.add_row(_text(row.model), shape_text(row.input_shape), *sizes)
-    console.print(about)
-    console.print()
-    for kind in ("training", "inference"):
-        console.print(_pace_table(rows, kind))
-        console.print()
-    if rows[0].changes:
-        _say("settings  " + ", ".join(f"{name} = {value_text(value)}" for name, value in rows[0].changes.items()))
-    _say(f"timed     {repeats} calls, after warming up: median (lower - upper quartile); first: the first call, traced")
-    _say("memory    all layers' outputs for the batch, as they are kept for the backward pass")
-    _say("machine   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
-
-
-def _pace_table(rows: list[Profile], kind: str) -> Any:
-    """The table of training, or that of inference."""
-    from benchmarks.reference import short_memory
-
-    is_training = kind == "training"
-    headers = ["model", "batch", *(["memory"] if is_training else []), "first", "images/s", "ms a batch"]
-    table = _grid(**{name: "left" if name == "model" else "right" for name in headers})
-    table.title, table.title_justify, table.title_style = kind, "left", "bold"
-    table.show_edge = table.pad_edge = False
-    for row in rows:
-        pace = row.training if is_training else row.inference
-        lower, median, upper = (
-            _digits(1e3 * seconds) for seconds in (pace.quartiles[0], pace.median, pace.quartiles[1])
-        )
-        cells = [_text(row.model), str(row.batch_size)]
-        cells += [short_memory(row.activation_bytes)] if is_training else []
-        cells += [f"{pace.first_call_seconds:.2f} s", _digits(row.images_per_second(pace))]
-        table.add_row(*cells, f"{median} ({lower} - {upper})")
-    return table
-
-
-def _digits(number: float) -> str:
-    """A number with three digits, or all that stand before its point."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
 
 
 def _plan_as_json(plan: Plan) -> dict[str, Any]:
@@ -537,79 +673,10 @@ def _cell_table(plan: Plan) -> Any:
         cell_runs = plan.runs[index * per_cell : (index + 1) * per_cell]
         done = sum(plan.statuses.get(run.key) == "done" for run in cell_runs)
         rows.append({"dataset": cell.dataset, **cell.levels, "done": f"{done}/{per_cell}"})
-    table = _table(rows)
+    table = row_table(rows)
     if len(plan.cells) > CELLS_SHOWN:
         table.caption = f"... and {len(plan.cells) - CELLS_SHOWN} more cells; --json lists all"
     return table
-
-
-def _grid(**columns: JustifyMethod) -> Any:
-    """An empty table with headers and how they are justified; its cells break at words."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, justify in columns.items():
-        table.add_column(name, justify=justify, overflow="fold")
-    return table
-
-
-def _indented(text: Text) -> Any:
-    from rich.padding import Padding
-
-    return Padding(text, (0, 0, 0, 5))
-
-
-def _text(text: str, style: str = "") -> Text:
-    """Text that is never taken for markup."""
-    from rich.text import Text
-
-    return Text(text, style)
-
-
-def _table(rows: list[dict[str, Any]]) -> Any:
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for name in rows[0]:
-        # The path of a setting stays as it is written in a suite.
-        header = name if "." in name else name.replace("_", " ")
-        table.add_column(Text(header), overflow="fold", justify="right" if isinstance(rows[0][name], int) else "left")
-    for row in rows:
-        table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
-    return table
-
-
-def _console(*, to_error: bool = False) -> Console:
-    from rich.console import Console
-
-    class PatientConsole(Console):
-        """Goes on in silence when nobody reads any more: a training must not end with `| head`."""
-
-        def on_broken_pipe(self) -> None:
-            _silence(self.file)
-
-    return PatientConsole(stderr=to_error)
-
-
-def _print_json(value: object) -> None:
-    _say(json.dumps(value, indent=2, ensure_ascii=False))
-
-
-def _say(text: str) -> None:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        _silence(sys.stdout)
-
-
-def _silence(stream: IO[str]) -> None:
-    """Let further output of a stream go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def main() -> None:

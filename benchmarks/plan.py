@@ -96,10 +96,19 @@ def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict
     return references
 
 
+def registered_runs(registration: Registration) -> list[Run]:
+    """The runs of a suite as it was last run, cell by cell.
+
+    Raises:
+        SettingError: this version of the program no longer understands the suite.
+    """
+    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
+    return expand_runs(expand_cells(suite), registration.seeds, registration.versions)
+
+
 def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
     """Number of runs of a suite by status, as it was last run."""
-    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-    runs = expand_runs(expand_cells(suite), registration.seeds, registration.versions)
+    runs = registered_runs(registration)
     return count_by_status(runs, store.statuses(run.key for run in runs))
 
 
@@ -107,3 +116,8 @@ def count_by_status(runs: Iterable[Run], statuses: Mapping[str, Status]) -> dict
     """Number of runs by status; "missing" are those that are not stored."""
     counted = Counter(statuses.get(run.key, "missing") for run in runs)
     return {status: counted[status] for status in ("done", "diverged", "failed", "missing")}
+
+
+def weights_file(runs_dir: Path, key: str) -> Path:
+    """Where the weights of a run are kept, if they are."""
+    return runs_dir / "weights" / f"{key}.npz"

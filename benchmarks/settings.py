@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 import zoo
 from benchmarks import training
+from benchmarks.augmentation.config import AugmentConfig
 from benchmarks.data.config import DataConfig
 from benchmarks.training.config import TrainConfig
 from zoo.config import ModelConfig
@@ -25,6 +26,7 @@ SECTION_CONFIGS: dict[str, tuple[type[Settings], ...]] = {
     "model": zoo.FAMILIES,
     "train": (TrainConfig,),
     "data": (DataConfig,),
+    "augment": (AugmentConfig,),
 }
 """The configs that a section's settings can belong to."""
 
@@ -42,6 +44,7 @@ class RunSettings:
     model: ModelConfig
     train: TrainConfig
     data: DataConfig
+    augment: AugmentConfig
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted path, with the model's family as `model.family`."""
@@ -88,10 +91,9 @@ def settings_from(changes: Changes) -> RunSettings:
 @functools.lru_cache(maxsize=4096)
 def _section(section: str, values_json: str) -> Any:
     values = json.loads(values_json)
-    if section == "train":
-        return TrainConfig(**values)
-    if section == "data":
-        return DataConfig(**values)
+    if section != "model":
+        (config,) = SECTION_CONFIGS[section]
+        return config(**values)
     variant = values.pop("variant", None)
     if variant is None:
         raise SettingError([Problem("variant", "this key is required", allowed=", ".join(zoo.VARIANTS))])

@@ -1,20 +1,24 @@
-"""The runner against a plain loop of Keras `fit` on the same runs, in one session.
+"""The runner against plain loops of Keras `fit` and, where it is installed, of PyTorch, in one session.
 
-Both sides get the same models, data, splits, batch sizes and epochs, evaluate on validation every epoch and on the
-test split at the end. Importing TensorFlow and reading the data are left out of both; building models and tracing are
-counted on both sides. `fit` also trains on the examples left over by the last full batch, one step more an epoch.
+All sides get the same networks, data, splits, batch sizes and epochs, evaluate on validation every epoch and on the
+test split at the end. Importing the frameworks and reading the data are left out of all; building models and tracing
+are counted. The peers also train on the examples left over by the last full batch, one step more an epoch.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import psutil
+import tensorflow as tf
 
 import zoo
 from benchmarks.data.catalog import find_dataset
@@ -28,24 +32,25 @@ from benchmarks.execution.machine import machine_facts
 from benchmarks.suite import parse_suite
 from benchmarks.training.optimizers import OPTIMIZERS
 from benchmarks.training.program import EVALUATION_BATCH
-from benchmarks.training.results import RunResult
+from benchmarks.training.stopwatch import Stopwatch
 from zoo.settings import nearest
 
 
 @dataclass(frozen=True)
 class Work:
-    """What is measured: a suite, and how many of its runs the slow side trains."""
+    """What is measured: a suite, and how many of its runs the slow sides train."""
 
+    summary: str
     suite: str
-    fit_runs: int
-    """The `fit` loop's time a run hardly varies, so some of the runs tell it."""
+    peer_runs: int
+    """A peer's time a run hardly varies, so some of the runs tell it."""
 
 
 _DIGITS = """
 name = "speed_digits"
 datasets = ["digits"]
 seeds = 5
-model = { variant = "mlp_small", dropout = 0.1 }
+model = { variant = "mlp_small", normalization = "batch", dropout = 0.1 }
 train = { epochs = 30, batch_size = 64, optimizer = "adam", learning_rate = 1e-3 }
 data = { standardize = "per_feature", validation_fraction = 0.1 }
 [factors]
@@ -64,51 +69,86 @@ data = { standardize = "per_feature", validation_fraction = 0.1 }
 "model.initializer" = ["glorot_uniform", "he_normal"]
 """
 
+_SHAPES = """
+name = "speed_shapes"
+datasets = ["shapes"]
+seeds = 1
+model = { variant = "resnet8" }
+train = { epochs = 2, batch_size = 128, optimizer = "momentum", learning_rate = 0.05 }
+data = { standardize = "per_channel", validation_fraction = 0.04 }
+[factors]
+"model.initializer" = ["glorot_uniform", "he_normal"]
+"""
+
 WORKS: dict[str, Work] = {
-    "digits": Work(_DIGITS, 8),
-    "mnist": Work(_MNIST, 2),
+    "digits": Work("perceptrons 64-64 with batch normalization and dropout, 30 epochs", _DIGITS, 4),
+    "mnist": Work("perceptrons 128-128, 5 epochs", _MNIST, 2),
+    "shapes": Work("resnet8 on 7,680 images of 32x32 pixels, 2 epochs", _SHAPES, 1),
 }
 """What `ablate speed` can measure."""
+
+OURS = "ablate"
+
+
+@dataclass(frozen=True)
+class Side:
+    """One of the programs that are compared."""
+
+    seconds: list[float] = field(default_factory=list)
+    """Seconds a run, one value a repetition."""
+    accuracies: list[float] = field(default_factory=list)
+    """Test accuracies of the runs that all sides train, from the last repetition."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Seconds a run on both sides, one value a repetition, and the accuracies that they reach."""
+    """What was measured."""
 
     work: str
     num_runs: int
-    fit_seconds: list[float] = field(default_factory=list)
-    ablate_seconds: list[float] = field(default_factory=list)
-    fit_accuracy: float = 0.0
-    """Mean test accuracy of the runs that the `fit` loop trains."""
-    ablate_accuracy: float = 0.0
-    """Mean test accuracy of the same runs, trained by the runner."""
-    machine: dict[str, Any] = field(default_factory=dict)
+    sides: dict[str, Side]
+    """Name -> what it took; the runner itself is "ablate"."""
+    first_step_seconds: float
+    """From the start of this process to the end of the runner's first call of training steps."""
+    phases: dict[str, float]
+    """Seconds a run of the runner's phases, in its last repetition."""
+    step_rate: float
+    """GFLOP/s of the runner's steps: three times the forward pass's multiply-adds, two operations each."""
+    matrix_rate: float
+    """GFLOP/s of a float32 product of two 2048 x 2048 matrices on this machine."""
+    machine: dict[str, Any]
 
     @property
-    def ratio(self) -> float:
-        """How many times the runs per second of the `fit` loop, by the medians."""
-        return statistics.median(self.fit_seconds) / statistics.median(self.ablate_seconds)
+    def ratios(self) -> dict[str, float]:
+        """How many times the runs per second of each peer, by the medians."""
+        ours = statistics.median(self.sides[OURS].seconds)
+        return {name: statistics.median(side.seconds) / ours for name, side in self.sides.items() if name != OURS}
 
     def as_json(self) -> dict[str, Any]:
-        """Everything, with the ratio."""
-        return {**asdict(self), "ratio": self.ratio}
+        """Everything, with the ratios."""
+        return {**asdict(self), "ratios": self.ratios}
 
     def as_text(self) -> str:
-        """A few lines for people."""
-        return "\n".join(
-            (
-                f"{self.work}: {self.num_runs} runs, medians of {len(self.fit_seconds)} repetitions (least to most)",
-                f"  Keras fit loop  {_spread(self.fit_seconds)} s a run, test accuracy {self.fit_accuracy:.2%}",
-                f"  ablate          {_spread(self.ablate_seconds)} s a run, test accuracy {self.ablate_accuracy:.2%}",
-                f"  ratio           {self.ratio:.1f} x the runs per second",
-                "  machine         " + ", ".join(f"{name} {value}" for name, value in self.machine.items()),
-            )
+        """Some lines for people."""
+        repeats = len(self.sides[OURS].seconds)
+        lines = [f"{self.work}: {WORKS[self.work].summary}; {self.num_runs} runs, medians of {repeats} (least to most)"]
+        for name, side in self.sides.items():
+            ratio = f", {self.ratios[name]:.1f} x ours" if name in self.ratios else ""
+            accuracy = statistics.fmean(side.accuracies)
+            lines.append(f"  {name:15} {_spread(side.seconds)} s a run{ratio}; test accuracy {accuracy:.2%}")
+        told = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in self.phases.items())
+        lines.append(f"  phases          {told} ms a run")
+        lines.append(f"  first step      {self.first_step_seconds:.1f} s after the command, the peers' turns left out")
+        share = self.step_rate / self.matrix_rate
+        lines.append(
+            f"  steady step     {self.step_rate:.1f} GFLOP/s, {share:.0%} of a matrix product's {self.matrix_rate:.0f}"
         )
+        lines.append("  machine         " + ", ".join(f"{name} {value}" for name, value in self.machine.items()))
+        return "\n".join(lines)
 
 
 def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path) -> Comparison:
-    """Time both sides in turn, `repeats` times.
+    """Time all sides in turn, `repeats` times.
 
     Raises:
         UserError: no such work, or its dataset cannot be had.
@@ -124,64 +164,116 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path) -> Comparis
     prepare(reference)
     dataset = load(reference)
     runs = expand_runs(expand_cells(suite), suite.seed_list, {reference.name: reference.version})
-    step = len(runs) // WORKS[work].fit_runs
-    compared = runs[::step]
-    fit_seconds, ablate_seconds, fit_accuracies = [], [], []
-    accuracy_of: dict[str, float] = {}
+    compared = runs[:: len(runs) // WORKS[work].peer_runs]
+    sides = {OURS: Side(), **{name: Side() for name in _peers()}}
+    first_step = 0.0
     for _ in range(repeats):
+        stopwatch = Stopwatch()
         start = time.perf_counter()
-        accuracy_of = {run.key: result.metrics["test_accuracy"] for run, result in _with_ablate(runs, dataset)}
-        ablate_seconds.append((time.perf_counter() - start) / len(runs))
-        start = time.perf_counter()
-        fit_accuracies = [_with_fit(run, dataset) for run in compared]
-        fit_seconds.append((time.perf_counter() - start) / len(compared))
+        results = {run.key: result for run, result in train_runs(runs, {dataset.name: dataset}, stopwatch=stopwatch)}
+        _note(sides[OURS], start, len(runs), [results[run.key].metrics["test_accuracy"] for run in compared])
+        first_step = first_step or _since_process_start(stopwatch)
+        for name, train in _peers().items():
+            start = time.perf_counter()
+            _note(sides[name], start, len(compared), [train(run, dataset) for run in compared])
     return Comparison(
         work=work,
         num_runs=len(runs),
-        fit_seconds=fit_seconds,
-        ablate_seconds=ablate_seconds,
-        fit_accuracy=statistics.fmean(fit_accuracies),
-        ablate_accuracy=statistics.fmean(accuracy_of[run.key] for run in compared),
+        sides=sides,
+        first_step_seconds=first_step,
+        phases={name: seconds / len(runs) for name, seconds in stopwatch.totals().items()},
+        step_rate=_training_operations(runs, dataset) / stopwatch.totals()["step"] / 1e9,
+        matrix_rate=_matrix_rate(),
         machine=machine_facts(),
     )
 
 
-def _with_ablate(runs: list[Run], dataset: Dataset) -> list[tuple[Run, RunResult]]:
-    return list(train_runs(runs, {dataset.name: dataset}))
+def _note(side: Side, start: float, num_runs: int, accuracies: list[float]) -> None:
+    side.seconds.append((time.perf_counter() - start) / num_runs)
+    side.accuracies[:] = accuracies
 
 
-def _with_fit(run: Run, dataset: Dataset) -> float:
-    """Train one run as a Keras user would, and give its test accuracy."""
-    settings = run.cell.settings
-    train, validation = split_train_validation(len(dataset.train), settings.data.validation_fraction, run.seed)
-    standardization = fit_standardization(settings.data.standardize, dataset.train.inputs, train)
+def _peers() -> dict[str, Callable[[Run, Dataset], float]]:
+    peers: dict[str, Callable[[Run, Dataset], float]] = {"Keras fit loop": _with_fit}
+    if importlib.util.find_spec("torch"):
+        from benchmarks.speed_torch import train_with_torch
+
+        peers["PyTorch eager"] = train_with_torch
+    return peers
+
+
+def _since_process_start(stopwatch: Stopwatch) -> float:
+    ended = stopwatch.first("step")
+    assert ended is not None
+    since_then = time.perf_counter() - ended
+    return time.time() - float(psutil.Process().create_time()) - since_then
+
+
+def _training_operations(runs: list[Run], dataset: Dataset) -> float:
+    """Floating-point operations of all runs' steps: the backward pass takes twice the forward pass's."""
+    total = 0.0
+    for run in runs:
+        settings = run.cell.settings
+        model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, run.seed)
+        train, _ = split_train_validation(len(dataset.train), settings.data.validation_fraction, run.seed)
+        batch_size = settings.train.batch_size
+        examples = settings.train.epochs * (len(train) // batch_size) * batch_size
+        total += 2 * 3 * zoo.audit_model(model).macs * examples
+    return total
+
+
+def _matrix_rate() -> float:
+    """GFLOP/s of a float32 matrix product, the best of ten."""
+    size = 2048
+    matrix = tf.random.stateless_normal([size, size], seed=[0, 0])
+    seconds = []
+    for _ in range(10):
+        start = time.perf_counter()
+        tf.matmul(matrix, matrix).numpy()
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds) / 1e9
+
+
+def standardized_parts(run: Run, dataset: Dataset) -> dict[str, tuple[Any, Any]]:
+    """Inputs and labels of the parts "train", "validation" and "test" of a run, as a user would prepare them."""
+    data = run.cell.settings.data
+    train, validation = split_train_validation(len(dataset.train), data.validation_fraction, run.seed)
+    standardization = fit_standardization(data.standardize, dataset.train.inputs, train)
 
     def standardized(inputs: Any) -> Any:
         return (inputs.astype(np.float32) - standardization.shift) * standardization.scale
 
+    inputs, labels = standardized(dataset.train.inputs), dataset.train.labels
+    return {
+        "train": (inputs[train], labels[train]),
+        "validation": (inputs[validation], labels[validation]),
+        "test": (standardized(dataset.test.inputs), dataset.test.labels),
+    }
+
+
+def _with_fit(run: Run, dataset: Dataset) -> float:
+    """Train one run as a Keras user would, and give its test accuracy."""
+    settings, parts = run.cell.settings, standardized_parts(run, dataset)
     keras.backend.clear_session()
     keras.utils.set_random_seed(run.seed)
     model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, run.seed)
     row = OPTIMIZERS[settings.train.optimizer]
     model.compile(
-        optimizer=getattr(keras.optimizers, row.keras_class)(settings.train.learning_rate, **row.arguments),
+        optimizer=getattr(keras.optimizers, row.keras_class)(
+            settings.train.learning_rate, **row.arguments, **dict(row.coefficients.values())
+        ),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )
-    inputs = standardized(dataset.train.inputs)
-    labels = dataset.train.labels
     model.fit(
-        inputs[train],
-        labels[train],
+        *parts["train"],
         batch_size=settings.train.batch_size,
         epochs=settings.train.epochs,
-        validation_data=(inputs[validation], labels[validation]),
+        validation_data=parts["validation"],
         validation_batch_size=EVALUATION_BATCH,
         verbose=0,
     )
-    _, accuracy = model.evaluate(
-        standardized(dataset.test.inputs), dataset.test.labels, batch_size=EVALUATION_BATCH, verbose=0
-    )
+    _, accuracy = model.evaluate(*parts["test"], batch_size=EVALUATION_BATCH, verbose=0)
     return float(accuracy)
 
 

@@ -101,7 +101,7 @@ class DatasetFacts:
     input_shape: tuple[int, ...]
     test_split: str
     """Where the test examples come from, for people."""
-    task: Task = "classification"
+    task: Task
     mean_rmse: float | None = None
     """For a regression: the test RMSE of who always predicts the mean of the training targets, if that is known."""
 

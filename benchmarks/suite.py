@@ -87,6 +87,7 @@ class Suite(Settings):
     model: dict[str, Any] = setting({}, "Base settings of the model; `variant` names it, others replace its settings.")
     train: dict[str, Any] = setting({}, "Base settings of training.")
     data: dict[str, Any] = setting({}, "Base settings of data.")
+    augment: dict[str, Any] = setting({}, "Base settings of augmentation, which acts on training examples alone.")
     factors: Factors = setting(
         ..., "Dotted setting -> list of levels, or a name -> bundles of settings by level name.", min_length=1
     )

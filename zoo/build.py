@@ -106,7 +106,9 @@ def create_model(
     return build_model(config, shape, num_classes, seed, head=head)
 
 
-def with_standardization(model: keras.Model, shift: Any, scale: Any) -> keras.Model:
+def with_standardization(
+    model: keras.Model, shift: Any, scale: Any, *, target_shift: float = 0.0, target_scale: float = 1.0
+) -> keras.Model:
     """The same model for raw inputs: it computes (inputs - shift) * scale itself.
 
     The weights are shared with `model`, and the result is saved and loaded as one.
@@ -115,13 +117,25 @@ def with_standardization(model: keras.Model, shift: Any, scale: Any) -> keras.Mo
         model: takes standardized inputs.
         shift: a number, or an array that broadcasts to one example.
         scale: the same.
+        target_shift: of a regression: its outputs are multiplied with `target_scale`, and this is added.
+        target_scale: see `target_shift`.
     """
     shape = model.input_shape[1:]
-    scale = np.broadcast_to(np.asarray(scale, np.float32), shape)
-    offset = -np.broadcast_to(np.asarray(shift, np.float32), shape) * scale
-    inputs = keras.Input(shape, name="raw_inputs")
-    layer = keras.layers.Rescaling(scale.tolist(), offset.tolist(), name="standardization")
-    return keras.Model(inputs, model(layer(inputs)), name=f"standardized_{model.name}")
+    raw = keras.Input(shape, name="raw_inputs")
+    # Two layers, since (x - shift) * scale is exact where x * scale - shift * scale cancels.
+    centred = keras.layers.Rescaling(1.0, _constants(-np.asarray(shift), shape), name="shift")(raw)
+    outputs = model(keras.layers.Rescaling(_constants(scale, shape), name="scale")(centred))
+    if (target_shift, target_scale) != (0.0, 1.0):
+        outputs = keras.layers.Rescaling(target_scale, target_shift, name="unit_of_target")(outputs)
+    return keras.Model(raw, outputs, name=f"standardized_{model.name}")
+
+
+def _constants(values: Any, shape: InputShape) -> list[Any]:
+    """Values for each input element as plain numbers: one a channel where all positions have the same."""
+    full = np.broadcast_to(np.asarray(values, np.float32), shape)
+    by_position = full.reshape(-1, shape[-1])
+    constants: list[Any] = (by_position[0] if (by_position == by_position[0]).all() else full).tolist()
+    return constants
 
 
 def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[np.ndarray[Any, Any]]:

@@ -25,9 +25,10 @@ PIXEL_RANGE: ValueRange = (0.0, 255.0)
 def value_range_of(inputs: Array) -> ValueRange:
     """The range of stored inputs (n, *shape): of bytes all that they can hold, else what is found.
 
-    It is one for all pixels and channels of images, and one for each feature of vectors, whose units differ.
+    It is one for all pixels and channels of images, and one for each feature of vectors, whose units differ. Bytes
+    that use less than half of their range, as images of 17 grey levels do, count as numbers.
     """
-    if inputs.dtype == np.uint8:
+    if inputs.dtype == np.uint8 and inputs.max() >= 128:
         return PIXEL_RANGE
     if inputs.ndim == 2:
         return inputs.min(axis=0).astype(np.float32), inputs.max(axis=0).astype(np.float32)

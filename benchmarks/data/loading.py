@@ -19,6 +19,7 @@ from benchmarks.data.catalog import EMBEDDED, DatasetReference
 from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
 from benchmarks.data.tasks import Task
 from benchmarks.errors import DatasetError
+from benchmarks.quiet import no_deprecations_of_tfds
 
 Array = np.ndarray[Any, Any]
 
@@ -75,6 +76,7 @@ class Dataset:
         return "binary" if self.num_classes == 2 else "classification"
 
 
+@no_deprecations_of_tfds()
 def prepare(reference: DatasetReference) -> None:
     """Make sure that the dataset lies on disk, downloading or generating it where it is missing.
 
@@ -120,6 +122,7 @@ def _few_retries() -> Iterator[None]:
         log.setLevel(kept_level)
 
 
+@no_deprecations_of_tfds()
 def load(reference: DatasetReference) -> Dataset:
     """Read a prepared dataset into memory.
 

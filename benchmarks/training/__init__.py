@@ -1,4 +1,4 @@
 """Training: settings, seeds, the compiled program and its results."""
 
-REVISION = 1
+REVISION = 2
 """Raised whenever the same settings come to give other results, so that results of the old meaning are not reused."""

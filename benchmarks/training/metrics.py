@@ -160,6 +160,36 @@ def test_metrics(task: Task, outputs: ArrayLike, labels: ArrayLike) -> dict[str,
     return _class_metrics(np.asarray(outputs, dtype=np.float64), labels)
 
 
+def headline(task: Task, outputs: Array, labels: Array) -> tuple[str, float]:
+    """The one value that tells how good outputs are, and its name: accuracy, or the RMSE of a regression."""
+    if task == "regression":
+        return "rmse", float(np.sqrt(np.square(_column(outputs, "outputs") - labels).mean()))
+    found = outputs[:, 0] > 0 if task == "binary" else outputs.argmax(axis=1)
+    return "accuracy", float((found == labels).mean())
+
+
+def objective(loss: str, task: Task, outputs: Array, labels: Array, target_scale: float, huber_delta: float) -> float:
+    """What training makes small, on outputs without dropout: no penalties, label smoothing or class weights in it.
+
+    Args:
+        loss: "cross_entropy", "squared" or "huber".
+        task: what the model was trained for.
+        outputs: as for `test_metrics`.
+        labels: as for `test_metrics`.
+        target_scale: the deviation of the targets, in which the errors of a regression count.
+        huber_delta: where the Huber loss becomes linear.
+    """
+    if loss == "cross_entropy":
+        logits = np.asarray(outputs, dtype=np.float64)
+        if task == "binary":
+            logits = np.concatenate([-logits / 2, logits / 2], axis=1)
+        return float(np.abs(log_softmax(logits)[np.arange(len(labels)), labels]).mean())
+    errors = np.abs(_column(outputs, "outputs") - labels) / target_scale
+    if loss == "squared":
+        return float(np.square(errors).mean())
+    return float(np.where(errors <= huber_delta, errors**2 / 2, huber_delta * (errors - huber_delta / 2)).mean())
+
+
 def rmse_of_the_mean(train_targets: ArrayLike, test_targets: ArrayLike) -> float:
     """The test RMSE of who always predicts the mean of the training targets."""
     mean = float(np.mean(np.asarray(train_targets, dtype=np.float64)))

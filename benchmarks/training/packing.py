@@ -51,6 +51,32 @@ class Packing:
             seeds=np.array([other[index] for index in self._seed_positions], dtype=np.int64).reshape(-1, 2),
         )
 
+    def unpack_into(self, model: keras.Model, packed: PackedValues) -> None:
+        """Give a model of the same layout the weights and statistics of one run."""
+        for variable, part in zip(model.trainable_variables, self.weights_of(packed.weights), strict=True):
+            variable.assign(part)
+        other = model.non_trainable_variables
+        parts = _unflat(packed.statistics, self._statistic_shapes)
+        for index, part in zip(self._statistic_positions, parts, strict=True):
+            other[index].assign(part)
+
+    @property
+    def decays(self) -> Array:
+        """Which packed weights decay, 1 or 0: kernels do, biases and the gains of normalization do not."""
+        kernels = {id(layer.kernel) for layer in self.model.layers if hasattr(layer, "kernel_initializer")}
+        return _flat(np.full(value.shape, id(value) in kernels) for value in self.model.trainable_variables)
+
+    def weights_of(self, packed: Any) -> list[Any]:
+        """The packed weights of one run, variable by variable."""
+        return _unflat(packed, self._weight_shapes)
+
+    def separate_variables(self) -> list[keras.Variable]:
+        """Variables of the weights' own shapes and names, for optimizers that need to tell layers apart."""
+        return [
+            keras.Variable(np.zeros(value.shape, np.float32), name=value.path.replace("/", "_"))
+            for value in self.model.trainable_variables
+        ]
+
     @property
     def has_constraints(self) -> bool:
         """Whether some weights are projected after each step."""
@@ -58,29 +84,37 @@ class Packing:
 
     def constrain(self, weights: Any) -> Any:
         """Packed weights of one run as the constraints of their layers leave them."""
-        parts = _unflat(weights, self._weight_shapes)
+        parts = self.weights_of(weights)
         projected = [part if each is None else each(part) for part, each in zip(parts, self._constraints, strict=True)]
-        return tf.concat([tf.reshape(part, [-1]) for part in projected], 0)
+        return flatten(projected)
 
     def call(self, packed: PackedValues, inputs: Any, *, training: bool) -> tuple[Any, Any, PackedValues]:
-        """Apply the model with packed values: logits, penalty on the weights, values as the call leaves them."""
-        weights = _unflat(packed.weights, self._weight_shapes)
-        other: list[Any] = [None] * (len(self._statistic_positions) + len(self._seed_positions))
-        for index, value in zip(
-            self._statistic_positions, _unflat(packed.statistics, self._statistic_shapes), strict=True
-        ):
-            other[index] = value
-        for row, index in enumerate(self._seed_positions):
-            other[index] = packed.seeds[row]
-        logits, updated, penalties = self.model.stateless_call(
-            weights, other, inputs, training=training, return_losses=True
+        """Apply the model with packed values: outputs, penalty on the weights, values as the call leaves them."""
+        weights = self.weights_of(packed.weights)
+        outputs, updated, penalties = self.model.stateless_call(
+            weights, self.other_values(packed), inputs, training=training, return_losses=True
         )
         statistics, seeds = packed.statistics, packed.seeds
         if self._statistic_positions:
-            statistics = tf.concat([tf.reshape(updated[index], [-1]) for index in self._statistic_positions], 0)
+            statistics = flatten([updated[index] for index in self._statistic_positions])
         if self._seed_positions:
             seeds = tf.stack([tf.cast(updated[index], tf.int64) for index in self._seed_positions])
-        return logits, tf.add_n([tf.zeros([]), *penalties]), PackedValues(packed.weights, statistics, seeds)
+        return outputs, tf.add_n([tf.zeros([]), *penalties]), PackedValues(packed.weights, statistics, seeds)
+
+    def other_values(self, packed: PackedValues) -> list[Any]:
+        """The values of the variables that are not trained, in the model's order."""
+        other: list[Any] = [None] * (len(self._statistic_positions) + len(self._seed_positions))
+        statistics = _unflat(packed.statistics, self._statistic_shapes)
+        for index, value in zip(self._statistic_positions, statistics, strict=True):
+            other[index] = value
+        for row, index in enumerate(self._seed_positions):
+            other[index] = packed.seeds[row]
+        return other
+
+
+def flatten(parts: Iterable[Any]) -> Any:
+    """Tensors end to end as one flat tensor."""
+    return tf.concat([tf.reshape(part, [-1]) for part in parts], 0)
 
 
 def _flat(values: Iterable[Array]) -> Array:

@@ -1,59 +1,106 @@
-"""Trains a stack of runs from first to last epoch and measures them."""
+"""Trains stacks of runs with a compiled program and gathers what each run gives."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from benchmarks.data.loading import Dataset
-from benchmarks.data.splits import Indices, batch_order, split_train_validation, validation_size
+from benchmarks.data.splits import (
+    batch_order,
+    imbalanced_subset,
+    split_train_validation,
+    train_subset,
+    validation_size,
+)
 from benchmarks.data.standardization import Standardization, fit_standardization
 from benchmarks.settings import RunSettings
-from benchmarks.training.program import Program
-from benchmarks.training.results import RunResult
+from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position
+from benchmarks.training.following import Following
+from benchmarks.training.metrics import headline, objective, test_metrics
+from benchmarks.training.program import Program, RunInputs
+from benchmarks.training.results import RunResult, kept_predictions
+from benchmarks.training.schedules import schedule_factors
 from zoo.settings import Problem, SettingError
 
 Array = np.ndarray[Any, Any]
 
+STEPS_A_CALL = 200
+"""Steps that the program takes without a look at the clock, at interrupts, and at losses that are not finite."""
 
-@dataclass(frozen=True)
-class RunInputs:
-    """What one run is trained on."""
 
-    settings: RunSettings
-    seed: int
-    train_indices: Indices
-    validation_indices: Indices
-    standardization: Standardization
+def training_indices(settings: RunSettings, dataset: Dataset, seed: int) -> tuple[Array, Array]:
+    """Indices of the examples that a run trains on, and of those that it validates on."""
+    data, labels = settings.data, dataset.train.labels
+    train, validation = split_train_validation(len(labels), data.validation_fraction, seed)
+    if data.class_imbalance < 1:
+        train = imbalanced_subset(train, labels, dataset.num_classes, data.class_imbalance, seed)
+    if data.train_fraction < 1:
+        train = train_subset(train, labels, data.train_fraction, seed)
+    return train, validation
+
+
+def steps_per_epoch(settings: RunSettings, dataset: Dataset) -> int:
+    """Full batches in one pass over the training part: the same for every seed."""
+    return len(training_indices(settings, dataset, 0)[0]) // settings.train.batch_size
 
 
 def check_fit(settings: RunSettings, dataset: Dataset) -> None:
-    """Refuse settings that do not fit the data.
+    """Refuse settings that do not fit the data, before anything is trained.
 
     Raises:
-        SettingError: the validation part, a batch or the model does not fit the size or kind of the data.
+        SettingError: a part of the data is empty, or a batch, the model, the loss or an augmentation does not fit.
     """
+    _check_parts(settings, dataset)
+    _check_task(settings, dataset)
+    try:
+        settings.model.check_input_shape(dataset.input_shape)
+    except SettingError as error:
+        raise error.below(f"model, on {dataset.name}") from None
+    settings.augment.check_data(dataset.task, dataset.input_shape)
+
+
+def _check_parts(settings: RunSettings, dataset: Dataset) -> None:
     total, fraction = len(dataset.train), settings.data.validation_fraction
     num_validation = validation_size(total, fraction)
-    num_train = total - num_validation
     if fraction > 0 and not 0 < num_validation < total:
         given = f"{fraction:g} of {total} examples of {dataset.name}: {num_validation} for validation"
         raise SettingError(
             [Problem("data.validation_fraction", "both parts need examples", given, "0, or a larger share")]
         )
+    if fraction == 0 and settings.train.needs_validation:
+        asked = "train.checkpoint" if settings.train.checkpoint == "best_val" else "train.schedule"
+        message = f"{asked} looks at a validation part, and there is none"
+        raise SettingError([Problem("data.validation_fraction", message, "0", "more than 0")])
     batch_size = settings.train.batch_size
+    num_train = len(training_indices(settings, dataset, 0)[0])
     if batch_size > num_train:
         message = f"a batch larger than the training part of {dataset.name}"
-        problem = Problem("train.batch_size", message, str(batch_size), f"1 to {num_train}")
-        raise SettingError([problem])
-    try:
-        settings.model.check_input_shape(dataset.input_shape)
-    except SettingError as error:
-        raise error.below(f"model, on {dataset.name}") from None
+        raise SettingError([Problem("train.batch_size", message, str(batch_size), f"1 to {num_train}")])
+
+
+_FOR_CLASSES = {"label_smoothing": 0.0, "class_weights": "none", "monitor": "val_loss"}
+
+
+def _check_task(settings: RunSettings, dataset: Dataset) -> None:
+    """Refuse what has no meaning for the labels of this dataset."""
+    train, is_regression = settings.train, dataset.task == "regression"
+    if (train.loss_for(dataset.task) == "cross_entropy") == is_regression:
+        fit = "squared or huber" if is_regression else "cross_entropy"
+        raise SettingError(
+            [Problem("train.loss", f"not a loss for {dataset.name} ({dataset.task})", train.loss, f"by_task, {fit}")]
+        )
+    if not is_regression:
+        return
+    unfit = {f"train.{name}": value for name, value in _FOR_CLASSES.items() if getattr(train, name) != value}
+    if settings.data.class_imbalance != 1:
+        unfit["data.class_imbalance"] = 1
+    for path, allowed in unfit.items():
+        message = f"{dataset.name} has numbers to predict and no classes"
+        raise SettingError([Problem(path, message, allowed=str(allowed))])
 
 
 class Trainer:
@@ -70,96 +117,211 @@ class Trainer:
         self.program = program
         self.dataset = dataset
         self._fitted = {} if fitted is None else fitted
+        self.steps_per_epoch = steps_per_epoch(program.settings, dataset)
+        self.total_steps = program.settings.train.total_steps(self.steps_per_epoch)
+        self.epochs = -(-self.total_steps // self.steps_per_epoch)
 
     def inputs_of(self, settings: RunSettings, seed: int) -> RunInputs:
         """Split and standardize the data for one run."""
-        data = settings.data
-        train, validation = split_train_validation(len(self.dataset.train), data.validation_fraction, seed)
-        part = (data.standardize, data.validation_fraction, seed)
+        train, validation = training_indices(settings, self.dataset, seed)
+        part = (settings.data, seed)
         if part not in self._fitted:
-            self._fitted[part] = fit_standardization(data.standardize, self.dataset.train.inputs, train)
-        return RunInputs(settings, seed, train, validation, self._fitted[part])
+            inputs = self.dataset.train.inputs
+            self._fitted[part] = fit_standardization(settings.data.standardize, inputs, train)
+        labels = self.dataset.train.labels[train]
+        shift, scale = _target_scale(labels) if self.dataset.task == "regression" else (0.0, 1.0)
+        weights = _class_weights(labels, self.dataset.num_classes, settings.train.class_weights)
+        return RunInputs(settings, seed, train, validation, self._fitted[part], shift, scale, weights)
 
     def train_stack(
-        self, runs: Mapping[int, tuple[RunSettings, int]], on_epoch: Callable[[int], None] = lambda _: None
+        self,
+        runs: Mapping[int, tuple[RunSettings, int]],
+        on_epoch: Callable[[int], None] = lambda _: None,
+        checkpoint: CheckpointFile | None = None,
+        on_trained: Callable[[int, RunInputs], None] = lambda *_: None,
     ) -> dict[int, RunResult]:
         """Train up to a stack of runs and measure them on the test split, once, at the end.
 
         Args:
             runs: slot -> settings and seed of the run in it.
             on_epoch: called after each epoch with its number, counted from 1.
+            checkpoint: where to write the state from time to time, and to go on from what is there.
+            on_trained: called at the end with slot and inputs of each run that is done, while the program holds the
+                weights that were measured.
 
         Returns:
             Slot -> result.
         """
-        start = time.perf_counter()
-        inputs = {slot: self.inputs_of(settings, seed) for slot, (settings, seed) in runs.items()}
-        filler = next(iter(inputs.values()))
-        slots = [inputs.get(slot, filler) for slot in range(self.program.stack_size)]
-        records = {slot: _Record() for slot in runs}
-        self.program.start(
-            [each.settings for each in slots],
-            [each.seed for each in slots],
-            [each.standardization for each in slots],
-        )
-        for epoch in range(1, filler.settings.train.epochs + 1):
-            self._train_epoch(slots, epoch, records)
-            on_epoch(epoch)
-            if all(record.divergence for record in records.values()):
-                break
-        test = self.program.evaluate_test_split()
-        seconds = (time.perf_counter() - start) / len(runs)
-        return {
-            slot: record.result(float(test.accuracy[slot]), float(test.loss[slot]), self.program.parameters, seconds)
-            for slot, record in records.items()
+        stack = _Stack(self, runs)
+        if checkpoint:
+            stack.resume(checkpoint)
+        while stack.position.epoch <= self.epochs and not stack.is_over:
+            stack.train_epoch(checkpoint)
+            on_epoch(stack.position.epoch - 1)
+        results = stack.results()
+        for slot, result in results.items():
+            if result.status == "done":
+                on_trained(slot, stack.inputs[slot])
+        return results
+
+
+class _Stack:
+    """One stack on its way through the training."""
+
+    def __init__(self, trainer: Trainer, runs: Mapping[int, tuple[RunSettings, int]]):
+        self._start = time.perf_counter()
+        self.trainer, self.program = trainer, trainer.program
+        self.stopwatch = trainer.program.stopwatch
+        with self.stopwatch.phase("input"):
+            self.inputs = {slot: trainer.inputs_of(settings, seed) for slot, (settings, seed) in runs.items()}
+        filler = next(iter(self.inputs.values()))
+        self.slots = [self.inputs.get(slot, filler) for slot in range(self.program.stack_size)]
+        self.followed = {slot: Following(each.settings.train) for slot, each in self.inputs.items()}
+        self.position = Position(epoch=1, steps=0)
+        self.losses = np.zeros((0, self.program.stack_size), np.float32)
+        """Losses of the steps of the present epoch."""
+        with self.stopwatch.phase("start"):
+            self.program.start(self.slots)
+
+    @property
+    def is_over(self) -> bool:
+        return all(each.is_over for each in self.followed.values())
+
+    def train_epoch(self, checkpoint: CheckpointFile | None) -> None:
+        """Train from the present position to the end of its epoch, and look at the validation part there."""
+        epoch, trainer = self.position.epoch, self.trainer
+        behind = (epoch - 1) * trainer.steps_per_epoch
+        steps = min(trainer.steps_per_epoch, trainer.total_steps - behind)
+        with self.stopwatch.phase("input"):
+            order = self._order(epoch, steps)
+            factors = self._factors(behind, steps)
+        while self.position.steps < steps:
+            start, stop = self.position.steps, min(self.position.steps + STEPS_A_CALL, steps)
+            with self.stopwatch.phase("step"):
+                losses = self.program.train(order[start:stop], factors[start:stop])
+            self.losses = np.concatenate([self.losses, losses])
+            self.position = Position(epoch, stop)
+            self._note_divergence(order)
+            if stop < steps:
+                self._write_if_due(checkpoint)
+        self._end_epoch(epoch)
+        self.position, self.losses = Position(epoch + 1, 0), self.losses[:0]
+        if epoch < trainer.epochs:
+            self._write_if_due(checkpoint)
+
+    def results(self) -> dict[int, RunResult]:
+        """What each run gives, by slot."""
+        keeps_best = [each.settings.train.checkpoint == "best_val" for each in self.slots]
+        with self.stopwatch.phase("test"):
+            self.program.restore_best(np.array(keeps_best))
+            outputs = self.program.outputs_on_test_split()
+        seconds = (time.perf_counter() - self._start) / len(self.followed)
+        with self.stopwatch.phase("bookkeeping"):
+            return {slot: self._result(slot, outputs[slot], seconds) for slot in self.followed}
+
+    def resume(self, checkpoint: CheckpointFile) -> None:
+        """Go on from a checkpoint, if there is one."""
+        found = checkpoint.read()
+        if found is None:
+            return
+        arrays = dict(found.arrays)
+        self.losses = arrays.pop("losses")
+        self.program.restore(arrays)
+        self.position = found.position
+        self._start -= found.values["seconds"]
+        for slot, told in found.values["runs"].items():
+            self.followed[int(slot)] = Following.from_json(self.followed[int(slot)].config, told)
+
+    def _write_if_due(self, checkpoint: CheckpointFile | None) -> None:
+        if checkpoint and checkpoint.is_due():
+            with self.stopwatch.phase("bookkeeping"):
+                checkpoint.write(self._checkpoint())
+
+    def _checkpoint(self) -> Checkpoint:
+        values = {
+            "seconds": time.perf_counter() - self._start,
+            "runs": {str(slot): each.as_json() for slot, each in self.followed.items()},
         }
+        return Checkpoint(self.position, self.program.state() | {"losses": self.losses}, values)
 
-    def _train_epoch(self, slots: list[RunInputs], epoch: int, records: dict[int, _Record]) -> None:
-        batch_size = slots[0].settings.train.batch_size
-        order = np.stack([batch_order(each.train_indices, batch_size, each.seed, epoch) for each in slots], axis=1)
-        step_losses = self.program.train(order)
-        has_validation = len(slots[0].validation_indices) > 0
-        if has_validation:
-            validation = self.program.evaluate_train_split(np.stack([each.validation_indices for each in slots]))
-        for slot, record in records.items():
-            values = {}
-            if has_validation:
-                values = {"val_accuracy": float(validation.accuracy[slot]), "val_loss": float(validation.loss[slot])}
-            record.add_epoch(epoch, step_losses[:, slot], values)
+    def _order(self, epoch: int, steps: int) -> Array:
+        orders = [
+            batch_order(each.train_indices, each.settings.train.batch_size, each.seed, epoch)[:steps]
+            for each in self.slots
+        ]
+        return np.stack(orders, axis=1)
 
+    def _factors(self, behind: int, steps: int) -> Array:
+        factors = [
+            schedule_factors(each.settings.train, behind, steps, self.trainer.total_steps) for each in self.slots
+        ]
+        for slot, followed in self.followed.items():
+            factors[slot] = factors[slot] * np.float32(followed.rate_factor)
+        return np.stack(factors, axis=1)
 
-class _Record:
-    """What is known of a run while it is trained."""
+    def _note_divergence(self, order: Array) -> None:
+        for slot, followed in self.followed.items():
+            step = followed.first_not_finite(self.losses[:, slot])
+            if step is None or followed.is_over:
+                continue
+            layer = self.program.first_layer_not_finite(slot, order[step, slot])
+            place = f"; first in the output of {layer}" if layer else "; all layers' outputs were finite"
+            followed.divergence = f"the loss was not finite in epoch {self.position.epoch}, step {step + 1}{place}"
 
-    def __init__(self) -> None:
-        self.history: dict[str, list[float]] = {}
-        self.divergence: str | None = None
+    def _end_epoch(self, epoch: int) -> None:
+        values = {slot: {"train_loss": float(self.losses[:, slot].mean(dtype=np.float64))} for slot in self.followed}
+        if len(self.slots[0].validation_indices):
+            with self.stopwatch.phase("validation"):
+                indices = np.stack([each.validation_indices for each in self.slots])
+                outputs = self.program.outputs_on_train_split(indices)
+            for slot in self.followed:
+                values[slot] |= self._validation_values(slot, outputs[slot])
+        best = np.zeros(self.program.stack_size, bool)
+        for slot, followed in self.followed.items():
+            best[slot] = followed.add_epoch(epoch, values[slot]) and followed.config.checkpoint == "best_val"
+        if best.any():
+            self.program.keep_best(best)
 
-    def add_epoch(self, epoch: int, step_losses: Array, values: dict[str, float]) -> None:
-        """Take in an epoch; from the first value that is not finite the run counts as diverged."""
-        if self.divergence:
-            return
-        finite = np.isfinite(step_losses)
-        if not finite.all():
-            self.divergence = f"the loss was not finite in epoch {epoch}, step {int(np.argmin(finite)) + 1}"
-            return
-        values = {"train_loss": float(step_losses.mean(dtype=np.float64)), **values}
-        for name, value in values.items():
-            if not np.isfinite(value):
-                self.divergence = f"{name} was not finite after epoch {epoch}"
-                return
-        for name, value in values.items():
-            self.history.setdefault(name, []).append(value)
+    def _validation_values(self, slot: int, outputs: Array) -> dict[str, float]:
+        labels = self.trainer.dataset.train.labels[self.slots[slot].validation_indices]
+        name, value = headline(self.trainer.dataset.task, outputs, labels)
+        return {f"val_{name}": value, "val_loss": self._objective(slot, outputs, labels)}
 
-    def result(self, test_accuracy: float, test_loss: float, parameters: int, seconds: float) -> RunResult:
-        """The outcome, given the evaluation on the test split."""
-        divergence = self.divergence
-        if not divergence and not np.isfinite(test_loss):
-            divergence = "test_loss was not finite after the last epoch"
+    def _objective(self, slot: int, outputs: Array, labels: Array) -> float:
+        train, inputs = self.slots[slot].settings.train, self.slots[slot]
+        task = self.trainer.dataset.task
+        return objective(train.loss_for(task), task, outputs, labels, inputs.target_scale, train.huber_delta)
+
+    def _result(self, slot: int, outputs: Array, seconds: float) -> RunResult:
+        followed, parameters = self.followed[slot], self.program.parameters
+        labels = self.trainer.dataset.test.labels
+        divergence = followed.divergence
+        if not divergence and not np.isfinite(outputs).all():
+            divergence = "the outputs for the test split were not finite after the last epoch"
         if divergence:
             return RunResult(
-                "diverged", history=self.history, parameters=parameters, seconds=seconds, message=divergence
+                "diverged", history=followed.history, parameters=parameters, seconds=seconds, message=divergence
             )
-        last = {name: values[-1] for name, values in self.history.items()}
-        metrics = {"test_accuracy": test_accuracy, "test_loss": test_loss, **last}
-        return RunResult("done", metrics, self.history, parameters, seconds)
+        chosen = (
+            followed.best_epoch if followed.config.checkpoint == "best_val" else len(followed.history["train_loss"])
+        )
+        predictions, note = kept_predictions(self.trainer.dataset.task, outputs)
+        metrics = {
+            **test_metrics(self.trainer.dataset.task, outputs, labels),
+            "test_loss": self._objective(slot, outputs, labels),
+            **{name: values[chosen - 1] for name, values in followed.history.items()},
+        }
+        return RunResult("done", metrics, followed.history, parameters, seconds, message=note, predictions=predictions)
+
+
+def _target_scale(labels: Array) -> tuple[float, float]:
+    """Mean and standard deviation of numeric targets."""
+    return float(labels.mean(dtype=np.float64)), float(labels.std(dtype=np.float64)) or 1.0
+
+
+def _class_weights(labels: Array, num_classes: int, rule: str) -> Array:
+    """What an example of each class counts: (classes,); a class without examples counts as any other."""
+    if rule == "none":
+        return np.ones(num_classes, np.float32)
+    counts = np.bincount(labels, minlength=num_classes)
+    return (len(labels) / (num_classes * np.maximum(counts, 1))).astype(np.float32)

@@ -442,12 +442,13 @@ def test_noise_of_vectors_is_measured_by_each_feature():
 @pytest.mark.parametrize(
     ("stored", "expected"),
     [
-        (np.array([[[[3]]], [[[7]]]], np.uint8), (0.0, 255.0)),
+        (np.array([[[[3]]], [[[200]]]], np.uint8), (0.0, 255.0)),
+        (np.array([[[[0]]], [[[16]]]], np.uint8), (0.0, 16.0)),
         (np.array([[[[-3]]], [[[7]]]], np.float32), (-3.0, 7.0)),
     ],
 )
 def test_range_of_images_is_one_pair(stored, expected):
-    """Bytes have the range of a byte, other images the range that is found."""
+    """Bytes have the range of a byte unless they leave most of it unused; other images the range that is found."""
     assert value_range_of(stored) == expected
 
 

@@ -8,11 +8,17 @@ import sys
 import tomllib
 from pathlib import Path
 
+import matplotlib.image as mpimg
+import numpy as np
 import pytest
 
 import zoo
 from benchmarks import cli
+from benchmarks.design import expand_cells, expand_runs
 from benchmarks.store import DatasetFacts, Store
+from benchmarks.suite import parse_suite
+from benchmarks.training.results import RunResult
+from benchmarks.training.stopwatch import PHASES
 
 SUITE = """
 name = "tiny"
@@ -56,7 +62,8 @@ def write(tmp_path):
     return to_file
 
 
-COMMANDS = ["run", "plan", "report", "status", "models", "datasets", "schema", "new", "profile", "speed"]
+COMMANDS = ["run", "plan", "report", "status", "runs", "export", "models", "datasets", "schema", "new"]
+COMMANDS += ["profile", "speed"]
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -249,7 +256,7 @@ def test_report_folder_does_not_hide_a_shipped_suite(ablate, tmp_path):
 
 def test_changed_suite_is_not_reported_as_it_was(ablate, write, tmp_path):
     """A suite that was edited since it was run is not paired with what was run before."""
-    facts = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split")
+    facts = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split", "classification")
     Store.create_or_open(tmp_path / "runs").register("tiny", SUITE, [0, 1], {"digits": facts})
     assert ablate("report", write(SUITE))[0] == 0
     code, _, err = ablate("report", write(SUITE.replace('["digits"]', '["digits", "mnist"]')))
@@ -403,15 +410,221 @@ def test_profile_that_cannot_be_made(case, ablate, monkeypatch):
     assert "Traceback" not in err
 
 
+EMBEDDED = ("digits", "shapes", "spirals", "wine", "breast_cancer", "diabetes")
+
+
 def test_datasets_as_json(ablate, shared_tfds):
     """Embedded and prepared datasets are listed with version and origin."""
     _, out, _ = ablate("datasets", "--data-dir", shared_tfds, "--json")
     found = {each["name"]: (each["version"], each["origin"]) for each in json.loads(out)}
     assert found == {
-        "digits": ("1.0.0", "embedded"),
+        **dict.fromkeys(EMBEDDED, ("1.0.0", "embedded")),
         "mnist": ("3.0.1", "prepared"),
         "cifar10_jpeg": ("1.0.0", "prepared"),
     }
+
+
+def test_what_a_dataset_holds(ablate):
+    """A dataset that is named is read, and told with its task, shape, columns and numbers of examples."""
+    code, out, _ = ablate("datasets", "wine", "--json")
+    told = json.loads(out)
+    assert code == 0
+    assert (told["task"], told["num_classes"], told["input_shape"]) == ("classification", 3, [13])
+    assert told["num_train"] + told["num_test"] == 178
+    assert len(told["columns"]) == 13
+    _, out, _ = ablate("datasets", "diabetes")
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "task regression" in lines
+    assert not any(line.startswith("num classes") for line in lines)
+
+
+def shown(ablate, *arguments):
+    """The settings that a sheet was drawn with, and its pixels."""
+    code, out, err = ablate("datasets", *arguments, "--show", "sheet.png", "--json")
+    assert code == 0, err
+    return json.loads(out)["augment"], mpimg.imread("sheet.png")
+
+
+def test_sheet_of_a_dataset(ablate):
+    """A sheet shows the common recipe, in proportion to the image, or what is asked for; the seed decides the rest."""
+    recipe, pixels = shown(ablate, "digits")
+    assert recipe == {"flip": True, "crop_padding": 1}
+    assert pixels.shape[0] > 400
+    assert len(np.unique(pixels)) > 10
+    rotated, first = shown(ablate, "digits", "--set", "rotate=45", "--set", "augment.gaussian_noise=0.1")
+    assert rotated == {"rotate": 45.0, "gaussian_noise": 0.1}
+    _, again = shown(ablate, "digits", "--set", "rotate=45", "--set", "gaussian_noise=0.1")
+    _, other = shown(ablate, "digits", "--set", "rotate=45", "--set", "gaussian_noise=0.1", "--seed", "1")
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, pixels)
+    assert not np.array_equal(first, other)
+
+
+BAD_SHEETS = {
+    "setting": (["digits", "--show", "a.png", "--set", "flpi=true"], "nearest: flip"),
+    "value": (["digits", "--show", "a.png", "--set", "rotate=1000"], "augment.rotate"),
+    "type": (["digits", "--show", "a.png", "--set", "flip=3"], "augment.flip"),
+    "no value": (["digits", "--show", "a.png", "--set", "flip"], "SETTING=VALUE"),
+    "misfit": (["digits", "--show", "a.png", "--set", "color_jitter=0.5"], "images with 3 channels"),
+    "no images": (["wine", "--show", "a.png"], "has no images to show"),
+    "no such dataset": (["digts", "--show", "a.png"], "nearest: digits"),
+    "no name": (["--show", "a.png"], "ablate datasets NAME --show"),
+    "no sheet": (["digits", "--set", "flip=true"], "--show FILE.png"),
+    "no picture": (["digits", "--show", "a.txt"], "allowed: FILE.png"),
+    "no folder": (["digits", "--show", "nowhere/a.png"], "allowed: FILE.png in an existing folder"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SHEETS)
+def test_sheet_that_cannot_be_drawn(case, ablate, tmp_path):
+    """What cannot be shown ends with exit code 2, one message, and no picture."""
+    arguments, told = BAD_SHEETS[case]
+    code, out, err = ablate("datasets", *arguments)
+    assert code == 2
+    assert out == ""
+    assert told in err
+    assert "Traceback" not in err
+    assert not list(tmp_path.glob("a.*"))
+
+
+@pytest.fixture
+def stored(tmp_path):
+    """A store in which the suite "tiny" has a done, a diverged and a failed run, and one that is missing."""
+    suite = parse_suite(SUITE, "tiny.toml")
+    runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
+    facts = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split", "classification")
+    store = Store.create_or_open(tmp_path / "runs")
+    store.register("tiny", SUITE, [0, 1], {"digits": facts})
+    store.record(runs[0], RunResult("done", {"test_accuracy": 0.875}), {})
+    store.record(runs[1], RunResult("diverged", message="the loss was not finite"), {})
+    store.record(runs[2], RunResult("failed", message="out of luck"), {})
+    return runs
+
+
+def test_runs_as_json(stored, ablate, write):
+    """The runs of a suite are listed with whole keys, levels, seeds and outcomes, by the suite's name or its file."""
+    code, out, _ = ablate("runs", "tiny", "--json")
+    rows = json.loads(out)
+    assert code == 0
+    assert [row["key"] for row in rows] == [run.key for run in stored]
+    assert [row["status"] for row in rows] == ["done", "diverged", "failed", "missing"]
+    assert [row["levels"]["model.activation"] for row in rows] == ["relu", "relu", "tanh", "tanh"]
+    assert [row["seed"] for row in rows] == [0, 1, 0, 1]
+    assert [row["outcome"] for row in rows] == [0.875, None, None, None]
+    assert json.loads(ablate("runs", write(SUITE), "--json")[1]) == rows
+
+
+def test_runs_as_a_table(stored, ablate):
+    """The table has a line a run that begins with what `ablate export` takes."""
+    _, out, _ = ablate("runs", "tiny")
+    lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
+    assert "test_accuracy 0.875" in lines[stored[0].key[:8]]
+    assert "missing" in lines[stored[3].key[:8]]
+
+
+@pytest.mark.usefixtures("stored")
+def test_runs_of_an_unknown_suite(ablate):
+    """A suite that was not run here is met with the nearest that was."""
+    code, _, err = ablate("runs", "tyni")
+    assert code == 2
+    assert "nearest: tiny" in err
+
+
+@pytest.mark.parametrize(("number", "told"), [(1, "diverged"), (2, "failed: out of luck"), (3, "is not trained yet")])
+def test_export_of_a_run_without_a_model(number, told, stored, ablate, monkeypatch):
+    """A run that has no model is refused before TensorFlow is imported, and nothing is written."""
+    monkeypatch.setattr("benchmarks.quiet.import_tensorflow", lambda: pytest.fail("it went on"))
+    code, out, err = ablate("export", stored[number].key[:12], "model")
+    assert (code, out) == (2, "")
+    assert told in err
+    assert not Path("model").exists()
+
+
+def test_export_into_a_folder_that_is_taken(stored, ablate, tmp_path):
+    """An export never writes into a folder with something in it, nor over a file."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "mine").write_text("mine")
+    for place in ("taken", "taken/mine"):
+        code, _, err = ablate("export", stored[0].key, place)
+        assert code == 2
+        assert "nothing was changed" in err
+    assert (tmp_path / "taken" / "mine").read_text() == "mine"
+
+
+TRAINED = SUITE.replace("seeds = 2", "seeds = 1").replace("epochs = 1", "steps = 5")
+
+
+def test_run_with_profile_and_weights(ablate, write):
+    """A training leaves a timeline that viewers can read, seconds a phase, and weights that an export uses."""
+    code, _, _ = ablate("run", write(TRAINED), "--profile", "spent", "--keep-weights", "--checkpoint-every", "0")
+    assert code == 0
+    events = json.loads(Path("spent/timeline.json").read_text())["traceEvents"]
+    assert {event["name"] for event in events} >= {"build", "trace", "start", "input", "step", "test"}
+    ends = [event["ts"] + event["dur"] for event in events]
+    # Spans of one thread must not overlap; a microsecond is lost to rounding.
+    assert all(event["ts"] >= end - 1 for event, end in zip(events[1:], ends, strict=False))
+    table = [line.split() for line in Path("spent/phases.txt").read_text().splitlines()[1:]]
+    seconds = {line[0]: float(line[1]) for line in table}
+    assert set(seconds) == {*PHASES, "rest", "whole"}
+    assert sum(seconds.values()) - seconds["whole"] == pytest.approx(seconds["whole"], abs=0.01)
+    steps = sum(event["dur"] for event in events if event["name"] == "step") / 1e6
+    assert seconds["step"] == pytest.approx(steps, abs=0.001)
+    listed = json.loads(ablate("runs", "tiny", "--json")[1])
+    assert [row["weights_kept"] for row in listed] == [True, True]
+    code, out, err = ablate("export", listed[1]["key"][:10], "model", "--json")
+    assert code == 0, err
+    told = json.loads(out)
+    assert (told["run"], told["weights"], told["doubts"]) == (listed[1]["key"], "kept weights", [])
+    assert sorted(path.name for path in Path("model").iterdir()) == sorted(told["files"])
+
+
+def test_weights_are_kept_only_where_asked_for(ablate, write):
+    """Without the option no weights are written, and the export says that the run was trained again."""
+    assert ablate("run", write(TRAINED))[0] == 0
+    assert not Path("runs/weights").exists()
+    (row, _) = json.loads(ablate("runs", "tiny", "--json")[1])
+    code, out, err = ablate("export", row["key"], "model")
+    assert code == 0, err
+    assert out.startswith(f"{row['key']}: trained again\n")
+
+
+@pytest.mark.parametrize(("arguments", "expected"), [([], 60.0), (["--checkpoint-every", "0.5"], 0.5)])
+def test_time_between_checkpoints(arguments, expected, ablate, write, monkeypatch):
+    """The time between checkpoints is a minute, or what is asked for."""
+    given = []
+
+    def run_missing(*arguments, **_):
+        given.append(arguments[3])
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.execution.running.run_missing", run_missing)
+    assert ablate("run", write(SUITE), *arguments)[0] == 130
+    assert given == [expected]
+
+
+def test_profile_of_an_interrupted_run(ablate, write, monkeypatch):
+    """An interrupted training leaves its profile too."""
+
+    def run_missing(*_, stopwatch, **__):
+        with stopwatch.phase("step"):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmarks.execution.running.run_missing", run_missing)
+    assert ablate("run", write(SUITE), "--profile", "spent")[0] == 130
+    assert [event["name"] for event in json.loads(Path("spent/timeline.json").read_text())["traceEvents"]] == ["step"]
+    assert "whole" in Path("spent/phases.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--checkpoint-every", "-1"], ["--profile", "file/spent"], ["--profile", "file"]]
+)
+def test_run_options_that_cannot_be_used(arguments, ablate, write, tmp_path):
+    """An option that cannot be used ends with exit code 2 before anything is trained."""
+    (tmp_path / "file").write_text("no folder")
+    code, _, err = ablate("run", write(SUITE), *arguments)
+    assert code == 2
+    assert arguments[0] in err or arguments[1] in err
+    assert "Traceback" not in err
 
 
 def test_new_suite_can_be_planned(ablate):

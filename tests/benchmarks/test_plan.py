@@ -14,7 +14,7 @@ from benchmarks.training.results import RunResult
 from zoo.settings import SettingError
 
 NONE = {"done": 0, "diverged": 0, "failed": 0, "missing": 0}
-DIGITS = {"digits": DatasetFacts("1.0.0", 1440, 357, 10, (8, 8, 1), "x")}
+DIGITS = {"digits": DatasetFacts("1.0.0", 1440, 357, 10, (8, 8, 1), "x", "classification")}
 
 
 @pytest.fixture

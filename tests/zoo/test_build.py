@@ -322,3 +322,18 @@ def test_images_have_their_channels_last():
             zoo.build_model(TINY["resnet"], SHAPE, CLASSES, seed=0)
     finally:
         keras.config.set_image_data_format("channels_last")
+
+
+def test_with_standardization_keeps_digits_of_far_inputs():
+    """Inputs that are large beside their spread, such as years, are shifted before they are scaled."""
+    model = zoo.build_model(zoo.MLPConfig(depth=0, initializer="identity"), (2,), 2, seed=0)
+    raw = np.array([[1_000_001.0, 1_000_003.0]], np.float32)
+    found = zoo.with_standardization(model, 1e6, 1e3)(raw)
+    np.testing.assert_array_equal(found, [[1000.0, 3000.0]])
+
+
+def test_with_standardization_gives_targets_in_their_unit():
+    """A regression's outputs come in the unit of the target."""
+    model = zoo.build_model(zoo.MLPConfig(depth=0, initializer="identity"), (1,), 1, seed=0, head="regression")
+    found = zoo.with_standardization(model, 0.0, 1.0, target_shift=150.0, target_scale=10.0)(np.array([[2.0]]))
+    np.testing.assert_array_equal(found, [[170.0]])

@@ -1,0 +1,553 @@
+"""From a finished run to a model that others can use: plain Keras, fed raw inputs, with a card that says what it is.
+
+    >>> from benchmarks import export
+    >>> model = export.load("3f2a9c", runs_dir="runs")
+
+Finding a run needs no TensorFlow; it is imported when a model is made.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import shutil
+import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+from inspect import cleandoc
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import zoo
+from benchmarks import training
+from benchmarks.augmentation.config import AugmentConfig
+from benchmarks.data.catalog import default_data_dir, find_dataset
+from benchmarks.data.config import DataConfig
+from benchmarks.design import Cell, Run
+from benchmarks.errors import UserError
+from benchmarks.plan import registered_runs, weights_file
+from benchmarks.settings import SECTIONS, RunSettings, canonical_json, run_key
+from benchmarks.store import Store, StoredRun
+from benchmarks.training.config import TrainConfig
+from benchmarks.training.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, test_metrics
+from zoo.settings import SettingError, nearest
+
+if TYPE_CHECKING:
+    import keras
+
+    from benchmarks.data.loading import Dataset
+    from benchmarks.execution.local import TrainedValues
+
+Array = np.ndarray[Any, Any]
+
+KEPT, TRAINED_AGAIN = "kept weights", "trained again"
+"""Where the weights of a model come from."""
+
+ROUNDING = 1e-4
+"""Metrics of the exported model may differ from the stored ones by this share: single precision in another order."""
+
+PREFIX_LENGTH = 8
+"""Characters of a key that listings show, unless more are needed to tell keys apart."""
+
+_MOST_SHOWN = 5
+
+
+class OtherResults(UserWarning):
+    """A model does not give the numbers that are stored of its run."""
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """The model of a run, and how far it agrees with what is stored of the run."""
+
+    model: keras.Model
+    """Raw inputs -> logits, or predictions in the unit of the target."""
+    origin: str
+    """`KEPT` or `TRAINED_AGAIN`."""
+    metrics: dict[str, float]
+    """Of the test split, measured with this model."""
+    doubts: tuple[str, ...]
+    """What differs from the stored run, as sentences; empty where all agrees."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What `export_run` wrote."""
+
+    folder: Path
+    files: tuple[str, ...]
+    origin: str
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class DatasetCard:
+    """What a person needs to know of a dataset to feed a model; empty texts where nobody says."""
+
+    description: str
+    homepage: str
+    licence: str
+    citation: str
+    target: str
+    classes: tuple[str, ...]
+    """Names of the classes in the order of the outputs; empty for numbers."""
+
+
+def find_run(store: Store, given: str) -> StoredRun:
+    """The run of this key, or of the one key that begins so.
+
+    A whole key is always found; a beginning of one is where a suite of this store, as it was last run, has the run.
+
+    Raises:
+        UserError: there is no such run, or more than one.
+    """
+    exact = store.runs([given])
+    if exact:
+        return exact[given]
+    planned = {run.key: name for name, run in _planned(store)}
+    stored = store.statuses(planned)
+    found = sorted(key for key in stored if given and key.startswith(given.lower()))
+    if len(found) == 1:
+        return store.runs(found)[found[0]]
+    if found:
+        shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
+        raise UserError(f"RUN: {len(found)} keys begin like this\n  given:   {given}\n  allowed: more of it: {shown}")
+    waiting = next((key for key in planned if given and key.startswith(given.lower())), None)
+    if waiting:
+        raise UserError(f"RUN: {waiting} is not trained yet; `ablate run` of the suite {planned[waiting]!r} trains it")
+    # Of a beginning, the nearest is what begins most alike.
+    beginnings = {key[: max(len(given), PREFIX_LENGTH)]: key for key in stored}
+    closest = nearest(given, beginnings)
+    raise UserError(
+        f"RUN: no such run in {store.path}\n  given:   {given}\n"
+        "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
+        + (f"\n  nearest: {beginnings[closest]}" if closest else "")
+    )
+
+
+def short_keys(keys: list[str]) -> list[str]:
+    """The beginning of each key, so long that each is told from all others."""
+    length = PREFIX_LENGTH
+    while length < max(map(len, keys), default=0) and len({key[:length] for key in keys}) < len(set(keys)):
+        length += 1
+    return [key[:length] for key in keys]
+
+
+def settings_of(stored: StoredRun) -> RunSettings:
+    """The settings of a stored run.
+
+    Raises:
+        UserError: they mean something else to this version of the program.
+    """
+    sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
+    try:
+        for path, value in stored.settings.items():
+            section, _, name = path.partition(".")
+            sections[section][name] = value
+        family = {each.family: each for each in zoo.FAMILIES}[sections["model"].pop("family")]
+        settings = RunSettings(
+            family(**sections["model"]),
+            TrainConfig(**sections["train"]),
+            DataConfig(**sections["data"]),
+            AugmentConfig(**sections["augment"]),
+        )
+        if run_key(settings, stored.dataset, stored.dataset_version, stored.seed) == stored.key:
+            return settings
+    except (SettingError, KeyError):
+        pass  # told below
+    raise UserError(
+        f"run {stored.key}: it was stored by another version of this program, in which its settings meant something "
+        "else; `ablate run` of its suite trains what they mean now"
+    )
+
+
+def load(run: str, runs_dir: str | os.PathLike[str] = "runs", data_dir: Path | None = None) -> keras.Model:
+    """The Keras model of a finished run, fed raw inputs.
+
+    Args:
+        run: its key, or the beginning of it.
+        runs_dir: the folder of the store.
+        data_dir: the TFDS folder of prepared datasets; by default TFDS's own.
+
+    Raises:
+        UserError: there is no such run, it is not done, or its data cannot be had.
+
+    Warns:
+        OtherResults: the model does not give the numbers that are stored, as on a machine that rounds differently.
+    """
+    store = Store.open(Path(runs_dir))
+    try:
+        return trained_model(store, find_run(store, run).key, data_dir or default_data_dir())
+    finally:
+        store.close()
+
+
+def trained_model(store: Store, key: str, data_dir: Path) -> keras.Model:
+    """The Keras model of a finished run, from its kept weights where there are any, else trained again.
+
+    Raises, warns: as `load`.
+    """
+    stored = finished_run(store, key)
+    made = make_model(store, stored, _load_dataset(stored, store, data_dir))
+    for doubt in made.doubts:
+        warnings.warn(doubt, OtherResults, stacklevel=2)
+    return made.model
+
+
+def finished_run(store: Store, given: str) -> StoredRun:
+    """As `find_run`, for a run that is done and can be repeated.
+
+    Raises:
+        UserError: also where it failed or diverged, or was stored by another version.
+    """
+    stored = find_run(store, given)
+    if stored.status != "done":
+        raise UserError(f"RUN: {stored.key} {_why_no_model(stored)}: {stored.message}")
+    settings_of(stored)
+    return stored
+
+
+def _why_no_model(stored: StoredRun) -> str:
+    return "diverged, so it has no trained model" if stored.status == "diverged" else "failed"
+
+
+def make_model(store: Store, stored: StoredRun, dataset: Dataset) -> TrainedModel:
+    """Make the model of a run that is done, and measure it.
+
+    Raises:
+        UserError: its weights cannot be read, or do not come out of training any more.
+    """
+    settings = settings_of(stored)
+    path = weights_file(store.path.parent, stored.key)
+    doubts: list[str] = []
+    if path.exists():
+        origin, values = KEPT, _read_weights(path)
+    else:
+        origin, (values, metrics) = TRAINED_AGAIN, _train_again(stored, settings, dataset)
+        doubts += _differences(stored, metrics, 0.0, "trained again, it gives other numbers than those stored")
+    try:
+        model = _model(settings, dataset, values)
+    except (KeyError, ValueError) as error:
+        raise _unfit_weights(path, error) from error
+    outputs = model.predict(dataset.test.inputs, batch_size=256, verbose=0)
+    measured = test_metrics(dataset.task, outputs, dataset.test.labels)
+    if not doubts:
+        doubts += _differences(stored, measured, ROUNDING, "the model gives other numbers than those stored")
+    return TrainedModel(model, origin, measured, tuple(doubts))
+
+
+def _read_weights(path: Path) -> TrainedValues:
+    from benchmarks.execution.local import TrainedValues
+
+    try:
+        return TrainedValues.read(path)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise _unfit_weights(path, error) from error
+
+
+def _unfit_weights(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: the kept weights cannot be used: {error}; without the file, the run is trained again")
+
+
+def _train_again(
+    stored: StoredRun, settings: RunSettings, dataset: Dataset
+) -> tuple[TrainedValues, Mapping[str, float]]:
+    from benchmarks.execution.local import check_runs, train_runs
+
+    run = Run(Cell(stored.dataset, {}, settings), stored.seed, stored.dataset_version)
+    datasets = {stored.dataset: dataset}
+    check_runs([run], datasets)
+    kept: list[TrainedValues] = []
+    # It is trained in the slot that it always has, so alone it comes out as it did among others.
+    results = list(train_runs([run], datasets, on_trained=lambda _, values: kept.append(values)))
+    (_, result) = results[0]
+    if result.status != "done":
+        raise UserError(f"run {stored.key}: trained again, it {result.status}: {result.message}")
+    return kept[0], result.metrics
+
+
+def _differences(stored: StoredRun, found: Mapping[str, float], tolerance: float, what: str) -> Iterator[str]:
+    """One sentence where metrics differ by more than a share of them."""
+    names = [name for name in found if not _agree(stored.metrics.get(name, math.nan), found[name], tolerance)]
+    if names:
+        pairs = "; ".join(
+            f"{name} {found[name]:.10g}, stored {stored.metrics.get(name, math.nan):.10g}" for name in names
+        )
+        yield f"run {stored.key}: {what}: {pairs}. Another machine or version of TensorFlow rounds differently."
+
+
+def _agree(stored: float, found: float, tolerance: float) -> bool:
+    if math.isnan(stored) or math.isnan(found):
+        return math.isnan(stored) and math.isnan(found)
+    return math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance / 10)
+
+
+def _model(settings: RunSettings, dataset: Dataset, values: TrainedValues) -> keras.Model:
+    """The network with its weights, between raw inputs and, for a regression, the target's own unit."""
+    import keras
+
+    from benchmarks.training.program import HEADS
+
+    shape, head = dataset.input_shape, HEADS[dataset.task]
+    network = zoo.build_model(settings.model, shape, dataset.num_classes, seed=0, head=head)
+    for variable in network.variables:
+        if keras.backend.is_float_dtype(variable.dtype):
+            variable.assign(values.variables[variable.path])
+    return zoo.with_standardization(
+        network, values.shift, values.scale, target_shift=values.target_shift, target_scale=values.target_scale
+    )
+
+
+def export_run(store: Store, stored: StoredRun, folder: Path, data_dir: Path, *, with_onnx: bool = False) -> Exported:
+    """Write model.keras, README.md and run.json, and model.onnx where it is asked for.
+
+    Args:
+        store: holds the run.
+        stored: what `finished_run` gave.
+        folder: is made; one that is there must be empty.
+        data_dir: the TFDS folder of prepared datasets.
+        with_onnx: needs the extra `onnx`.
+
+    Raises:
+        UserError: the folder cannot be written, or the model not be made.
+    """
+    check_folder(folder)
+    dataset = _load_dataset(stored, store, data_dir)
+    made = make_model(store, stored, dataset)
+    card = dataset_card(stored, store, data_dir)
+    with _new_folder(folder) as unfinished:
+        made.model.save(unfinished / "model.keras")
+        files = ["model.keras", *(["model.onnx"] if with_onnx else []), "README.md", "run.json"]
+        if with_onnx:
+            _write_onnx(made.model, dataset, unfinished / "model.onnx")
+        facts = _facts(store, stored, dataset, made, card)
+        needs_zoo = _needs_zoo(unfinished / "model.keras")
+        (unfinished / "README.md").write_text(_readme(facts, needs_zoo, with_onnx), encoding="utf-8")
+        (unfinished / "run.json").write_text(_json(facts), encoding="utf-8")
+    return Exported(folder, tuple(files), made.origin, made.doubts)
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse a place for an export that is taken.
+
+    Raises:
+        UserError: it is a file, or a folder with something in it.
+    """
+    try:
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            what = "a folder with something in it" if folder.is_dir() else "not a folder"
+            raise UserError(f"{folder}: {what}; nothing was changed. Name a new folder")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be read: {error.strerror}") from None
+
+
+def check_onnx() -> None:
+    """Refuse an export to ONNX where its packages are not installed.
+
+    Raises:
+        UserError: with the command that installs them.
+    """
+    missing = [name for name in ("onnx", "tf2onnx") if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"--onnx: {' and '.join(missing)} not installed; `pip install 'ablation-zoo[onnx]'` installs what it needs"
+        )
+
+
+@contextmanager
+def _new_folder(folder: Path) -> Iterator[Path]:
+    """A folder beside its place, moved there once it is whole."""
+    made = folder.with_name(f".{folder.name}.{os.getpid()}")
+    try:
+        made.mkdir(parents=True)
+        yield made
+        made.replace(folder)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write_onnx(model: keras.Model, dataset: Dataset, path: Path) -> None:
+    model(dataset.test.inputs[:1].astype(np.float32))  # Keras exports only what was called
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # Keras asks whether it is there
+        model.export(str(path), format="onnx", verbose=False)
+
+
+def _needs_zoo(path: Path) -> bool:
+    """Whether a saved model has layers or initializers that Keras alone does not know."""
+    with zipfile.ZipFile(path) as archive:
+        return b'"zoo>' in archive.read("config.json")
+
+
+def _load_dataset(stored: StoredRun, store: Store, data_dir: Path) -> Dataset:
+    from benchmarks.data.loading import load, prepare
+
+    reference = find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.path.parent)
+    prepare(reference)
+    return load(reference)
+
+
+def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard:
+    """What TFDS's builder says of a run's dataset, which lies on disk."""
+    import tensorflow_datasets as tfds
+
+    from benchmarks.data.features import choose_features, flat_features
+
+    reference = find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.path.parent)
+    info = tfds.builder_from_directory(str(reference.directory)).info
+    target = choose_features(stored.dataset, info).target
+    licence = getattr(info.redistribution_info, "license", None)
+    return DatasetCard(
+        description=cleandoc(info.description or ""),
+        homepage=info.homepage or "",
+        licence=licence if isinstance(licence, str) else "",
+        citation=cleandoc(info.citation or ""),
+        target=target,
+        classes=dict(flat_features(info.features))[target].categories,
+    )
+
+
+def _facts(store: Store, stored: StoredRun, dataset: Dataset, made: TrainedModel, card: DatasetCard) -> dict[str, Any]:
+    """All that is told of an exported run, in plain values."""
+    settings = settings_of(stored)
+    identity = settings.identity()
+    changed = {f"{section}.{name}": value for section in SECTIONS for name, value in identity[section].items()}
+    return {
+        "key": stored.key,
+        "model": {
+            "family": settings.model.family,
+            "variant": next((name for name, each in zoo.VARIANTS.items() if each.config == settings.model), None),
+            "parameters": stored.parameters,
+            "input_shape": list(dataset.input_shape),
+            "columns": list(dataset.columns),
+            "task": dataset.task,
+            "num_classes": dataset.num_classes,
+        },
+        "dataset": {
+            "name": stored.dataset,
+            "version": stored.dataset_version,
+            "num_train": len(dataset.train),
+            "num_test": len(dataset.test),
+            "test_split": dataset.test_split,
+            **asdict(card),
+        },
+        "seed": stored.seed,
+        "settings_that_differ_from_defaults": changed,
+        "settings": stored.settings,
+        "metrics": stored.metrics,
+        "history": stored.history,
+        "cell": _cell(store, stored, settings, dataset),
+        "suites": sorted({name for name, run in _planned(store) if run.key == stored.key}),
+        "weights": made.origin,
+        "metrics_of_the_exported_model": made.metrics,
+        "doubts": list(made.doubts),
+        "provenance": {
+            "trained_on": store.machines().get(stored.machine, {}),
+            "finished_at": stored.finished_at,
+            "seconds": stored.seconds,
+            "attempts": stored.attempts,
+            "zoo_revision": zoo.REVISION,
+            "training_revision": training.REVISION,
+        },
+    }
+
+
+def _cell(store: Store, stored: StoredRun, settings: RunSettings, dataset: Dataset) -> dict[str, Any]:
+    """What all runs with these settings on these data say together, as a report's cell does."""
+    from benchmarks.analysis.summaries import cell_summaries
+    from benchmarks.analysis.tables import run_table
+    from benchmarks.execution.running import facts_of
+
+    seeds = sorted({stored.seed}.union(*(each.seeds for each in store.registrations())))
+    cell = Cell(stored.dataset, {}, settings)
+    planned = [Run(cell, seed, stored.dataset_version) for seed in seeds]
+    found = store.runs(run.key for run in planned)
+    planned = [run for run in planned if run.key in found]
+    (summary,) = cell_summaries(run_table(planned, found, {stored.dataset: facts_of(dataset)}))
+    outcome = OUTCOME_METRICS[dataset.task]
+    return {
+        "runs": {run.seed: run.key for run in planned},
+        "done": summary.n_done,
+        "diverged": summary.n_diverged,
+        "failed": summary.n_failed,
+        "metrics": {name: asdict(each) for name, each in ({outcome: summary.outcome} | dict(summary.further)).items()},
+    }
+
+
+def _planned(store: Store) -> Iterator[tuple[str, Run]]:
+    """Every run of every suite as it was last run, with the suite's name."""
+    for registration in store.registrations():
+        try:
+            runs = registered_runs(registration)
+        except SettingError:
+            continue  # a suite of an older version, of which nothing is known any more
+        yield from ((registration.name, run) for run in runs)
+
+
+def _json(facts: Mapping[str, Any]) -> str:
+    """JSON, in which a number that is not finite is null."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {str(name): plain(each) for name, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [plain(each) for each in value]
+        return None if isinstance(value, float) and not math.isfinite(value) else value
+
+    return json.dumps(plain(facts), indent=2, ensure_ascii=False) + "\n"
+
+
+def _readme(facts: Mapping[str, Any], needs_zoo: bool, with_onnx: bool) -> str:
+    """The model card as Markdown."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    from benchmarks.report.formatting import markdown
+
+    environment = Environment(
+        loader=PackageLoader("benchmarks", "export_templates"),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"markdown": markdown, "plain": _plain_text, "fenced": _fenced}
+    return environment.get_template("README.md.j2").render(
+        **facts, needs_zoo=needs_zoo, with_onnx=with_onnx, rows=list(_metric_rows(facts))
+    )
+
+
+def _metric_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Title with unit, value of this run, and mean over the cell with its interval, metric by metric."""
+    from benchmarks.analysis.estimates import Estimate
+    from benchmarks.report.formatting import style_of, titled
+
+    task = facts["model"]["task"]
+    names = [OUTCOME_METRICS[task], *FURTHER_METRICS[task]]
+    for name in [*names, *(each for each in METRICS if each in facts["metrics"] and each not in names)]:
+        if name not in facts["metrics"]:
+            continue
+        metric, value = METRICS[name], facts["metrics"][name]
+        found = Estimate(**facts["cell"]["metrics"][name]) if name in facts["cell"]["metrics"] else None
+        style = style_of(metric.unit, [value, *(found.values if found else ())])
+        yield titled(metric.title, style.unit_of_values), style.value(value), style.estimate(found) if found else ""
+
+
+def _plain_text(value: object) -> str:
+    return value if isinstance(value, str) else canonical_json(value)
+
+
+def _fenced(text: str) -> str:
+    """Text as a code block, whatever backticks it holds."""
+    longest = max((len(found) for found in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text}\n{fence}"

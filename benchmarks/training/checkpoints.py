@@ -1,0 +1,91 @@
+"""Checkpoints of a stack in the middle of its training, so that a killed run goes on where it was."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import time
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a stack has come: `steps` of `epoch` are done, and so are all epochs before."""
+
+    epoch: int
+    steps: int
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a stack needs to go on."""
+
+    position: Position
+    arrays: dict[str, Array]
+    """State of the program, and losses of the steps of the present epoch."""
+    values: dict[str, Any]
+    """What is known of the runs, in plain values."""
+
+
+class CheckpointFile:
+    """Where one stack writes its checkpoint: a file that is replaced as a whole.
+
+    Args:
+        folder: of all checkpoints.
+        keys: of the runs of the stack in their slots: another stack has another file.
+        interval: seconds between two checkpoints.
+    """
+
+    def __init__(self, folder: Path, keys: Iterable[str], interval: float):
+        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
+        self.path = folder / f"{name}.npz"
+        self.interval = interval
+        self._last = time.monotonic()
+
+    def read(self) -> Checkpoint | None:
+        """The checkpoint, or None where there is none that can be read."""
+        try:
+            # NumPy leaves a damaged file open that it opened itself.
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+                arrays = {name: stored[name] for name in stored.files}
+            told = json.loads(str(arrays.pop("told")))
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            return None
+        return Checkpoint(Position(told["epoch"], told["steps"]), arrays, told["values"])
+
+    def is_due(self) -> bool:
+        """Whether the interval is over."""
+        return time.monotonic() - self._last >= self.interval
+
+    def write(self, checkpoint: Checkpoint) -> None:
+        """Replace the checkpoint, so that at each moment one whole file is there."""
+        told = {
+            "epoch": checkpoint.position.epoch,
+            "steps": checkpoint.position.steps,
+            "values": checkpoint.values,
+        }
+        content = io.BytesIO()
+        named: dict[str, Any] = {"told": np.array(json.dumps(told)), **checkpoint.arrays}
+        np.savez(content, **named)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        made = self.path.with_suffix(f".{os.getpid()}")
+        with made.open("wb") as file:
+            file.write(content.getbuffer())
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(self.path)
+        self._last = time.monotonic()
+
+    def remove(self) -> None:
+        """Remove the checkpoint, once its runs are stored."""
+        self.path.unlink(missing_ok=True)

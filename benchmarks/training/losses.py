@@ -1,0 +1,67 @@
+"""Losses, of one run's batch: what training makes small."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import tensorflow as tf
+
+from benchmarks.data.tasks import Task
+from benchmarks.training.config import TrainConfig
+
+
+class Loss:
+    """The loss that a run's settings ask for on data of some task.
+
+    Args:
+        config: loss, label smoothing and class weights.
+        task: what the labels are.
+        num_classes: classes; of no meaning for a regression.
+        soft_targets: whether targets come as shares of classes and not as labels, as mixing examples makes them.
+    """
+
+    def __init__(self, config: TrainConfig, task: Task, num_classes: int, *, soft_targets: bool):
+        self.name = config.loss_for(task)
+        self.config = config
+        self.task = task
+        self.num_classes = num_classes
+        self.soft_targets = soft_targets
+
+    def targets(self, labels: Any) -> Any:
+        """What the outputs are held against, from the dataset's labels (...,)."""
+        if self.task == "classification" and (self.soft_targets or self.config.label_smoothing):
+            return tf.one_hot(labels, self.num_classes)
+        if self.task == "classification":
+            return labels
+        return tf.cast(labels, tf.float32)[..., tf.newaxis]
+
+    def mean(self, outputs: Any, targets: Any, class_weights: Any) -> Any:
+        """The loss of a batch: outputs (batch, units), targets as `targets` gives them, weights (classes,)."""
+        losses = self._each(outputs, targets)
+        if self.config.class_weights != "none":
+            losses *= self._weights(targets, class_weights)
+        return tf.reduce_mean(losses)
+
+    def _each(self, outputs: Any, targets: Any) -> Any:
+        if self.name == "squared":
+            return tf.square(outputs - targets)[:, 0]
+        if self.name == "huber":
+            delta = self.config.huber_delta
+            error = tf.abs(outputs - targets)[:, 0]
+            return tf.where(error <= delta, tf.square(error) / 2, delta * (error - delta / 2))
+        smoothing = self.config.label_smoothing
+        if self.task == "binary":
+            targets = targets * (1 - smoothing) + smoothing / 2
+            return tf.nn.sigmoid_cross_entropy_with_logits(targets, outputs)[:, 0]
+        if targets.dtype.is_integer:
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(targets, outputs)
+        targets = targets * (1 - smoothing) + smoothing / self.num_classes
+        return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
+
+    def _weights(self, targets: Any, class_weights: Any) -> Any:
+        if self.task == "binary":
+            second = targets[:, 0]
+            return class_weights[0] * (1 - second) + class_weights[1] * second
+        if targets.dtype.is_integer:
+            return tf.gather(class_weights, targets)
+        return tf.linalg.matvec(targets, class_weights)
