@@ -151,6 +151,59 @@ def test_killed_and_resumed(undisturbed, tmp_path):
     assert folder.rows("seconds", "finished_at") == undisturbed.rows("seconds", "finished_at")
 
 
+CHECKPOINTED = """
+name = "study"
+datasets = ["digits"]
+seeds = 3
+[model]
+variant = "mlp_small"
+normalization = "batch"
+dropout = 0.2
+[train]
+epochs = 150
+optimizer = "nadam"
+learning_rate = 0.01
+weight_average = 0.9
+checkpoint = "best_val"
+early_stopping_patience = 60
+schedule = "halve_on_plateau"
+plateau_patience = 20
+[augment]
+flip = true
+crop_padding = 1
+mixup = 0.2
+[factors]
+"train.weight_decay" = [0.0, 0.1]
+"""
+
+
+@pytest.mark.slow
+def test_killed_within_a_stack(tmp_path):
+    """Killed with SIGKILL while a stack is trained, the next call goes on within it and ends bit for bit the same."""
+    plain = Folder(tmp_path / "plain", CHECKPOINTED)
+    code, _, err = plain.run()
+    assert code == 0, err
+    folder = Folder(tmp_path / "work", CHECKPOINTED)
+    checkpoints, generator, kills = folder.path / "runs" / ".checkpoints", np.random.default_rng(21), 0
+    for _ in range(3):
+        process = folder.start("--checkpoint-every", "0")
+        before = {path: path.stat().st_mtime_ns for path in checkpoints.glob("*.checkpoint")}
+        while process.poll() is None and not any(
+            before.get(path) != path.stat().st_mtime_ns for path in checkpoints.glob("*.checkpoint")
+        ):
+            time.sleep(0.005)
+        time.sleep(generator.uniform(0, 0.3))
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+    assert kills >= 2
+    code, _, err = folder.run("--checkpoint-every", "0")
+    assert code == 0, err
+    assert folder.rows("seconds", "finished_at") == plain.rows("seconds", "finished_at")
+    assert folder.read("summary.csv") == plain.read("summary.csv")
+    assert not list(checkpoints.glob("*"))
+
+
 @pytest.mark.slow
 def test_interrupted(tmp_path):
     """Ctrl-C ends with exit code 130; what was finished is kept, and the next call goes on."""

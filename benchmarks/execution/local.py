@@ -96,8 +96,8 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
     Raises:
         SettingError: settings do not fit the size or kind of the data.
     """
-    for group in group_by_program(runs):
-        check_fit(group[0].cell.settings, datasets[group[0].cell.dataset])
+    for dataset, settings in dict.fromkeys((run.cell.dataset, run.cell.settings) for run in runs):
+        check_fit(settings, datasets[dataset])
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
+_DIGEST_SIZE = hashlib.sha256().digest_size
+
 
 @dataclass(frozen=True)
 class Position:
@@ -48,20 +50,22 @@ class CheckpointFile:
 
     def __init__(self, folder: Path, keys: Iterable[str], interval: float):
         name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
-        self.path = folder / f"{name}.npz"
+        self.path = folder / f"{name}.checkpoint"
         self.interval = interval
         self._last = time.monotonic()
 
     def read(self) -> Checkpoint | None:
-        """The checkpoint, or None where there is none that can be read."""
+        """The checkpoint, or None where there is none, or none that is as it was written."""
         try:
-            # NumPy leaves a damaged file open that it opened itself.
-            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            digest, content = _split(self.path.read_bytes())
+            if hashlib.sha256(content).digest() != digest:
+                return None
+            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             told = json.loads(str(arrays.pop("told")))
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
+            return Checkpoint(Position(told["epoch"], told["steps"]), arrays, told["values"])
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
             return None
-        return Checkpoint(Position(told["epoch"], told["steps"]), arrays, told["values"])
 
     def is_due(self) -> bool:
         """Whether the interval is over."""
@@ -78,14 +82,24 @@ class CheckpointFile:
         named: dict[str, Any] = {"told": np.array(json.dumps(told)), **checkpoint.arrays}
         np.savez(content, **named)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        made = self.path.with_suffix(f".{os.getpid()}")
-        with made.open("wb") as file:
+        with self._unfinished.open("wb") as file:
+            file.write(hashlib.sha256(content.getbuffer()).digest())
             file.write(content.getbuffer())
             file.flush()
             os.fsync(file.fileno())
-        made.replace(self.path)
+        self._unfinished.replace(self.path)
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """Remove the checkpoint, once its runs are stored."""
         self.path.unlink(missing_ok=True)
+        self._unfinished.unlink(missing_ok=True)
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.path.with_suffix(".part")
+
+
+def _split(stored: bytes) -> tuple[bytes, bytes]:
+    """A checkpoint file begins with the SHA-256 of the rest: a changed bit must not train on unseen."""
+    return stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]

@@ -81,9 +81,14 @@ class TrainConfig(Settings):
         shapes_program=False,
     )
     clip_norm: float = setting(
-        0.0, "Longest gradient of all weights together; longer ones are shortened (Pascanu et al. 2013); 0: none.", ge=0
+        0.0,
+        "Longest gradient of all weights together; longer ones are shortened (Pascanu et al. 2013); 0: none.",
+        ge=0,
+        allow_inf_nan=False,
     )
-    clip_value: float = setting(0.0, "Largest element of the gradient; larger ones are cut off; 0: none.", ge=0)
+    clip_value: float = setting(
+        0.0, "Largest element of the gradient; larger ones are cut off; 0: none.", ge=0, allow_inf_nan=False
+    )
     weight_average: float = setting(
         0.0,
         "Share of the old value that a moving average of all weights keeps at each step; it is what is evaluated "
@@ -130,7 +135,11 @@ class TrainConfig(Settings):
 
     loss: Annotated[str, OneOf("loss", _LOSS_CHOICES)] = setting("by_task", "What is made small.")
     huber_delta: float = setting(
-        1.0, "Where the Huber loss becomes linear, in deviations of the target.", gt=0, only_with={"loss": ("huber",)}
+        1.0,
+        "Where the Huber loss becomes linear, in deviations of the target.",
+        gt=0,
+        allow_inf_nan=False,
+        only_with={"loss": ("huber",)},
     )
     label_smoothing: float = setting(
         0.0, "Share of the target that is spread over all classes (Szegedy et al. 2016, section 7).", ge=0, lt=1
@@ -179,6 +188,13 @@ class TrainConfig(Settings):
         if self.optimizer == "adamw" and self.weight_decay == 0:
             message = "adamw without weight decay is adam"
             raise found_problems([Problem("weight_decay", message, "0", "more than 0, or optimizer = adam")])
+        return self
+
+    @model_validator(mode="after")
+    def _check_monitor(self) -> Self:
+        if self.monitor != "val_loss" and not self.needs_validation:
+            allowed = "only with checkpoint = best_val or schedule = halve_on_plateau"
+            raise found_problems([Problem("monitor", "no effect: nothing looks at it", self.monitor, allowed)])
         return self
 
     @property

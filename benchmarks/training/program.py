@@ -374,7 +374,8 @@ class Program:
         if self._loss.task != "regression":
             return flat
         shift, scale = (np.asarray(each)[:, np.newaxis] for each in (self._target_shift, self._target_scale))
-        return np.asarray(flat * scale + shift)
+        with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
+            return np.asarray(flat * scale + shift)
 
     def _outputs_signature(self) -> list[tf.TensorSpec]:
         stored = self.data.train_inputs

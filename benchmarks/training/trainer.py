@@ -12,8 +12,10 @@ from benchmarks.data.loading import Dataset
 from benchmarks.data.splits import (
     batch_order,
     imbalanced_subset,
+    imbalanced_subset_size,
     split_train_validation,
     train_subset,
+    train_subset_size,
     validation_size,
 )
 from benchmarks.data.standardization import Standardization, fit_standardization
@@ -45,7 +47,16 @@ def training_indices(settings: RunSettings, dataset: Dataset, seed: int) -> tupl
 
 def steps_per_epoch(settings: RunSettings, dataset: Dataset) -> int:
     """Full batches in one pass over the training part: the same for every seed."""
-    return len(training_indices(settings, dataset, 0)[0]) // settings.train.batch_size
+    return train_size(settings, dataset) // settings.train.batch_size
+
+
+def train_size(settings: RunSettings, dataset: Dataset) -> int:
+    """Examples that a run trains on: the same number for every seed."""
+    data, labels = settings.data, dataset.train.labels
+    size = len(labels) - validation_size(len(labels), data.validation_fraction)
+    if data.class_imbalance < 1:
+        size = imbalanced_subset_size(size, labels, dataset.num_classes, data.class_imbalance)
+    return train_subset_size(size, data.train_fraction)
 
 
 def check_fit(settings: RunSettings, dataset: Dataset) -> None:
@@ -54,8 +65,8 @@ def check_fit(settings: RunSettings, dataset: Dataset) -> None:
     Raises:
         SettingError: a part of the data is empty, or a batch, the model, the loss or an augmentation does not fit.
     """
-    _check_parts(settings, dataset)
     _check_task(settings, dataset)
+    _check_parts(settings, dataset)
     try:
         settings.model.check_input_shape(dataset.input_shape)
     except SettingError as error:
@@ -76,7 +87,7 @@ def _check_parts(settings: RunSettings, dataset: Dataset) -> None:
         message = f"{asked} looks at a validation part, and there is none"
         raise SettingError([Problem("data.validation_fraction", message, "0", "more than 0")])
     batch_size = settings.train.batch_size
-    num_train = len(training_indices(settings, dataset, 0)[0])
+    num_train = train_size(settings, dataset)
     if batch_size > num_train:
         message = f"a batch larger than the training part of {dataset.name}"
         raise SettingError([Problem("train.batch_size", message, str(batch_size), f"1 to {num_train}")])

@@ -59,6 +59,35 @@ def issue_suite():
 
 
 @pytest.fixture(scope="session")
+def embedded(tmp_path_factory):
+    """Give a function that prepares an embedded dataset and reads it."""
+    # TensorFlow Datasets takes seconds to import, and most files here do without.
+    from benchmarks.data.catalog import find_dataset
+    from benchmarks.data.loading import load, prepare
+
+    folder = tmp_path_factory.mktemp("embedded")
+
+    def read(name):
+        reference = find_dataset(name, folder / "none", folder)
+        prepare(reference)
+        return load(reference)
+
+    return read
+
+
+@pytest.fixture(scope="session")
+def diabetes(embedded):
+    """A regression in memory: 354 training examples of 10 numbers."""
+    return embedded("diabetes")
+
+
+@pytest.fixture(scope="session")
+def breast_cancer(embedded):
+    """A binary classification in memory: 456 training examples of 30 numbers."""
+    return embedded("breast_cancer")
+
+
+@pytest.fixture(scope="session")
 def suite_of():
     """Give a function that makes a suite from a small valid one by replacing top-level keys."""
     return lambda **changes: Suite(**(SMALL_SUITE | changes))

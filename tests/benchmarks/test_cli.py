@@ -514,8 +514,9 @@ def test_runs_as_json(stored, ablate, write):
     assert json.loads(ablate("runs", write(SUITE), "--json")[1]) == rows
 
 
-def test_runs_as_a_table(stored, ablate):
+def test_runs_as_a_table(stored, ablate, monkeypatch):
     """The table has a line a run that begins with what `ablate export` takes."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     _, out, _ = ablate("runs", "tiny")
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "test_accuracy 0.875" in lines[stored[0].key[:8]]

@@ -56,7 +56,7 @@ def test_programs_share_one_trace(runs, digits, monkeypatch):
     assert len(made) == 3
     for program in made:
         assert program._train_steps.experimental_get_tracing_count() == 1
-        assert program._evaluate.experimental_get_tracing_count() == 1
+        assert program._outputs.experimental_get_tracing_count() == 1
 
 
 @pytest.mark.parametrize("place", ["building", "training"])
@@ -109,3 +109,30 @@ def test_runs_that_do_not_fit_are_refused(runs, digits):
     too_large = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
     with pytest.raises(SettingError, match=r"train\.batch_size: a batch larger than the training part of digits"):
         check_runs(too_large, {"digits": digits})
+
+
+@pytest.mark.parametrize(
+    ("factor", "path"),
+    [
+        ('"train.checkpoint" = ["last", "best_val"]', "data.validation_fraction"),
+        ('"train.schedule" = ["constant", "halve_on_plateau"]', "data.validation_fraction"),
+    ],
+)
+def test_every_run_of_a_program_is_checked(factor, path, digits):
+    """Where only some runs of a program do not fit, because of what does not shape it, they are found too."""
+    text = SUITE.replace('"model.activation" = ["relu", "tanh", "elu"]', factor) + "[data]\nvalidation_fraction = 0.0\n"
+    suite = parse_suite(text, "tiny.toml")
+    with pytest.raises(SettingError) as caught:
+        check_runs(expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"}), {"digits": digits})
+    assert caught.value.problems[0].path == path
+
+
+def test_every_run_is_checked_for_its_task(diabetes):
+    """A monitored value that a regression does not have is refused also where it is the second level."""
+    text = SUITE.replace("digits", "diabetes").replace("epochs = 1", 'epochs = 1, checkpoint = "best_val"')
+    text = text.replace(
+        '"model.activation" = ["relu", "tanh", "elu"]', '"train.monitor" = ["val_loss", "val_accuracy"]'
+    )
+    suite = parse_suite(text, "tiny.toml")
+    with pytest.raises(SettingError, match=r"train\.monitor: diabetes has numbers to predict"):
+        check_runs(expand_runs(expand_cells(suite), suite.seed_list, {"diabetes": "1.0.0"}), {"diabetes": diabetes})

@@ -112,8 +112,8 @@ def test_changes(text, name, value):
 
 def test_subjects():
     """Patterns give each model once, with its own input and classes, and its settings replaced."""
-    subjects = find_subjects(["resnet20", "resnet?0", "linear"], {"activation": "gelu"}, None)
-    assert [subject.name for subject in subjects] == ["resnet20", "resnet50", "linear"]
+    subjects = find_subjects(["resnet20", "resnet?0", "mlp_512"], {"activation": "gelu"}, None)
+    assert [subject.name for subject in subjects] == ["resnet20", "resnet50", "mlp_512"]
     assert [subject.input_shape for subject in subjects] == [(32, 32, 3), (224, 224, 3), (28, 28, 1)]
     assert [subject.num_classes for subject in subjects] == [10, 1000, 10]
     assert {subject.config.activation for subject in subjects} == {"gelu"}

@@ -10,12 +10,14 @@ from importlib.resources import files
 import pytest
 
 import zoo
+from benchmarks.augmentation.config import AugmentConfig
 from benchmarks.data.config import STANDARDIZATIONS, DataConfig
 from benchmarks.schema import suite_schema
 from benchmarks.settings import setting_paths
 from benchmarks.suite import DESIGNS, Suite
-from benchmarks.training.config import TrainConfig
+from benchmarks.training.config import CHECKPOINTS, CLASS_WEIGHTS, LOSSES, MONITORS, TrainConfig
 from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.training.schedules import SCHEDULES
 from zoo import topology
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
@@ -38,6 +40,11 @@ TABLES = {
     "model.dropout_kind": topology.DROPOUT_KINDS,
     "model.pooling": topology.POOLINGS,
     "train.optimizer": OPTIMIZERS,
+    "train.schedule": SCHEDULES,
+    "train.loss": ["by_task", *LOSSES],
+    "train.class_weights": CLASS_WEIGHTS,
+    "train.checkpoint": CHECKPOINTS,
+    "train.monitor": MONITORS,
     "data.standardize": STANDARDIZATIONS,
 }
 
@@ -48,6 +55,7 @@ TYPES = {
     "boolean": bool,
     "integer": int,
     "number": (int, float),
+    "null": type(None),
 }
 ANNOTATIONS = {"$schema", "title", "description", "default", "$defs"}
 
@@ -147,7 +155,7 @@ def test_suite_of_the_issue_passes(schema, issue_suite):
         ("dropout = 0.1", "dropuot = 0.1"),
         ("dropout = 0.1", "dropout = 1"),
         ("dropout = 0.1", 'dropout = "0.1"'),
-        ("epochs = 30", "epochs = 0"),
+        ("epochs = 30", "epochs = -1"),
         ("epochs = 30", "epochs = 30.5"),
         ("learning_rate = 1e-3", "learning_rate = 0"),
         ('optimizer = "adam"', 'optimizer = "adm"'),
@@ -255,6 +263,12 @@ def test_every_setting_is_there(schema, path):
         ("model.initial_bias", [-100, 0, 0.1], [-101, 100.5, "0"]),
         ("model.normalization_group_size", [1, 8], [0, 1.5]),
         ("model.weight_standardization", [True, False], [0, 1, "true"]),
+        ("train.decay_at", [[0.5], [0.25, 0.5]], [0.5, ["0.5"], "0.5"]),
+        ("train.momentum", [0, 0.9], [1, -0.1, "0.9", True]),
+        ("train.steps", [0, 100], [-1, 0.5, "100", True]),
+        ("train.label_smoothing", [0, 0.1], [1, -0.1, True]),
+        ("augment.flip", [True, False], [0, 1, "true"]),
+        ("augment.crop_padding", [0, 4], [-1, 1.5, True]),
     ],
 )
 def test_values_of_a_setting(schema, path, right, wrong):
@@ -273,10 +287,10 @@ def test_design_names(schema):
 
 
 def test_defaults(schema):
-    """Defaults of training and data are told; those of a model are its variant's, so none is told for it."""
-    for section, config in (("train", TrainConfig), ("data", DataConfig)):
+    """Defaults of all sections but the model are told; those of a model are its variant's, so none is told for it."""
+    for section, config in (("train", TrainConfig), ("data", DataConfig), ("augment", AugmentConfig)):
         told = {name: each["default"] for name, each in schema["properties"][section]["properties"].items()}
-        assert told == config().model_dump()
+        assert told == config().model_dump(mode="json")
     assert not any("default" in each for each in schema["properties"]["model"]["properties"].values())
 
 

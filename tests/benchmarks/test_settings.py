@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 
 import zoo
 from benchmarks import training
+from benchmarks.augmentation.config import AugmentConfig
 from benchmarks.data.config import DataConfig
 from benchmarks.settings import run_key, setting_paths, settings_from
 from benchmarks.training.config import TrainConfig
+from benchmarks.training.optimizers import OPTIMIZERS
 from zoo.settings import SettingError
 
 # A value other than the default for each setting, and whether it shapes the computation that is compiled.
@@ -57,6 +59,44 @@ OTHER = {
     "train.batch_size": (65, True),
     "train.optimizer": ("sgd", True),
     "train.learning_rate": (0.01, False),
+    "train.steps": (100, True),
+    "train.images": (6400, True),
+    "train.momentum": (0.8, True),
+    "train.beta_1": (0.8, True),
+    "train.beta_2": (0.99, True),
+    "train.squared_decay": (0.8, True),
+    "train.optimizer_epsilon": (1e-3, True),
+    "train.weight_decay": (0.1, False),
+    "train.clip_norm": (1.0, True),
+    "train.clip_value": (0.5, True),
+    "train.weight_average": (0.99, True),
+    "train.schedule": ("cosine", False),
+    "train.decay_at": ([0.25, 0.5], False),
+    "train.decay_factor": (0.5, False),
+    "train.final_factor": (0.1, False),
+    "train.warmup_fraction": (0.2, False),
+    "train.plateau_patience": (3, False),
+    "train.loss": ("squared", True),
+    "train.huber_delta": (0.5, True),
+    "train.label_smoothing": (0.1, True),
+    "train.class_weights": ("balanced", True),
+    "train.checkpoint": ("best_val", False),
+    "train.early_stopping_patience": (5, False),
+    "train.monitor": ("val_accuracy", False),
+    "augment.flip": (True, True),
+    "augment.crop_padding": (1, True),
+    "augment.translate": (0.1, True),
+    "augment.rotate": (10.0, True),
+    "augment.scale": (0.1, True),
+    "augment.contrast": (0.2, True),
+    "augment.brightness": (0.2, True),
+    "augment.color_jitter": (0.3, True),
+    "augment.rand_augment": (5.0, True),
+    "augment.rand_augment_operations": (3, True),
+    "augment.cutout": (4, True),
+    "augment.gaussian_noise": (0.1, True),
+    "augment.mixup": (0.2, True),
+    "augment.cutmix": (1.0, True),
     "data.standardize": ("min_max", False),
     "data.validation_fraction": (0.2, True),
     "data.train_fraction": (0.5, True),
@@ -87,10 +127,30 @@ COMPANIONS = {
     "model.residual_start": RESNET,
     "model.squeeze_excitation": RESNET,
     "model.pooling": RESNET,
+    "train.momentum": {"train.optimizer": "momentum"},
+    "train.squared_decay": {"train.optimizer": "rmsprop"},
+    "train.decay_at": {"train.schedule": "step"},
+    "train.decay_factor": {"train.schedule": "step"},
+    "train.final_factor": {"train.schedule": "exponential"},
+    "train.warmup_fraction": {"train.schedule": "one_cycle"},
+    "train.plateau_patience": {"train.schedule": "halve_on_plateau"},
+    "train.huber_delta": {"train.loss": "huber"},
+    "train.early_stopping_patience": {"train.checkpoint": "best_val"},
+    "train.monitor": {"train.checkpoint": "best_val"},
+    "augment.rand_augment_operations": {"augment.rand_augment": 5.0},
 }
 
-# A bias and a normalization with an offset of its own exclude each other.
-TOGETHER = sorted(set(OTHER) - set(COMPANIONS) - {"model.initial_bias"})
+# Of a bias and a normalization with an offset of its own, of the lengths of a training, and of an optimizer and the
+# coefficients of another only one can be.
+EXCLUDED = {
+    "model.initial_bias",
+    "train.steps",
+    "train.images",
+    "train.beta_1",
+    "train.beta_2",
+    "train.optimizer_epsilon",
+}
+TOGETHER = sorted(set(OTHER) - set(COMPANIONS) - EXCLUDED)
 """The settings whose other values go together in one perceptron."""
 
 
@@ -150,6 +210,19 @@ def test_what_shapes_the_program(other_of, path):
         ("model.dropout_kind", RESNET, "no effect with dropout = 0.0"),
         ("model.strided_convolution", RESNET, 'no effect with block = "basic"'),
         ("model.residual_start", {"model.variant": "plain20"}, 'no effect with skip_connections = "none"'),
+        ("train.momentum", {}, 'no effect with optimizer = "adam"'),
+        ("train.beta_1", {"train.optimizer": "sgd"}, 'no effect with optimizer = "sgd"'),
+        ("train.beta_2", {"train.optimizer": "muon"}, 'no effect with optimizer = "muon"'),
+        ("train.squared_decay", {}, 'no effect with optimizer = "adam"'),
+        ("train.optimizer_epsilon", {"train.optimizer": "lion"}, 'no effect with optimizer = "lion"'),
+        ("train.decay_at", {}, 'no effect with schedule = "constant"'),
+        ("train.decay_factor", {"train.schedule": "cosine"}, 'no effect with schedule = "cosine"'),
+        ("train.final_factor", {"train.schedule": "linear"}, 'no effect with schedule = "linear"'),
+        ("train.warmup_fraction", {"train.schedule": "cosine"}, 'no effect with schedule = "cosine"'),
+        ("train.plateau_patience", {}, 'no effect with schedule = "constant"'),
+        ("train.huber_delta", {"train.loss": "squared"}, 'no effect with loss = "squared"'),
+        ("train.early_stopping_patience", {}, 'no effect with checkpoint = "last"'),
+        ("augment.rand_augment_operations", {}, "no effect with rand_augment = 0.0"),
         ("model.pooling", {}, "no such key"),
         ("model.depth", {"model.variant": "lenet5"}, "no such key"),
     ],
@@ -230,6 +303,49 @@ def test_one_number_written_in_two_ways_is_one_run(settings_of, path, one, same)
     assert first.program() == second.program()
 
 
+OPTIMIZER_COEFFICIENTS = [(optimizer, name) for optimizer, row in OPTIMIZERS.items() for name in row.coefficients]
+
+
+@pytest.mark.parametrize(("optimizer", "name"), OPTIMIZER_COEFFICIENTS)
+def test_every_coefficient_changes_the_key(settings_of, optimizer, name):
+    """A coefficient of any optimizer makes another run, and another program."""
+    decay = {"train.weight_decay": 0.1} if optimizer == "adamw" else {}
+    base = settings_of({"train.optimizer": optimizer} | decay)
+    other = settings_of({"train.optimizer": optimizer, f"train.{name}": 0.5} | decay)
+    assert key_of(other) != key_of(base)
+    assert other.program() != base.program()
+
+
+def test_coefficients_of_optimizers_stay():
+    """A coefficient that nobody sets is not in the key: changing one of these needs a raised REVISION."""
+    adam = {"beta_1": ("beta_1", 0.9), "beta_2": ("beta_2", 0.999), "optimizer_epsilon": ("epsilon", 1e-7)}
+    momentum = {"momentum": ("momentum", 0.9)}
+    assert {name: dict(row.coefficients) for name, row in OPTIMIZERS.items()} == {
+        "sgd": {},
+        "momentum": momentum,
+        "nesterov": momentum,
+        "adagrad": {"optimizer_epsilon": ("epsilon", 1e-7)},
+        "adadelta": {"squared_decay": ("rho", 0.95), "optimizer_epsilon": ("epsilon", 1e-7)},
+        "rmsprop": {
+            "squared_decay": ("rho", 0.9),
+            "momentum": ("momentum", 0.0),
+            "optimizer_epsilon": ("epsilon", 1e-7),
+        },
+        "adam": adam,
+        "adamw": adam,
+        "nadam": adam,
+        "adamax": adam,
+        "lion": {"beta_1": ("beta_1", 0.9), "beta_2": ("beta_2", 0.99)},
+        "lamb": adam,
+        "muon": {"momentum": ("momentum", 0.95)},
+    }
+
+
+def test_revision_of_training():
+    """Runs of the first training engine do not count as runs of the second."""
+    assert training.REVISION == 2
+
+
 @pytest.mark.parametrize("path", OTHER)
 def test_default_written_out_is_the_default(other_of, settings_of, path):
     """Saying what is the default anyway makes the same run."""
@@ -273,7 +389,7 @@ def test_key_is_the_hash_of_what_differs_from_the_defaults(settings_of, monkeypa
     monkeypatch.setattr(training, "REVISION", 4)
     settings = settings_of({"model.activation": "tanh", "train.learning_rate": 1, "train.epochs": 30} | changes)
     text = (
-        '{"data":{},"dataset":"glue/cola","dataset_version":"2.0.0",'
+        '{"augment":{},"data":{},"dataset":"glue/cola","dataset_version":"2.0.0",'
         + identity
         + ',"seed":7,"train":{"learning_rate":1.0},"training_revision":4,"zoo_revision":3}'
     )
@@ -306,7 +422,58 @@ COMMON_DEFAULTS = {
 @pytest.mark.parametrize(
     ("config", "defaults"),
     [
-        (TrainConfig, {"epochs": 30, "batch_size": 64, "optimizer": "adam", "learning_rate": 0.001}),
+        (
+            TrainConfig,
+            {
+                "epochs": 30,
+                "steps": 0,
+                "images": 0,
+                "batch_size": 64,
+                "optimizer": "adam",
+                "learning_rate": 0.001,
+                "momentum": None,
+                "beta_1": None,
+                "beta_2": None,
+                "squared_decay": None,
+                "optimizer_epsilon": None,
+                "weight_decay": 0.0,
+                "clip_norm": 0.0,
+                "clip_value": 0.0,
+                "weight_average": 0.0,
+                "schedule": "constant",
+                "decay_at": (0.5, 0.75),
+                "decay_factor": 0.1,
+                "final_factor": 0.01,
+                "warmup_fraction": 0.1,
+                "plateau_patience": 5,
+                "loss": "by_task",
+                "huber_delta": 1.0,
+                "label_smoothing": 0.0,
+                "class_weights": "none",
+                "checkpoint": "last",
+                "early_stopping_patience": 0,
+                "monitor": "val_loss",
+            },
+        ),
+        (
+            AugmentConfig,
+            {
+                "flip": False,
+                "crop_padding": 0,
+                "translate": 0.0,
+                "rotate": 0.0,
+                "scale": 0.0,
+                "contrast": 0.0,
+                "brightness": 0.0,
+                "color_jitter": 0.0,
+                "rand_augment": 0.0,
+                "rand_augment_operations": 2,
+                "cutout": 0,
+                "gaussian_noise": 0.0,
+                "mixup": 0.0,
+                "cutmix": 0.0,
+            },
+        ),
         (
             DataConfig,
             {
