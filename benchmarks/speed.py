@@ -1,13 +1,12 @@
-"""The runner against plain loops of Keras `fit` and, where it is installed, of PyTorch, in one session.
+"""The runner against a plain loop of Keras `fit` on the same runs, in one session.
 
 All sides get the same networks, data, splits, batch sizes and epochs, evaluate on validation every epoch and on the
-test split at the end. Importing the frameworks and reading the data are left out of all; building models and tracing
+test split at the end. Importing TensorFlow and reading the data are left out of all; building models and tracing
 are counted. The peers also train on the examples left over by the last full batch, one step more an epoch.
 """
 
 from __future__ import annotations
 
-import importlib.util
 import statistics
 import time
 from collections.abc import Callable
@@ -165,7 +164,7 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path) -> Comparis
     dataset = load(reference)
     runs = expand_runs(expand_cells(suite), suite.seed_list, {reference.name: reference.version})
     compared = runs[:: len(runs) // WORKS[work].peer_runs]
-    sides = {OURS: Side(), **{name: Side() for name in _peers()}}
+    sides = {OURS: Side(), **{name: Side() for name in _PEERS}}
     first_step = 0.0
     for _ in range(repeats):
         stopwatch = Stopwatch()
@@ -173,7 +172,7 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path) -> Comparis
         results = {run.key: result for run, result in train_runs(runs, {dataset.name: dataset}, stopwatch=stopwatch)}
         _note(sides[OURS], start, len(runs), [results[run.key].metrics["test_accuracy"] for run in compared])
         first_step = first_step or _since_process_start(stopwatch)
-        for name, train in _peers().items():
+        for name, train in _PEERS.items():
             start = time.perf_counter()
             _note(sides[name], start, len(compared), [train(run, dataset) for run in compared])
     return Comparison(
@@ -191,15 +190,6 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path) -> Comparis
 def _note(side: Side, start: float, num_runs: int, accuracies: list[float]) -> None:
     side.seconds.append((time.perf_counter() - start) / num_runs)
     side.accuracies[:] = accuracies
-
-
-def _peers() -> dict[str, Callable[[Run, Dataset], float]]:
-    peers: dict[str, Callable[[Run, Dataset], float]] = {"Keras fit loop": _with_fit}
-    if importlib.util.find_spec("torch"):
-        from benchmarks.speed_torch import train_with_torch
-
-        peers["PyTorch eager"] = train_with_torch
-    return peers
 
 
 def _since_process_start(stopwatch: Stopwatch) -> float:
@@ -275,6 +265,9 @@ def _with_fit(run: Run, dataset: Dataset) -> float:
     )
     _, accuracy = model.evaluate(*parts["test"], batch_size=EVALUATION_BATCH, verbose=0)
     return float(accuracy)
+
+
+_PEERS: dict[str, Callable[[Run, Dataset], float]] = {"Keras fit loop": _with_fit}
 
 
 def _spread(seconds: list[float]) -> str:
