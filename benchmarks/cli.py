@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -32,7 +33,8 @@ from benchmarks.rendering import (
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmarks.data.loading import Dataset
+    from benchmarks.data.dataset import Dataset
+    from benchmarks.execution.running import Options
     from benchmarks.plan import Plan
     from benchmarks.store import Registration, Store
     from benchmarks.training.stopwatch import Stopwatch
@@ -54,6 +56,9 @@ DataDir = Annotated[
     Path | None, typer.Option(help="TFDS folder of prepared datasets; by default TFDS_DATA_DIR or TFDS's own.")
 ]
 Seeds = Annotated[int | None, typer.Option(min=1, max=100_000, help="Use seeds 0 to N-1 and not the suite's own.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Worker processes; by default what fits cores and memory, and finds work.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
 RUNS_DIR = Path("runs")
 
@@ -73,6 +78,14 @@ def run(
     keep_weights: Annotated[
         bool, typer.Option("--keep-weights", help="Keep the weights of each run that is trained, for `ablate export`.")
     ] = False,
+    workers: Workers = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="Threads of each worker; by default the cores divided among them.")
+    ] = None,
+    dataset_memory: Annotated[
+        float | None,
+        typer.Option(min=0, metavar="GIB", help="Inputs of a dataset that take more are streamed from disk."),
+    ] = None,
     profile: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a timeline of the training there, and seconds a phase.")
     ] = None,
@@ -83,6 +96,7 @@ def run(
     The same command goes on where an interrupted one stopped. Exit code: 0 all runs done, 1 some failed or diverged,
     2 the suite or the call is wrong, 130 interrupted.
     """
+    from benchmarks.execution.running import Options
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
@@ -90,7 +104,9 @@ def run(
         plan = _plan(suite, runs_dir, data_dir, seeds)
         store = Store.create_or_open(runs_dir)
         with _profiled(profile, console) as stopwatch:
-            _train(plan, store, console, checkpoint_every, keep_weights=keep_weights, stopwatch=stopwatch)
+            dataset_bytes = None if dataset_memory is None else dataset_memory * 2**30
+            options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights)
+            _train(plan, store, console, options, stopwatch)
         counts, report_path = _write_report(plan, store)
     except KeyboardInterrupt:
         console.print("\ninterrupted: finished runs are stored, and the same command goes on from here")
@@ -112,14 +128,17 @@ def plan(
     if as_json:
         print_json(_plan_as_json(made))
         return
+    from benchmarks.design import estimable
+
     console = make_console()
     say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
         say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
     say(
-        f"{len(made.cells)} cells ({made.suite.design}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
+        f"{len(made.cells)} cells ({made.suite.chosen_design.name}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
         f"{_describe(made.counts)}"
     )
+    say(estimable(made.suite).note)
     console.print(_cell_table(made))
 
 
@@ -337,18 +356,16 @@ def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is writt
 def speed(
     work: Annotated[str, typer.Argument(help="digits, mnist or shapes.")] = "digits",
     repeats: Annotated[int, typer.Option(min=1, help="Timed repetitions; the median is shown.")] = 5,
+    workers: Workers = None,
     runs_dir: RunsDir = RUNS_DIR,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
-    """Measure the runner against a plain loop of Keras `fit` on the same runs, side by side."""
+    """Measure the runner against a plain loop of Keras `fit` on the same runs, side by side, and against PyTorch."""
     from benchmarks.data.catalog import default_data_dir
-    from benchmarks.quiet import import_tensorflow
+    from benchmarks.speed.comparison import compare
 
-    import_tensorflow()
-    from benchmarks.speed import compare
-
-    comparison = compare(work, repeats, data_dir or default_data_dir(), runs_dir)
+    comparison = compare(work, repeats, (data_dir or default_data_dir()).resolve(), runs_dir.resolve(), workers)
     if as_json:
         print_json(comparison.as_json())
     else:
@@ -553,27 +570,16 @@ def _suite_path(suite: str) -> Path:
     return shipped[suite]
 
 
-def _train(
-    plan: Plan,
-    store: Store,
-    console: Console,
-    checkpoint_every: float,
-    *,
-    keep_weights: bool,
-    stopwatch: Stopwatch | None,
-) -> None:
+def _train(plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None) -> None:
     from benchmarks.progress import ProgressDisplay
 
     if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions):
         return
     console.print(f"{plan.suite.name}: {len(plan.missing)} of {len(plan.runs)} runs to train", highlight=False)
-    from benchmarks.quiet import import_tensorflow
-
-    import_tensorflow()
     from benchmarks.execution.running import run_missing
 
     with ProgressDisplay(len(plan.missing), console) as progress:
-        run_missing(plan, store, progress, checkpoint_every, keep_weights=keep_weights, stopwatch=stopwatch)
+        run_missing(plan, store, progress, options, stopwatch)
 
 
 @contextmanager
@@ -653,9 +659,13 @@ def _output_form(given: str, *, as_json: bool, as_csv: bool) -> str:
 
 
 def _plan_as_json(plan: Plan) -> dict[str, Any]:
+    from benchmarks.design import estimable
+
     return {
         "suite": plan.suite.name,
-        "design": plan.suite.design,
+        "design": plan.suite.chosen_design.model_dump(),
+        "estimable": asdict(estimable(plan.suite)),
+        "claims": [claim.statement for claim in plan.suite.claims],
         "datasets": {name: each.version for name, each in plan.references.items()},
         "seeds": list(plan.seeds),
         "runs": {"total": len(plan.runs), **plan.counts},

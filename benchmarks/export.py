@@ -28,7 +28,7 @@ import numpy as np
 import zoo
 from benchmarks import training
 from benchmarks.augmentation.config import AugmentConfig
-from benchmarks.data.catalog import default_data_dir, find_dataset
+from benchmarks.data.catalog import DatasetReference, default_data_dir, find_dataset
 from benchmarks.data.config import DataConfig
 from benchmarks.design import Cell, Run
 from benchmarks.errors import UserError
@@ -42,7 +42,7 @@ from zoo.settings import SettingError, nearest
 if TYPE_CHECKING:
     import keras
 
-    from benchmarks.data.loading import Dataset
+    from benchmarks.data.dataset import Dataset
     from benchmarks.execution.local import TrainedValues
 
 Array = np.ndarray[Any, Any]
@@ -195,7 +195,7 @@ def trained_model(store: Store, key: str, data_dir: Path) -> keras.Model:
     Raises, warns: as `load`.
     """
     stored = finished_run(store, key)
-    made = make_model(store, stored, _load_dataset(stored, store, data_dir))
+    made = make_model(store, stored, _load_dataset(stored, store, data_dir), data_dir)
     for doubt in made.doubts:
         warnings.warn(doubt, OtherResults, stacklevel=2)
     return made.model
@@ -218,8 +218,8 @@ def _why_no_model(stored: StoredRun) -> str:
     return "diverged, so it has no trained model" if stored.status == "diverged" else "failed"
 
 
-def make_model(store: Store, stored: StoredRun, dataset: Dataset) -> TrainedModel:
-    """Make the model of a run that is done, and measure it.
+def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path) -> TrainedModel:
+    """Make the model of a run that is done, and measure it on its dataset.
 
     Raises:
         UserError: its weights cannot be read, or do not come out of training any more.
@@ -230,7 +230,7 @@ def make_model(store: Store, stored: StoredRun, dataset: Dataset) -> TrainedMode
     if path.exists():
         origin, values = KEPT, _read_weights(path)
     else:
-        origin, (values, metrics) = TRAINED_AGAIN, _train_again(stored, settings, dataset)
+        origin, (values, metrics) = TRAINED_AGAIN, _train_again(store, stored, settings, data_dir)
         doubts += _differences(stored, metrics, 0.0, "trained again, it gives other numbers than those stored")
     try:
         model = _model(settings, dataset, values)
@@ -257,20 +257,30 @@ def _unfit_weights(path: Path, error: Exception) -> UserError:
 
 
 def _train_again(
-    stored: StoredRun, settings: RunSettings, dataset: Dataset
+    store: Store, stored: StoredRun, settings: RunSettings, data_dir: Path
 ) -> tuple[TrainedValues, Mapping[str, float]]:
-    from benchmarks.execution.local import check_runs, train_runs
+    """Train a run in a process of its own, with as many threads as it had: the last bits depend on their number."""
+    from benchmarks.execution.local import TrainedValues
+    from benchmarks.execution.schedule import check_runs
+    from benchmarks.execution.workers import Workers, resources
 
     run = Run(Cell(stored.dataset, {}, settings), stored.seed, stored.dataset_version)
-    datasets = {stored.dataset: dataset}
-    check_runs([run], datasets)
-    kept: list[TrainedValues] = []
-    # It is trained in the slot that it always has, so alone it comes out as it did among others.
-    results = list(train_runs([run], datasets, on_trained=lambda _, values: kept.append(values)))
-    (_, result) = results[0]
+    path = weights_file(store.path.parent, stored.key)
+    threads = store.machines()[stored.machine].get("threads")
+    references = {stored.dataset: _reference(stored, store, data_dir)}
+    with Workers(
+        resources(1, 1, workers=1, threads=threads), references, store.path.parent, keep_weights=True
+    ) as workers:
+        datasets = workers.open_datasets()
+        check_runs([run], datasets)
+        # It is trained in the slot that it always has, so alone it comes out as it did among others.
+        ((_, result),) = workers.train([run], datasets)
     if result.status != "done":
         raise UserError(f"run {stored.key}: trained again, it {result.status}: {result.message}")
-    return kept[0], result.metrics
+    try:
+        return TrainedValues.read(path), result.metrics
+    finally:
+        path.unlink()
 
 
 def _differences(stored: StoredRun, found: Mapping[str, float], tolerance: float, what: str) -> Iterator[str]:
@@ -320,7 +330,7 @@ def export_run(store: Store, stored: StoredRun, folder: Path, data_dir: Path, *,
     """
     check_folder(folder)
     dataset = _load_dataset(stored, store, data_dir)
-    made = make_model(store, stored, dataset)
+    made = make_model(store, stored, dataset, data_dir)
     card = dataset_card(stored, store, data_dir)
     with _new_folder(folder) as unfinished:
         made.model.save(unfinished / "model.keras")
@@ -389,11 +399,15 @@ def _needs_zoo(path: Path) -> bool:
 
 
 def _load_dataset(stored: StoredRun, store: Store, data_dir: Path) -> Dataset:
-    from benchmarks.data.loading import load, prepare
+    from benchmarks.data.loading import load_decoded, prepare
 
-    reference = find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.path.parent)
+    reference = _reference(stored, store, data_dir)
     prepare(reference)
-    return load(reference)
+    return load_decoded(reference, store.path.parent)
+
+
+def _reference(stored: StoredRun, store: Store, data_dir: Path) -> DatasetReference:
+    return find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.path.parent)
 
 
 def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard:
@@ -402,8 +416,7 @@ def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard
 
     from benchmarks.data.features import choose_features, flat_features
 
-    reference = find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.path.parent)
-    info = tfds.builder_from_directory(str(reference.directory)).info
+    info = tfds.builder_from_directory(str(_reference(stored, store, data_dir).directory)).info
     target = choose_features(stored.dataset, info).target
     licence = getattr(info.redistribution_info, "license", None)
     return DatasetCard(

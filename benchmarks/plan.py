@@ -114,7 +114,8 @@ def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
 
 def count_by_status(runs: Iterable[Run], statuses: Mapping[str, Status]) -> dict[str, int]:
     """Number of runs by status; "missing" are those that are not stored."""
-    counted = Counter(statuses.get(run.key, "missing") for run in runs)
+    # Keys take their time where there are many runs, and nobody asks for them where nothing is stored.
+    counted = Counter(statuses.get(run.key, "missing") if statuses else "missing" for run in runs)
     return {status: counted[status] for status in ("done", "diverged", "failed", "missing")}
 
 

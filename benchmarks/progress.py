@@ -53,9 +53,9 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
         if self._bar:
             self._bar.stop()
 
-    def epoch_done(self, num_runs: int, share: float) -> None:
-        """Move on: `share` of the training of `num_runs` runs is done."""
-        self._under_way = num_runs * share
+    def moved(self, runs_under_way: float) -> None:
+        """Move on: so many runs' worth of training is done in the stacks under way."""
+        self._under_way = runs_under_way
         self._show()
 
     def run_done(self, run: Run, result: RunResult) -> None:

@@ -8,11 +8,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 
-def import_tensorflow() -> None:
-    """Import TensorFlow and silence its start-up chatter; warnings and errors of later work still come through."""
+def import_tensorflow(threads: int | None = None) -> None:
+    """Import TensorFlow and silence its start-up chatter; warnings and errors of later work still come through.
+
+    Args:
+        threads: how many threads share the work of one operation; by default as many as there are cores.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _no_standard_error():
         import tensorflow as tf
+
+        if threads:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
 
         # TensorFlow looks for devices on first use, and says on the way what it did not find.
         tf.config.list_physical_devices()

@@ -171,7 +171,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
-    def __init__(self, **values: Any):
+    def __init__(self, /, **values: Any):
         """Check the values and freeze them.
 
         Raises:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
 from benchmarks.augmentation.config import AugmentConfig
-from benchmarks.data.loading import Dataset
+from benchmarks.data.dataset import Dataset
 from benchmarks.errors import DatasetError
 from zoo.seeds import child_seed
 

@@ -1,4 +1,4 @@
-"""Reading a dataset through TFDS into memory."""
+"""Reading a dataset through TFDS."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,19 @@ import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
+from benchmarks.data.dataset import (
+    Allocate,
+    Array,
+    Dataset,
+    Examples,
+    decoded_folder,
+    in_memory,
+    open_decoded,
+    write_decoded,
+)
 from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
-from benchmarks.data.tasks import Task
 from benchmarks.errors import DatasetError
 from benchmarks.quiet import no_deprecations_of_tfds
-
-Array = np.ndarray[Any, Any]
 
 HELD_OUT_EVERY = 5
 """Where a dataset has no test split, every fifth example of its training split is held out as one."""
@@ -31,49 +38,11 @@ MOST_WORDS = 20
 
 _READ_BATCH = 1024
 
+_CHUNK = 4096
+"""Examples that are looked at or copied at once, so that a dataset need not fit in memory."""
+
 _Values = dict[str, Array]
 """The values of each chosen feature as TFDS gives them."""
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Inputs (n, *input_shape), uint8 or float32, and labels (n,): int32 for classes, float32 for regression."""
-
-    inputs: Array
-    labels: Array
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """A dataset in memory."""
-
-    name: str
-    version: str
-    train: Examples
-    test: Examples
-    num_classes: int
-    """1 for regression."""
-    test_split: str
-    """Where the test examples come from, for people."""
-    columns: tuple[str, ...] = ()
-    """What each number of an input is, where inputs are rows of a table: `height`, `colour=red`, `x[3]`."""
-    left_out: tuple[str, ...] = ()
-    """The features of the dataset that are neither input nor target."""
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """Shape of one example."""
-        return tuple(self.train.inputs.shape[1:])
-
-    @property
-    def task(self) -> Task:
-        """What is to be learned."""
-        if self.num_classes == 1:
-            return "regression"
-        return "binary" if self.num_classes == 2 else "classification"
 
 
 @no_deprecations_of_tfds()
@@ -123,12 +92,16 @@ def _few_retries() -> Iterator[None]:
 
 
 @no_deprecations_of_tfds()
-def load(reference: DatasetReference) -> Dataset:
-    """Read a prepared dataset into memory.
+def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset:
+    """Read a prepared dataset.
 
     An image, or a tensor of numbers alone, keeps its shape. All else becomes a table: numbers and booleans are columns,
     a category has a column of 0 and 1 for each of its classes, and so has a text of 2 to `MOST_WORDS` values; the
     columns stand in the order of their features' names. Nothing is filled in: a missing value is an error.
+
+    Args:
+        reference: which.
+        allocate: makes the arrays.
 
     Raises:
         DatasetError: it has no usable inputs or no target, or unusable values.
@@ -138,14 +111,14 @@ def load(reference: DatasetReference) -> Dataset:
         builder = tfds.builder_from_directory(str(reference.directory))
         train_split, test_split, source = _choose_splits(name, list(builder.info.splits))
         choice = choose_features(name, builder.info)
-        train = _read(name, builder, train_split, choice)
-        test = _read(name, builder, test_split, choice) if test_split else None
+        train = _read(name, builder, train_split, choice, allocate)
+        test = _read(name, builder, test_split, choice, allocate) if test_split else None
     except DatasetError:
         raise
     except Exception as error:
         raise DatasetError(f"datasets: {reference.directory} cannot be read: {_first_line(error)}") from error
     if test is None:
-        train, test = _hold_out(train)
+        train, test = _hold_out(train, allocate)
     inputs = {feature: _with_vocabulary(known, train[feature]) for feature, known in choice.inputs.items()}
     left_out = [*choice.left_out, *(feature for feature, known in inputs.items() if known.kind == "text")]
     inputs = {feature: known for feature, known in inputs.items() if known.kind != "text"}
@@ -164,7 +137,7 @@ def load(reference: DatasetReference) -> Dataset:
             )
     label_type = np.float32 if choice.num_classes == 1 else np.int32
     train_examples, test_examples = (
-        Examples(_join(values, inputs), values[choice.target].astype(label_type)) for values in (train, test)
+        Examples(_join(values, inputs, allocate), values[choice.target].astype(label_type)) for values in (train, test)
     )
     columns = tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else ()
     return Dataset(
@@ -179,6 +152,21 @@ def load(reference: DatasetReference) -> Dataset:
     )
 
 
+def load_decoded(reference: DatasetReference, runs_dir: Path) -> Dataset:
+    """Read a prepared dataset once, and from then on the files that were made of it in a runs folder.
+
+    Raises:
+        DatasetError: as `load`.
+    """
+    folder = decoded_folder(reference, runs_dir)
+    dataset = open_decoded(folder)
+    if dataset is None:
+        write_decoded(folder, lambda allocate: load(reference, allocate))
+        dataset = open_decoded(folder)
+        assert dataset is not None
+    return dataset
+
+
 def _choose_splits(name: str, splits: list[str]) -> tuple[str, str | None, str]:
     if "train" not in splits:
         raise DatasetError(f"datasets: {name} has no training split; it has {', '.join(splits)}")
@@ -189,7 +177,7 @@ def _choose_splits(name: str, splits: list[str]) -> tuple[str, str | None, str]:
     return "train", None, "every fifth example of the training split (the dataset has no test split)"
 
 
-def _read(name: str, builder: Any, split: str, choice: Choice) -> _Values:
+def _read(name: str, builder: Any, split: str, choice: Choice, allocate: Allocate) -> _Values:
     wanted = tfds.decode.PartialDecoding(choice.specification())
     _check_image_size(name, builder, split, choice, wanted)
     batches = builder.as_dataset(
@@ -199,10 +187,21 @@ def _read(name: str, builder: Any, split: str, choice: Choice) -> _Values:
         decoders=wanted,
         read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
     )
-    parts = [dict(_flat(batch)) for batch in tfds.as_numpy(batches)]
-    if not parts:
+    expected = builder.info.splits[split].num_examples  # TFDS raises where the records hold another number
+    values: _Values = {}
+    found = 0
+    for batch in tfds.as_numpy(batches):
+        part = dict(_flat(batch))
+        values = values or {
+            feature: allocate((expected, *each.shape[1:]), each.dtype) for feature, each in part.items()
+        }
+        size = len(next(iter(part.values())))
+        for feature, each in part.items():
+            values[feature][found : found + size] = each
+        found += size
+    if not found:
         raise DatasetError(f"datasets: the split {split!r} of {name} is empty")
-    return {feature: np.concatenate([part[feature] for part in parts]) for feature in parts[0]}
+    return values
 
 
 def _flat(batch: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
@@ -227,13 +226,24 @@ def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wante
         )
 
 
-def _hold_out(values: _Values) -> tuple[_Values, _Values]:
+def _hold_out(values: _Values, allocate: Allocate) -> tuple[_Values, _Values]:
     number = len(next(iter(values.values())))
     held_out = np.arange(number) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
     return (
-        {feature: each[~held_out] for feature, each in values.items()},
-        {feature: each[held_out] for feature, each in values.items()},
+        {feature: _take(each, np.flatnonzero(~held_out), allocate) for feature, each in values.items()},
+        {feature: _take(each, np.flatnonzero(held_out), allocate) for feature, each in values.items()},
     )
+
+
+def _take(values: Array, indices: Array, allocate: Allocate) -> Array:
+    taken = allocate((len(indices), *values.shape[1:]), values.dtype)
+    for chunk in _chunks(len(indices)):
+        taken[chunk] = values[indices[chunk]]
+    return taken
+
+
+def _chunks(number: int) -> Iterator[slice]:
+    return (slice(start, start + _CHUNK) for start in range(0, number, _CHUNK))
 
 
 def _check_target(where: str, labels: Array, choice: Choice) -> None:
@@ -271,9 +281,12 @@ def _check_range(where: str, labels: Array, num_classes: int) -> None:
 def _check_finite(where: str, values: Array) -> None:
     if values.dtype.kind != "f":
         return
-    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found here
-        finite = np.isfinite(values.astype(np.float32)).reshape(len(values), -1)
-    wrong = int((~finite).any(axis=1).sum())
+    wrong = 0
+    for chunk in _chunks(len(values)):
+        part = values[chunk]
+        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found here
+            finite = np.isfinite(part.astype(np.float32)).reshape(len(part), -1)
+        wrong += int((~finite).any(axis=1).sum())
     if wrong:
         raise DatasetError(
             f"{where} is missing or not finite in {_of(wrong, len(values))}\n"
@@ -299,14 +312,27 @@ def _decoded(word: bytes | str) -> str:
     return word.decode(errors="backslashreplace") if isinstance(word, bytes) else word
 
 
-def _join(values: _Values, inputs: dict[str, Feature]) -> Array:
+def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Array:
     """One array of all inputs: pixels as they are, a lone tensor in its shape, else float32 columns side by side."""
     if len(inputs) == 1:
         (feature,) = inputs
         only = values[feature]
         if inputs[feature].kind != "category" and only.ndim > 1:
-            return only if only.dtype == np.uint8 else only.astype(np.float32)
-    return np.concatenate([_block(values[feature], known) for feature, known in inputs.items()], axis=1)
+            return only if only.dtype in (np.uint8, np.float32) else _converted(only, allocate)
+    number = len(values[next(iter(inputs))])
+    width = len(list(_column_names(inputs)))
+    joined = allocate((number, width), np.float32)
+    for chunk in _chunks(number):
+        blocks = [_block(values[feature][chunk], known) for feature, known in inputs.items()]
+        joined[chunk] = np.concatenate(blocks, axis=1)
+    return joined
+
+
+def _converted(values: Array, allocate: Allocate) -> Array:
+    converted = allocate(values.shape, np.float32)
+    for chunk in _chunks(len(values)):
+        converted[chunk] = values[chunk]
+    return converted
 
 
 def _block(values: Array, known: Feature) -> Array:

@@ -1,27 +1,28 @@
-"""Trains runs one program after another in this process."""
+"""Trains stacks of runs one after another in this process."""
 
 from __future__ import annotations
 
+import math
 import os
 import traceback
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from benchmarks.data.loading import Dataset
+from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
 from benchmarks.design import Run
-from benchmarks.execution.schedule import group_by_program, stacks
-from benchmarks.training.checkpoints import CheckpointFile
-from benchmarks.training.program import DatasetOnDevice, Program, RunInputs
+from benchmarks.execution.schedule import keys_of, program_of, stacks_by_program
+from benchmarks.training.checkpoints import CheckpointFile, Checkpoints
+from benchmarks.training.inputs import DatasetOnDevice
+from benchmarks.training.program import Program, RunInputs
 from benchmarks.training.results import RunResult
 from benchmarks.training.stopwatch import Stopwatch
-from benchmarks.training.trainer import Trainer, check_fit
+from benchmarks.training.trainer import Trainer, TrainingStoppedError
 
 Array = np.ndarray[Any, Any]
 
@@ -90,23 +91,98 @@ OnTrained = Callable[[Run, TrainedValues], None]
 """Is given what training made of each run that is done, before its result is given."""
 
 
-def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
-    """Refuse runs that do not fit their data, before anything is trained.
-
-    Raises:
-        SettingError: settings do not fit the size or kind of the data.
-    """
-    for dataset, settings in dict.fromkeys((run.cell.dataset, run.cell.settings) for run in runs):
-        check_fit(settings, datasets[dataset])
-
-
 @dataclass(frozen=True)
-class Checkpoints:
-    """Where and how often runs under way are written down."""
+class _Data:
+    """A dataset in use."""
 
-    folder: Path
-    interval: float
-    """Seconds between two checkpoints of a stack."""
+    name: str
+    dataset: Dataset
+    on_device: DatasetOnDevice
+    fitted: dict[Any, Standardization] = field(default_factory=dict)
+    """The standardizations that were fitted to it so far."""
+
+
+class Engine:
+    """Trains stacks one after another, and keeps what one leaves for the next: data, program, standardizations.
+
+    Args:
+        open_dataset: gives a dataset by its name in the suite.
+        stopwatch: is told where the time goes.
+        on_trained: is given the weights of each run that is done; an error in it fails the runs of the stack.
+        most_bytes: inputs of a dataset that take more than this are streamed.
+        should_stop: is asked from time to time.
+    """
+
+    def __init__(
+        self,
+        open_dataset: Callable[[str], Dataset],
+        stopwatch: Stopwatch | None = None,
+        on_trained: OnTrained | None = None,
+        most_bytes: float = math.inf,
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
+        self.stopwatch = stopwatch or Stopwatch()
+        self._open_dataset = open_dataset
+        self._on_trained = on_trained
+        self._most_bytes = most_bytes
+        self._should_stop = should_stop
+        self._data: _Data | None = None
+        self._program: tuple[tuple[str, ...], Trainer | Exception] | None = None
+
+    def train(
+        self, stack: Mapping[int, Run], on_epoch: OnEpoch = lambda *_: None, checkpoint: CheckpointFile | None = None
+    ) -> list[tuple[Run, RunResult]]:
+        """Train the runs of a stack, which have one program.
+
+        Args:
+            stack: slot -> run.
+            on_epoch: is told of every epoch.
+            checkpoint: where the state is written, and taken up.
+
+        Raises:
+            TrainingStoppedError: it was asked to stop.
+        """
+        trainer = self._trainer_for(next(iter(stack.values())))
+        if isinstance(trainer, Exception):
+            return [(run, _failed(trainer)) for run in stack.values()]
+        epochs = trainer.epochs
+        pairs = {slot: (run.cell.settings, run.seed) for slot, run in stack.items()}
+
+        def epoch_done(epoch: int) -> None:
+            on_epoch(len(stack), epoch / epochs)
+
+        def give(slot: int, inputs: RunInputs) -> None:
+            if self._on_trained:
+                self._on_trained(stack[slot], TrainedValues.of(trainer.program, slot, inputs))
+
+        try:
+            results = trainer.train_stack(pairs, epoch_done, checkpoint, give)
+        except TrainingStoppedError:
+            raise
+        except Exception as error:  # whatever Keras makes of odd settings must not end the other runs
+            results = {slot: _failed(error) for slot in stack}
+        return [(run, results[slot]) for slot, run in stack.items()]
+
+    def _trainer_for(self, run: Run) -> Trainer | Exception:
+        """The trainer of a run's program, or why there is none; the last one is kept."""
+        program = program_of(run)
+        if self._program is None or self._program[0] != program:
+            self._program = None  # frees the memory of the last one before the next is made
+            data = self._data_of(run.cell.dataset)
+            try:
+                made = Program(run.cell.settings, data.dataset, data.on_device, self.stopwatch)
+                self._program = program, Trainer(made, data.dataset, data.fitted, self._should_stop)
+            except Exception as error:  # as above
+                self._program = program, error
+        return self._program[1]
+
+    def _data_of(self, name: str) -> _Data:
+        """An open dataset; the last one is kept."""
+        if self._data is None or self._data.name != name:
+            self._data = None
+            dataset = self._open_dataset(name)
+            self._data = _Data(name, dataset, DatasetOnDevice.of(dataset, self._most_bytes))
+        return self._data
 
 
 def train_runs(
@@ -117,66 +193,23 @@ def train_runs(
     stopwatch: Stopwatch | None = None,
     on_trained: OnTrained | None = None,
 ) -> Iterator[tuple[Run, RunResult]]:
-    """Train runs and give each result as soon as it is there.
+    """Train runs in this process and give each result as soon as it is there.
 
     Args:
         runs: what to train, in any order.
-        datasets: name as in the suite -> data in memory.
+        datasets: name as in the suite -> data.
         on_epoch: is told of every epoch.
         checkpoints: where runs under way are written down, and taken up again; a checkpoint is removed once all
             results of its stack were taken.
         stopwatch: is told where the time goes.
         on_trained: is given the weights of each run that is done; an error in it fails the runs of the stack.
     """
-    stopwatch = stopwatch or Stopwatch()
-    on_device: dict[str, DatasetOnDevice] = {}
-    fitted: dict[str, dict[Any, Standardization]] = defaultdict(dict)
-    for group in group_by_program(runs):
-        cell = group[0].cell
-        dataset = datasets[cell.dataset]
-        if cell.dataset not in on_device:
-            on_device = {cell.dataset: DatasetOnDevice.of(dataset)}
-        try:
-            program = Program(cell.settings, dataset, on_device[cell.dataset], stopwatch)
-        except Exception as error:  # whatever Keras makes of odd settings must not end the other runs
-            yield from ((run, _failed(error)) for run in group)
-            continue
-        trainer = Trainer(program, dataset, fitted[cell.dataset])
-        for stack in stacks(group, program.stack_size):
-            file = _checkpoint_file(checkpoints, stack)
-            yield from _train_stack(trainer, stack, on_epoch, file, on_trained)
-            if file:
-                file.remove()
-
-
-def _checkpoint_file(checkpoints: Checkpoints | None, stack: dict[int, Run]) -> CheckpointFile | None:
-    if checkpoints is None:
-        return None
-    names = (f"{slot} {run.key}" for slot, run in sorted(stack.items()))
-    return CheckpointFile(checkpoints.folder, names, checkpoints.interval)
-
-
-def _train_stack(
-    trainer: Trainer,
-    stack: dict[int, Run],
-    on_epoch: OnEpoch,
-    checkpoint: CheckpointFile | None,
-    on_trained: OnTrained | None,
-) -> list[tuple[Run, RunResult]]:
-    pairs = {slot: (run.cell.settings, run.seed) for slot, run in stack.items()}
-
-    def epoch_done(epoch: int) -> None:
-        on_epoch(len(stack), epoch / trainer.epochs)
-
-    def give(slot: int, inputs: RunInputs) -> None:
-        if on_trained:
-            on_trained(stack[slot], TrainedValues.of(trainer.program, slot, inputs))
-
-    try:
-        results = trainer.train_stack(pairs, epoch_done, checkpoint, give)
-    except Exception as error:  # as above
-        results = {slot: _failed(error) for slot in stack}
-    return [(run, results[slot]) for slot, run in stack.items()]
+    engine = Engine(datasets.__getitem__, stopwatch, on_trained)
+    for stack in stacks_by_program(runs, datasets):
+        file = checkpoints.file_of(keys_of(stack)) if checkpoints else None
+        yield from engine.train(stack, on_epoch, file)
+        if file:
+            file.remove()
 
 
 def _failed(error: Exception) -> RunResult:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
-from benchmarks.data.catalog import DatasetReference
-from benchmarks.data.loading import Dataset, load, prepare
+from benchmarks.data.dataset import Dataset
 from benchmarks.design import Run
 from benchmarks.errors import naming_file
-from benchmarks.execution.local import Checkpoints, TrainedValues, check_runs, train_runs
 from benchmarks.execution.machine import machine_facts
-from benchmarks.plan import Plan, weights_file
+from benchmarks.execution.schedule import check_runs, least_stacks
+from benchmarks.execution.workers import Workers, resources
+from benchmarks.plan import Plan
 from benchmarks.store import DatasetFacts, Store
+from benchmarks.training.checkpoints import Checkpoints
 from benchmarks.training.metrics import rmse_of_the_mean
 from benchmarks.training.results import RunResult
 from benchmarks.training.stopwatch import Stopwatch
@@ -21,24 +22,31 @@ from benchmarks.training.stopwatch import Stopwatch
 class Observer(Protocol):
     """Is told how far the training has come."""
 
-    def epoch_done(self, num_runs: int, share: float) -> None:
-        """An epoch of `num_runs` runs ended: `share` of their training is done."""
+    def moved(self, runs_under_way: float) -> None:
+        """The stacks under way have so many runs' worth of training behind."""
 
     def run_done(self, run: Run, result: RunResult) -> None:
         """A run ended and is stored."""
 
 
-CHECKPOINT_SECONDS = 60.0
+@dataclass(frozen=True)
+class Options:
+    """How the runs are trained; nothing of it changes a result by more than its last bit."""
+
+    workers: int | None = None
+    """Worker processes; by default what fits cores and memory."""
+    threads: int | None = None
+    """Threads of each worker; by default the cores divided among the workers that the plan can keep busy."""
+    dataset_bytes: float | None = None
+    """Inputs of a dataset that take more are streamed; by default a quarter of a worker's share of the memory."""
+    checkpoint_every: float = 60.0
+    """Seconds between two checkpoints of runs under way; 0: after every look at the clock."""
+    keep_weights: bool = False
+    """Whether the weights of each run that is done are kept beside the store."""
 
 
 def run_missing(
-    plan: Plan,
-    store: Store,
-    observer: Observer,
-    checkpoint_every: float = CHECKPOINT_SECONDS,
-    *,
-    keep_weights: bool = False,
-    stopwatch: Stopwatch | None = None,
+    plan: Plan, store: Store, observer: Observer, options: Options | None = None, stopwatch: Stopwatch | None = None
 ) -> None:
     """Train every run of the plan that the store does not hold, and store each at once.
 
@@ -46,37 +54,35 @@ def run_missing(
         plan: what to train.
         store: where the results go; checkpoints of runs under way lie beside it.
         observer: is told how far the training has come.
-        checkpoint_every: seconds between two checkpoints of runs under way; 0: after every look at the clock.
-        keep_weights: whether the weights of each run that is done are kept beside the store.
+        options: how.
         stopwatch: is told where the time goes.
 
     Raises:
         DatasetError: a dataset cannot be had; nothing was trained.
         SettingError: settings do not fit a dataset; nothing was trained.
     """
-    with naming_file(plan.path):
-        datasets = load_datasets(plan.references)
-        check_runs(plan.missing, datasets)
-    store.register(
-        plan.suite.name, plan.text, list(plan.seeds), {name: facts_of(data) for name, data in datasets.items()}
+    options = options or Options()
+    runs_dir = store.path.parent
+    available = resources(
+        least_stacks(plan.runs),
+        least_stacks(plan.missing),
+        options.workers,
+        options.threads,
+        options.dataset_bytes,
     )
-    machine = machine_facts()
-    checkpoints = Checkpoints(store.path.parent / ".checkpoints", checkpoint_every)
-
-    def keep(run: Run, values: TrainedValues) -> None:
-        values.write(weights_file(store.path.parent, run.key))
-
-    on_trained = keep if keep_weights else None
-    for run, result in train_runs(plan.missing, datasets, observer.epoch_done, checkpoints, stopwatch, on_trained):
-        store.record(run, result, machine)
-        observer.run_done(run, result)
-
-
-def load_datasets(references: Mapping[str, DatasetReference]) -> dict[str, Dataset]:
-    """Prepare and read the datasets, under the names that the suite gives them."""
-    for reference in references.values():
-        prepare(reference)
-    return {name: load(reference) for name, reference in references.items()}
+    checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
+    with Workers(
+        available, plan.references, runs_dir, checkpoints, keep_weights=options.keep_weights, stopwatch=stopwatch
+    ) as workers:
+        with naming_file(plan.path):
+            datasets = workers.open_datasets()
+            check_runs(plan.missing, datasets)
+        facts = {name: facts_of(data) for name, data in datasets.items()}
+        store.register(plan.suite.name, plan.text, list(plan.seeds), facts)
+        machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
+        for run, result in workers.train(plan.missing, datasets, observer.moved):
+            store.record(run, result, machine)
+            observer.run_done(run, result)
 
 
 def facts_of(dataset: Dataset) -> DatasetFacts:

@@ -8,7 +8,7 @@ import json
 import os
 import time
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -98,6 +98,19 @@ class CheckpointFile:
     @property
     def _unfinished(self) -> Path:
         return self.path.with_suffix(".part")
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where and how often runs under way are written down."""
+
+    folder: Path
+    interval: float
+    """Seconds between two checkpoints of a stack."""
+
+    def file_of(self, keys: Mapping[int, str]) -> CheckpointFile:
+        """The checkpoint of a stack, by the keys of its runs in their slots."""
+        return CheckpointFile(self.folder, (f"{slot} {key}" for slot, key in sorted(keys.items())), self.interval)
 
 
 def _split(stored: bytes) -> tuple[bytes, bytes]:

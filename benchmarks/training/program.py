@@ -12,41 +12,24 @@ import tensorflow as tf
 
 import zoo
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
-from benchmarks.data.loading import Dataset
+from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
 from benchmarks.data.tasks import Task
 from benchmarks.settings import RunSettings
+from benchmarks.training.inputs import DatasetOnDevice, Inputs
 from benchmarks.training.losses import Loss
 from benchmarks.training.optimizers import OPTIMIZERS
 from benchmarks.training.packing import PackedValues, Packing, flatten
+from benchmarks.training.parts import stack_size
 from benchmarks.training.stopwatch import Stopwatch
 
 Array = np.ndarray[Any, Any]
-
-SMALL_MODEL = 50_000
-"""Parameters up to which a dense model counts as small: its weights and gradients stay in the processor's caches."""
 
 EVALUATION_BATCH = 256
 """Examples that are evaluated at once; the last batch is padded, so that one trace serves all splits."""
 
 HEADS: dict[Task, str] = {"classification": "logits", "binary": "binary_logit", "regression": "regression"}
 """Task -> the head of the model."""
-
-
-@dataclass(frozen=True)
-class DatasetOnDevice:
-    """A dataset as tensors, shared by all programs that read it."""
-
-    train_inputs: Any
-    train_labels: Any
-    test_inputs: Any
-    test_labels: Any
-
-    @classmethod
-    def of(cls, dataset: Dataset) -> DatasetOnDevice:
-        """Hand a dataset to TensorFlow."""
-        parts = (dataset.train.inputs, dataset.train.labels, dataset.test.inputs, dataset.test.labels)
-        return cls(*(tf.constant(part) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -99,7 +82,7 @@ class Program:
         self.model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, seed=0, head=head)
         self.parameters = zoo.count_parameters(self.model)
         self._optimizer_row = OPTIMIZERS[settings.train.optimizer]
-        self.stack_size = stack_size_of(self.model) if self._optimizer_row.is_elementwise else 1
+        self.stack_size = stack_size(settings, dataset)
         self._augmenter = augmenter_for(settings, dataset)
         self._loss = Loss(
             settings.train,
@@ -119,9 +102,16 @@ class Program:
             input_signature=[
                 tf.TensorSpec([None, slots, batch_size], tf.int32),
                 tf.TensorSpec([None, slots], tf.float32),
+                self.data.train_inputs.signature(slots, batch_size),
             ],
         )
-        self._outputs = tf.function(self._trace_outputs, input_signature=self._outputs_signature())
+        self._outputs = tf.function(
+            self._trace_outputs,
+            input_signature=[
+                tf.TensorSpec([None, slots, EVALUATION_BATCH], tf.int32),
+                self.data.train_inputs.signature(slots, EVALUATION_BATCH),
+            ],
+        )
 
     def start(self, inputs: Sequence[RunInputs]) -> None:
         """Set up a stack: initial weights, fresh optimizer; one entry a slot."""
@@ -155,7 +145,9 @@ class Program:
         Returns:
             The mean loss of each step's batch: (steps, slots).
         """
-        return np.asarray(self._train_steps(tf.constant(order, tf.int32), tf.constant(factors, tf.float32)))
+        source = self.data.train_inputs.source(order)
+        losses = self._train_steps(tf.constant(order, tf.int32), tf.constant(factors, tf.float32), source)
+        return np.asarray(losses)
 
     def outputs_on_train_split(self, indices: Array) -> Array:
         """What the slots give for examples of the official training split: indices (slots, n) -> (slots, n, units)."""
@@ -211,7 +203,8 @@ class Program:
         probe = keras.Model(self.model.inputs, [each.output for each in self._layers()])
         packing = Packing(probe)
         packed = PackedValues(self._weights.value[slot], self._statistics[slot], self._seeds[slot])
-        inputs = self._read_inputs(self.data.train_inputs, np.tile(indices, (self.stack_size, 1)))[slot]
+        stored = self.data.train_inputs.read(np.tile(indices, (self.stack_size, 1)))
+        inputs = self._standardize(tf.cast(stored, tf.float32))[slot]
         outputs, _, _ = packing.call(packed, inputs, training=True)
         found = (
             each.name
@@ -290,15 +283,17 @@ class Program:
         self.train(np.zeros((1, self.stack_size, batch_size), np.int32), np.zeros((1, self.stack_size)))
         self.outputs_on_train_split(np.zeros((self.stack_size, 1), np.int32))
 
-    def _trace_train_steps(self, order: Any, factors: Any) -> Any:
+    def _trace_train_steps(self, order: Any, factors: Any, source: Any) -> Any:
         steps = tf.shape(order)[0]
         losses = tf.TensorArray(tf.float32, size=steps, element_shape=[self.stack_size])
         for step in tf.range(steps):
-            losses = losses.write(step, self._train_step(order[step], factors[step]))
+            indices = order[step]
+            stored = self.data.train_inputs.next(source, indices)
+            losses = losses.write(step, self._train_step(stored, indices, factors[step]))
         return losses.stack()
 
-    def _train_step(self, indices: Any, factors: Any) -> Any:
-        inputs, targets = self._read_batch(indices)
+    def _train_step(self, stored: Any, indices: Any, factors: Any) -> Any:
+        inputs, targets = self._batch(stored, indices)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             weights = tf.identity(self._weights.value)
             tape.watch(weights)
@@ -316,9 +311,9 @@ class Program:
         self._seeds.assign(tf.where(alive[:, tf.newaxis, tf.newaxis], packed.seeds, self._seeds))
         return loss
 
-    def _read_batch(self, indices: Any) -> tuple[Any, Any]:
+    def _batch(self, stored: Any, indices: Any) -> tuple[Any, Any]:
         """Inputs and targets of one step as the model meets them, augmented where the settings say so."""
-        stored = tf.cast(tf.gather(self.data.train_inputs, indices), tf.float32)
+        stored = tf.cast(stored, tf.float32)
         targets = self._loss.targets(tf.gather(self.data.train_labels, indices))
         if self._loss.task == "regression":
             shift, scale = (each[:, tf.newaxis] for each in (self._target_shift, self._target_scale))
@@ -363,13 +358,13 @@ class Program:
         outputs, penalty, packed = self._packing.call(packed, inputs, training=True)
         return self._loss.mean(outputs, targets, class_weights) + penalty, packed
 
-    def _outputs_on(self, inputs: Any, indices: Array) -> Array:
+    def _outputs_on(self, inputs: Inputs, indices: Array) -> Array:
         count = indices.shape[1]
         chunks = -(-count // EVALUATION_BATCH)
         padded = np.zeros((self.stack_size, chunks * EVALUATION_BATCH), np.int32)
         padded[:, :count] = indices
         chunked = np.moveaxis(padded.reshape(self.stack_size, chunks, EVALUATION_BATCH), 0, 1)
-        outputs = np.asarray(self._outputs(inputs, tf.constant(chunked)))
+        outputs = np.asarray(self._outputs(tf.constant(chunked), inputs.source(chunked)))
         flat = np.moveaxis(outputs, 1, 0).reshape(self.stack_size, chunks * EVALUATION_BATCH, -1)[:, :count]
         if self._loss.task != "regression":
             return flat
@@ -377,14 +372,7 @@ class Program:
         with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
             return np.asarray(flat * scale + shift)
 
-    def _outputs_signature(self) -> list[tf.TensorSpec]:
-        stored = self.data.train_inputs
-        return [
-            tf.TensorSpec([None, *stored.shape[1:]], stored.dtype),
-            tf.TensorSpec([None, self.stack_size, EVALUATION_BATCH], tf.int32),
-        ]
-
-    def _trace_outputs(self, inputs: Any, indices: Any) -> Any:
+    def _trace_outputs(self, indices: Any, source: Any) -> Any:
         packed = PackedValues(
             tf.convert_to_tensor(self._evaluated), tf.identity(self._statistics), tf.identity(self._seeds)
         )
@@ -392,16 +380,14 @@ class Program:
         units = self.model.output_shape[-1]
         outputs = tf.TensorArray(tf.float32, chunks, element_shape=[self.stack_size, EVALUATION_BATCH, units])
         for chunk in tf.range(chunks):
-            batch = self._read_inputs(inputs, indices[chunk])
+            # Both splits are read in the same way, so that one trace serves both.
+            stored = self.data.train_inputs.next(source, indices[chunk])
+            batch = self._standardize(tf.cast(stored, tf.float32))
             outputs = outputs.write(chunk, self._over_slots(self._inference, packed, batch))
         return outputs.stack()
 
     def _inference(self, packed: PackedValues, inputs: Any) -> Any:
         return self._packing.call(packed, inputs, training=False)[0]
-
-    def _read_inputs(self, inputs: Any, indices: Any) -> Any:
-        """Standardized inputs (slots, n, *shape) of the examples at indices (slots, n)."""
-        return self._standardize(tf.cast(tf.gather(inputs, indices), tf.float32))
 
     def _standardize(self, stored: Any) -> Any:
         return (stored - self._shift[:, tf.newaxis]) * self._scale[:, tf.newaxis]
@@ -419,17 +405,6 @@ def augmenter_for(settings: RunSettings, dataset: Dataset) -> Augmenter | None:
     if not settings.augment.is_on:
         return None
     return Augmenter(settings.augment, dataset.input_shape, value_range_of(dataset.train.inputs))
-
-
-def stack_size_of(model: keras.Model) -> int:
-    """How many runs of a model are trained at once.
-
-    Small dense models gain most: their steps are mostly the cost of starting operations. The gradient of a vectorized
-    convolution falls back to a loop and is some fifty times slower, so those runs go one after another.
-    """
-    if any(isinstance(layer, keras.layers.Conv2D | keras.layers.DepthwiseConv2D) for layer in model.layers):
-        return 1
-    return 5 if zoo.count_parameters(model) <= SMALL_MODEL else 3
 
 
 def _column(values: Any) -> Array:

@@ -26,8 +26,9 @@ PHASES: dict[str, str] = {
 class Stopwatch:
     """Adds up the seconds of each phase; phases do not overlap."""
 
-    spans: list[tuple[str, float, float]] = field(default_factory=list)
-    """Phase, its beginning and its end on the clock of `time.perf_counter`."""
+    spans: list[tuple[str, float, float, int]] = field(default_factory=list)
+    """Phase, its beginning and its end on the clock of `time.perf_counter`, and the number of the worker."""
+    worker: int = 0
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -36,23 +37,23 @@ class Stopwatch:
         try:
             yield
         finally:
-            self.spans.append((name, start, time.perf_counter()))
+            self.spans.append((name, start, time.perf_counter(), self.worker))
 
     def totals(self) -> dict[str, float]:
         """Seconds of each phase."""
         totals = dict.fromkeys(PHASES, 0.0)
-        for name, start, end in self.spans:
+        for name, start, end, _ in self.spans:
             totals[name] += end - start
         return totals
 
     def first(self, name: str) -> float | None:
         """The moment at which a phase first ended, or None if it never did."""
-        return next((end for phase, _, end in self.spans if phase == name), None)
+        return min((end for phase, _, end, _ in self.spans if phase == name), default=None)
 
     def write_timeline(self, path: Path) -> None:
         """Write the phases in the Trace Event Format, which https://ui.perfetto.dev and chrome://tracing open."""
         events = [
-            {"name": name, "ph": "X", "ts": start * 1e6, "dur": (end - start) * 1e6, "pid": 1, "tid": 1}
-            for name, start, end in self.spans
+            {"name": name, "ph": "X", "ts": start * 1e6, "dur": (end - start) * 1e6, "pid": 1, "tid": worker}
+            for name, start, end, worker in self.spans
         ]
         path.write_text(json.dumps({"traceEvents": events, "displayTimeUnit": "ms"}), encoding="utf-8")

@@ -8,110 +8,32 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.data.loading import Dataset
-from benchmarks.data.splits import (
-    batch_order,
-    imbalanced_subset,
-    imbalanced_subset_size,
-    split_train_validation,
-    train_subset,
-    train_subset_size,
-    validation_size,
-)
+from benchmarks.data.dataset import Dataset
+from benchmarks.data.splits import batch_order
 from benchmarks.data.standardization import Standardization, fit_standardization
 from benchmarks.settings import RunSettings
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position
 from benchmarks.training.following import Following
 from benchmarks.training.metrics import headline, objective, test_metrics
+from benchmarks.training.parts import steps_per_epoch, training_indices
 from benchmarks.training.program import Program, RunInputs
 from benchmarks.training.results import RunResult, kept_predictions
 from benchmarks.training.schedules import schedule_factors
-from zoo.settings import Problem, SettingError
 
 Array = np.ndarray[Any, Any]
 
 STEPS_A_CALL = 200
-"""Steps that the program takes without a look at the clock, at interrupts, and at losses that are not finite."""
+"""Most steps that the program takes without a look at the clock, at interrupts, and at losses that are not finite."""
+
+SECONDS_A_CALL = 1.0
+"""How long such a call should take at most, once it is known how long a step takes."""
+
+_FIRST_CALL = 10
+"""Steps of the first call, after which that is known."""
 
 
-def training_indices(settings: RunSettings, dataset: Dataset, seed: int) -> tuple[Array, Array]:
-    """Indices of the examples that a run trains on, and of those that it validates on."""
-    data, labels = settings.data, dataset.train.labels
-    train, validation = split_train_validation(len(labels), data.validation_fraction, seed)
-    if data.class_imbalance < 1:
-        train = imbalanced_subset(train, labels, dataset.num_classes, data.class_imbalance, seed)
-    if data.train_fraction < 1:
-        train = train_subset(train, labels, data.train_fraction, seed)
-    return train, validation
-
-
-def steps_per_epoch(settings: RunSettings, dataset: Dataset) -> int:
-    """Full batches in one pass over the training part: the same for every seed."""
-    return train_size(settings, dataset) // settings.train.batch_size
-
-
-def train_size(settings: RunSettings, dataset: Dataset) -> int:
-    """Examples that a run trains on: the same number for every seed."""
-    data, labels = settings.data, dataset.train.labels
-    size = len(labels) - validation_size(len(labels), data.validation_fraction)
-    if data.class_imbalance < 1:
-        size = imbalanced_subset_size(size, labels, dataset.num_classes, data.class_imbalance)
-    return train_subset_size(size, data.train_fraction)
-
-
-def check_fit(settings: RunSettings, dataset: Dataset) -> None:
-    """Refuse settings that do not fit the data, before anything is trained.
-
-    Raises:
-        SettingError: a part of the data is empty, or a batch, the model, the loss or an augmentation does not fit.
-    """
-    _check_task(settings, dataset)
-    _check_parts(settings, dataset)
-    try:
-        settings.model.check_input_shape(dataset.input_shape)
-    except SettingError as error:
-        raise error.below(f"model, on {dataset.name}") from None
-    settings.augment.check_data(dataset.task, dataset.input_shape)
-
-
-def _check_parts(settings: RunSettings, dataset: Dataset) -> None:
-    total, fraction = len(dataset.train), settings.data.validation_fraction
-    num_validation = validation_size(total, fraction)
-    if fraction > 0 and not 0 < num_validation < total:
-        given = f"{fraction:g} of {total} examples of {dataset.name}: {num_validation} for validation"
-        raise SettingError(
-            [Problem("data.validation_fraction", "both parts need examples", given, "0, or a larger share")]
-        )
-    if fraction == 0 and settings.train.needs_validation:
-        asked = "train.checkpoint" if settings.train.checkpoint == "best_val" else "train.schedule"
-        message = f"{asked} looks at a validation part, and there is none"
-        raise SettingError([Problem("data.validation_fraction", message, "0", "more than 0")])
-    batch_size = settings.train.batch_size
-    num_train = train_size(settings, dataset)
-    if batch_size > num_train:
-        message = f"a batch larger than the training part of {dataset.name}"
-        raise SettingError([Problem("train.batch_size", message, str(batch_size), f"1 to {num_train}")])
-
-
-_FOR_CLASSES = {"label_smoothing": 0.0, "class_weights": "none", "monitor": "val_loss"}
-
-
-def _check_task(settings: RunSettings, dataset: Dataset) -> None:
-    """Refuse what has no meaning for the labels of this dataset."""
-    train, is_regression = settings.train, dataset.task == "regression"
-    if (train.loss_for(dataset.task) == "cross_entropy") == is_regression:
-        fit = "squared or huber" if is_regression else "cross_entropy"
-        raise SettingError(
-            [Problem("train.loss", f"not a loss for {dataset.name} ({dataset.task})", train.loss, f"by_task, {fit}")]
-        )
-    if not is_regression:
-        return
-    unfit = {f"train.{name}": value for name, value in _FOR_CLASSES.items() if getattr(train, name) != value}
-    if settings.data.class_imbalance != 1:
-        unfit["data.class_imbalance"] = 1
-    for path, allowed in unfit.items():
-        message = f"{dataset.name} has numbers to predict and no classes"
-        raise SettingError([Problem(path, message, allowed=str(allowed))])
+class TrainingStoppedError(Exception):
+    """The training was asked to stop; where it has a checkpoint, it was written."""
 
 
 class Trainer:
@@ -122,15 +44,32 @@ class Trainer:
         dataset: the data in memory.
         fitted: the standardizations that were already fitted to this dataset, shared by its trainers: runs of different
             cells with one seed have split and statistics in common.
+        should_stop: is asked after every call of the program.
     """
 
-    def __init__(self, program: Program, dataset: Dataset, fitted: dict[Any, Standardization] | None = None):
+    def __init__(
+        self,
+        program: Program,
+        dataset: Dataset,
+        fitted: dict[Any, Standardization] | None = None,
+        should_stop: Callable[[], bool] = lambda: False,
+    ):
         self.program = program
         self.dataset = dataset
+        self.should_stop = should_stop
+        self.seconds_a_step: float | None = None
+        """How long a step took in the last call; None before the first."""
         self._fitted = {} if fitted is None else fitted
         self.steps_per_epoch = steps_per_epoch(program.settings, dataset)
         self.total_steps = program.settings.train.total_steps(self.steps_per_epoch)
         self.epochs = -(-self.total_steps // self.steps_per_epoch)
+
+    @property
+    def steps_of_a_call(self) -> int:
+        """How many steps the program is to take at once; how they are divided changes no number."""
+        if self.seconds_a_step is None:
+            return min(_FIRST_CALL, STEPS_A_CALL)
+        return min(max(1, int(SECONDS_A_CALL / self.seconds_a_step)), STEPS_A_CALL)
 
     def inputs_of(self, settings: RunSettings, seed: int) -> RunInputs:
         """Split and standardize the data for one run."""
@@ -162,6 +101,9 @@ class Trainer:
 
         Returns:
             Slot -> result.
+
+        Raises:
+            TrainingStoppedError: it was asked to stop.
         """
         stack = _Stack(self, runs)
         if checkpoint:
@@ -207,9 +149,11 @@ class _Stack:
             order = self._order(epoch, steps)
             factors = self._factors(behind, steps)
         while self.position.steps < steps:
-            start, stop = self.position.steps, min(self.position.steps + STEPS_A_CALL, steps)
+            start, stop = self.position.steps, min(self.position.steps + trainer.steps_of_a_call, steps)
             with self.stopwatch.phase("step"):
+                began = time.perf_counter()
                 losses = self.program.train(order[start:stop], factors[start:stop])
+                trainer.seconds_a_step = (time.perf_counter() - began) / (stop - start)
             self.losses = np.concatenate([self.losses, losses])
             self.position = Position(epoch, stop)
             self._note_divergence(order)
@@ -244,9 +188,12 @@ class _Stack:
             self.followed[int(slot)] = Following.from_json(self.followed[int(slot)].config, told)
 
     def _write_if_due(self, checkpoint: CheckpointFile | None) -> None:
-        if checkpoint and checkpoint.is_due():
+        is_last = self.trainer.should_stop()
+        if checkpoint and (is_last or checkpoint.is_due()):
             with self.stopwatch.phase("bookkeeping"):
                 checkpoint.write(self._checkpoint())
+        if is_last:
+            raise TrainingStoppedError
 
     def _checkpoint(self) -> Checkpoint:
         values = {

@@ -595,7 +595,7 @@ def test_time_between_checkpoints(arguments, expected, ablate, write, monkeypatc
     given = []
 
     def run_missing(*arguments, **_):
-        given.append(arguments[3])
+        given.append(arguments[3].checkpoint_every)
         raise KeyboardInterrupt
 
     monkeypatch.setattr("benchmarks.execution.running.run_missing", run_missing)
@@ -606,7 +606,8 @@ def test_time_between_checkpoints(arguments, expected, ablate, write, monkeypatc
 def test_profile_of_an_interrupted_run(ablate, write, monkeypatch):
     """An interrupted training leaves its profile too."""
 
-    def run_missing(*_, stopwatch, **__):
+    def run_missing(*arguments):
+        stopwatch = arguments[-1]
         with stopwatch.phase("step"):
             raise KeyboardInterrupt
 

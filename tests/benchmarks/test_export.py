@@ -54,18 +54,18 @@ RUNS = ["mlp", "conv", "binary", "regression"]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Two suites in one runs folder, weights kept for the first; a run of each kind by name; `store` and `runs_dir`."""
-    from benchmarks.execution.running import run_missing
+    from benchmarks.execution.running import Options, run_missing
 
     folder = tmp_path_factory.mktemp("trained")
     runs_dir = folder / "runs"
-    silent = SimpleNamespace(epoch_done=lambda *_: None, run_done=lambda *_: None)
+    silent = SimpleNamespace(moved=lambda *_: None, run_done=lambda *_: None)
     planned = []
     store = Store.create_or_open(runs_dir)
     for text, keeps in ((CLASSES, True), (TABLES, False)):
         path = folder / "suite.toml"
         path.write_text(text, encoding="utf-8")
         plan = make_plan(path, runs_dir, folder / "none")
-        run_missing(plan, store, silent, keep_weights=keeps)
+        run_missing(plan, store, silent, Options(keep_weights=keeps))
         planned += [run for run in plan.runs if run.seed == 0 and run.cell.title != "glorot_uniform"]
     keys = [run.key for run in planned]
     return SimpleNamespace(store=store, runs_dir=runs_dir, keys=dict(zip(RUNS, keys, strict=True)))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,8 @@ import tensorflow_datasets as tfds
 from sklearn.datasets import load_digits
 
 from benchmarks.data.catalog import find_dataset
-from benchmarks.data.loading import load, prepare
+from benchmarks.data.dataset import decoded_folder, open_prepared, write_decoded
+from benchmarks.data.loading import load, load_decoded, prepare
 from benchmarks.data.tasks import TASKS
 from benchmarks.errors import DatasetError
 from benchmarks.execution.running import run_missing
@@ -595,7 +598,7 @@ standardize = "none"
 class Silent:
     """An observer that takes no notice."""
 
-    def epoch_done(self, num_runs, share):
+    def moved(self, runs_under_way):
         pass
 
     def run_done(self, run, result):
@@ -628,3 +631,73 @@ def test_each_version_trains_on_its_own_data(prepared, tmp_path):
     losses = {name: {key: each["test_loss"] for key, each in found.items()} for name, found in metrics.items()}
     assert losses["alone"]["1.0.0", 0.1] != losses["alone"]["2.0.0", 0.1]
     assert losses["together"] == losses["alone"]
+
+
+def test_decoded_dataset_is_the_dataset(tmp_path):
+    """Decoded into files, a dataset is what it is in memory; the second time the files alone are read."""
+    reference = find_dataset("digits", tmp_path / "none", tmp_path)
+    prepare(reference)
+    plain, decoded = load(reference), load_decoded(reference, tmp_path)
+    again = open_prepared(reference, tmp_path)
+    for one in (decoded, again):
+        for split in ("train", "test"):
+            expected, found = getattr(plain, split), getattr(one, split)
+            assert np.array_equal(expected.inputs, found.inputs)
+            assert expected.inputs.dtype == found.inputs.dtype
+            assert np.array_equal(expected.labels, found.labels)
+        assert isinstance(one.train.inputs, np.memmap)
+        facts = ("name", "version", "num_classes", "test_split", "columns", "left_out", "input_shape", "task")
+        assert all(getattr(one, fact) == getattr(plain, fact) for fact in facts)
+
+
+@pytest.mark.parametrize("name", ["breast_cancer", "diabetes"])
+def test_decoded_table(name, tmp_path):
+    """A table of several features is decoded to the columns that it has in memory."""
+    reference = find_dataset(name, tmp_path / "none", tmp_path)
+    prepare(reference)
+    plain, decoded = load(reference), load_decoded(reference, tmp_path)
+    assert np.array_equal(plain.train.inputs, decoded.train.inputs)
+    assert np.array_equal(plain.test.labels, decoded.test.labels)
+    assert plain.columns == decoded.columns
+
+
+def test_changed_records_are_decoded_again(tmp_path):
+    """A decoded dataset whose records changed is not used any more, and gives way."""
+    reference = find_dataset("wine", tmp_path / "none", tmp_path)
+    prepare(reference)
+    load_decoded(reference, tmp_path)
+    before = decoded_folder(reference, tmp_path)
+    (record, *_) = sorted(reference.directory.glob("*tfrecord*"))
+    os.utime(record, ns=(1, 1))
+    assert open_prepared(reference, tmp_path) is None
+    load_decoded(reference, tmp_path)
+    assert not before.exists()
+    assert decoded_folder(reference, tmp_path).exists()
+
+
+def test_killed_decoding_leaves_nothing_that_is_used(tmp_path):
+    """A dataset is there as a whole or not at all; what a killed process left goes after a day."""
+    reference = find_dataset("wine", tmp_path / "none", tmp_path)
+    prepare(reference)
+    folder = decoded_folder(reference, tmp_path)
+    with pytest.raises(ZeroDivisionError):
+        write_decoded(folder, lambda allocate: (allocate((3,), np.float32), 1 / 0))
+    assert not list(folder.parent.iterdir())
+    left = folder.parent / ".part-of-a-killed-process"
+    left.mkdir()
+    os.utime(left, (time.time() - 90_000,) * 2)
+    load_decoded(reference, tmp_path)
+    assert [path.name for path in folder.parent.iterdir()] == [folder.name]
+
+
+def test_split_with_fewer_examples_than_its_metadata_say(tmp_path):
+    """Records that were lost are an error, and not a smaller dataset."""
+    reference = find_dataset("wine", tmp_path / "none", tmp_path)
+    prepare(reference)
+    path = reference.directory / "dataset_info.json"
+    facts = json.loads(path.read_text())
+    for split in facts["splits"]:
+        split["shardLengths"] = [str(int(length) + 1) for length in split["shardLengths"]]
+    path.write_text(json.dumps(facts))
+    with pytest.raises(DatasetError, match="expected to contain 145 elements but contained only 144"):
+        load(reference)

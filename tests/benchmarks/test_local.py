@@ -3,7 +3,8 @@
 import pytest
 
 from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.local import check_runs, train_runs
+from benchmarks.execution.local import train_runs
+from benchmarks.execution.schedule import check_runs
 from benchmarks.store import Store
 from benchmarks.suite import parse_suite
 from benchmarks.training.program import Program

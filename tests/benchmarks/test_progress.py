@@ -128,7 +128,7 @@ def test_epochs_count_towards_the_rate(runs_of, clock):
     console = plain_console()
     with ProgressDisplay(16, console) as display:
         clock.now += 8
-        display.epoch_done(8, 0.5)
+        display.moved(4.0)
         clock.now += 8
         for run in runs_of(4):
             display.run_done(run, DONE)
@@ -141,7 +141,7 @@ def test_runs_that_end_are_not_counted_twice(runs_of, clock):
     console = plain_console()
     with ProgressDisplay(16, console) as display:
         clock.now += 8
-        display.epoch_done(8, 1.0)
+        display.moved(8.0)
         for run in runs_of(1):
             clock.now += 8
             display.run_done(run, DONE)
@@ -157,7 +157,7 @@ def test_no_rate_before_anything_happened(clock):
     console = plain_console()
     with ProgressDisplay(3, console) as display:
         clock.now += 60
-        display.epoch_done(2, 0.0)
+        display.moved(0.0)
     assert lines_of(console) == ["0/3 runs"]
 
 
@@ -166,7 +166,7 @@ def test_bar_on_a_terminal(runs_of):
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     runs = runs_of(1)
     with ProgressDisplay(2, console) as display:
-        display.epoch_done(2, 0.5)
+        display.moved(1.0)
         display.run_done(runs[0], DONE)
         display.run_done(runs[1], RunResult("failed", message="the reason"))
     written = console.file.getvalue()

@@ -13,10 +13,12 @@ import zoo
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
 from benchmarks.data.splits import batch_order
 from benchmarks.settings import settings_from
+from benchmarks.training.inputs import DatasetOnDevice, StreamedInputs
 from benchmarks.training.optimizers import OPTIMIZERS
-from benchmarks.training.program import DatasetOnDevice, Program
+from benchmarks.training.parts import check_fit, training_indices
+from benchmarks.training.program import Program
 from benchmarks.training.schedules import SCHEDULES
-from benchmarks.training.trainer import Trainer, check_fit, training_indices
+from benchmarks.training.trainer import Trainer
 from zoo.settings import SettingError
 
 SMALL = {"model.variant": "mlp_small", "train.epochs": 3}
@@ -1327,3 +1329,37 @@ FITTING = [
 def test_settings_that_just_fit_the_data(dataset, changes, data):
     """What just fits the data is accepted: a batch of all examples, a square as large as the image."""
     check_fit(settings_from({**SMALL, **changes}), data[dataset][0])
+
+
+STREAMED = {
+    "dense": {"model.dropout": 0.2, "train.checkpoint": "best_val"},
+    "convolutions": {"model.variant": "lenet5", "train.optimizer": "momentum", "augment.translate": 0.1},
+}
+
+
+@pytest.mark.parametrize("name", STREAMED)
+def test_streamed_equals_in_memory(name, digits):
+    """Read from its file through `tf.data`, a dataset gives the numbers that it gives in memory, to the last bit."""
+    settings = settings_from(SMALL | STREAMED[name])
+    results = []
+    for most_bytes in (digits.num_bytes, digits.num_bytes - 1):
+        data = DatasetOnDevice.of(digits, most_bytes)
+        trainer = Trainer(Program(settings, digits, data), digits)
+        results.append(trainer.train_stack({slot: (settings, slot) for slot in range(trainer.program.stack_size)}))
+    in_memory, streamed = results
+    assert isinstance(data.train_inputs, StreamedInputs)
+    assert {slot: (each.metrics, each.history) for slot, each in streamed.items()} == {
+        slot: (each.metrics, each.history) for slot, each in in_memory.items()
+    }
+    assert all(
+        np.array_equal(in_memory[slot].predictions, streamed[slot].predictions, equal_nan=True) for slot in streamed
+    )
+
+
+def test_streamed_run_that_diverges_names_its_layer(digits):
+    """The batch at which a streamed run diverged is read again to find the layer."""
+    settings = settings_from(SMALL | {"train.optimizer": "sgd", "train.learning_rate": 1e30})
+    trainer = Trainer(Program(settings, digits, DatasetOnDevice.of(digits, 0)), digits)
+    result = trainer.train_stack({0: (settings, 0)})[0]
+    assert result.status == "diverged"
+    assert "first in the output of" in result.message

@@ -1,0 +1,179 @@
+"""A dataset as arrays, and as a folder of files that several processes map into their memory.
+
+It needs neither TensorFlow nor TFDS.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.data.catalog import DatasetReference
+from benchmarks.data.tasks import Task
+
+Array = np.ndarray[Any, Any]
+
+DECODED_FOLDER = ".decoded"
+"""Where a runs folder keeps decoded datasets."""
+
+DECODING = 1
+"""Raised when the same records are decoded to other arrays."""
+
+_FACTS = "dataset.json"
+_PART_PREFIX = ".part-"
+_ABANDONED_SECONDS = 86_400.0
+
+Allocate = Callable[[tuple[int, ...], Any], Array]
+"""Makes an array of a shape and dtype, in memory or as a file."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Inputs (n, *input_shape), uint8 or float32, and labels (n,): int32 for classes, float32 for regression."""
+
+    inputs: Array
+    labels: Array
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A dataset; its arrays are in memory, or files that are read where they are looked at."""
+
+    name: str
+    version: str
+    train: Examples
+    test: Examples
+    num_classes: int
+    """1 for regression."""
+    test_split: str
+    """Where the test examples come from, for people."""
+    columns: tuple[str, ...] = ()
+    """What each number of an input is, where inputs are rows of a table: `height`, `colour=red`, `x[3]`."""
+    left_out: tuple[str, ...] = ()
+    """The features of the dataset that are neither input nor target."""
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one example."""
+        return tuple(self.train.inputs.shape[1:])
+
+    @property
+    def task(self) -> Task:
+        """What is to be learned."""
+        if self.num_classes == 1:
+            return "regression"
+        return "binary" if self.num_classes == 2 else "classification"
+
+    @property
+    def num_bytes(self) -> int:
+        """Size of all inputs."""
+        return int(self.train.inputs.nbytes + self.test.inputs.nbytes)
+
+
+def decoded_folder(reference: DatasetReference, runs_dir: Path) -> Path:
+    """Where a runs folder keeps a prepared dataset decoded; records that changed have another folder."""
+    name = f"{reference.name.replace('/', '_')}-{reference.version}-{_fingerprint(reference.directory)}"
+    return runs_dir / DECODED_FOLDER / name
+
+
+def open_decoded(folder: Path) -> Dataset | None:
+    """The dataset of a folder, its arrays mapped from their files; None where there is none."""
+    try:
+        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    arrays = {role: np.load(folder / file, mmap_mode="r") for role, file in facts.pop("files").items()}
+    return Dataset(
+        train=Examples(arrays["train_inputs"], np.asarray(arrays["train_labels"])),
+        test=Examples(arrays["test_inputs"], np.asarray(arrays["test_labels"])),
+        **facts | {"columns": tuple(facts["columns"]), "left_out": tuple(facts["left_out"])},
+    )
+
+
+def open_prepared(reference: DatasetReference, runs_dir: Path) -> Dataset | None:
+    """A dataset that is prepared, and decoded in a runs folder; None where it is not."""
+    if not (reference.directory / "dataset_info.json").exists():
+        return None
+    return open_decoded(decoded_folder(reference, runs_dir))
+
+
+def write_decoded(folder: Path, load: Callable[[Allocate], Dataset]) -> None:
+    """Decode a dataset into a folder, which appears as a whole once all of it is written.
+
+    Args:
+        folder: what `decoded_folder` gave.
+        load: gives the dataset, its arrays made by the function that it is handed.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(folder.parent)
+    part = Path(tempfile.mkdtemp(prefix=_PART_PREFIX, dir=folder.parent))
+    try:
+        _write(part, load)
+        for old in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+            if old != folder:
+                shutil.rmtree(old, ignore_errors=True)
+        if not folder.exists():  # else another process was faster
+            part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def in_memory(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Make an array in memory."""
+    return np.empty(shape, dtype)
+
+
+def _write(part: Path, load: Callable[[Allocate], Dataset]) -> None:
+    made: list[Path] = []
+
+    def allocate(shape: tuple[int, ...], dtype: Any) -> Array:
+        if np.dtype(dtype).hasobject or 0 in shape:
+            return in_memory(shape, dtype)
+        made.append(part / f"{len(made)}.npy")
+        return np.lib.format.open_memmap(made[-1], mode="w+", dtype=dtype, shape=shape)
+
+    dataset = load(allocate)
+    files = {}
+    for split, examples in (("train", dataset.train), ("test", dataset.test)):
+        files[f"{split}_inputs"] = _file_of(examples.inputs, part / f"{split}_inputs.npy")
+        files[f"{split}_labels"] = _file_of(np.array(examples.labels), part / f"{split}_labels.npy")
+    for path in made:
+        if path.name not in files.values():
+            path.unlink()
+    facts = {name: value for name, value in vars(dataset).items() if name not in ("train", "test")}
+    (part / _FACTS).write_text(json.dumps(facts | {"files": files}), encoding="utf-8")
+
+
+def _file_of(array: Array, otherwise: Path) -> str:
+    """The file that holds an array; one is written where it is not a file yet."""
+    if isinstance(array, np.memmap) and array.filename is not None:
+        array.flush()
+        return Path(array.filename).name
+    np.save(otherwise, array)
+    return otherwise.name
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what processes left that were killed while they decoded."""
+    for part in folder.glob(f"{_PART_PREFIX}*"):
+        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _fingerprint(directory: Path) -> str:
+    """Tells records from others by names, sizes and times of change, since reading all of them would take long."""
+    found = sorted(path for path in directory.rglob("*") if path.is_file())
+    known = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
+    return hashlib.sha256(json.dumps([DECODING, known]).encode()).hexdigest()[:16]

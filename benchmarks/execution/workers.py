@@ -1,0 +1,286 @@
+"""Trains runs in worker processes: what happens to one costs the stack that it was on, and nothing else.
+
+Each worker is a pool of one process (Pebble), so that it is known which stack a dead process was on, and so that a
+worker keeps the program that it has compiled. Nothing here imports TensorFlow in the process that hands out the work.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+from pebble import ProcessExpired, ProcessFuture, ProcessPool
+
+from benchmarks.data.catalog import DatasetReference
+from benchmarks.data.dataset import Dataset, open_prepared
+from benchmarks.design import Run
+from benchmarks.execution.schedule import Program, Stack, StackQueue, keys_of, program_of, stacks_by_program
+from benchmarks.execution.worker import Orders, Report, Resources, begin, nothing, prepare_and_decode, train
+from benchmarks.training.checkpoints import Checkpoints
+from benchmarks.training.results import RunResult
+from benchmarks.training.stopwatch import Stopwatch
+
+MOST_ATTEMPTS = 3
+"""How often a stack is tried whose worker died: twice as it is, and then each of its runs alone."""
+
+LOOK_SECONDS = 0.2
+"""How often the workers' progress is looked at."""
+
+STOP_SECONDS = 10.0
+"""How long workers have to write their checkpoints when everything is to stop."""
+
+_WORKER_BYTES = 1.5 * 2**30
+"""What a worker takes with TensorFlow and a small network, roughly."""
+
+_MOST_OF_MEMORY = 0.8
+
+
+def resources(
+    num_planned: int,
+    num_missing: int,
+    workers: int | None = None,
+    threads: int | None = None,
+    dataset_bytes: float | None = None,
+) -> Resources:
+    """Divide the machine among workers.
+
+    Args:
+        num_planned: how many stacks the whole plan has, stored ones included.
+        num_missing: how many of them are to be trained.
+        workers: how many; by default what fits cores and memory, and finds work.
+        threads: of each; by default the cores divided among as many workers as the whole plan can keep busy, so that
+            a plan that goes on has the same threads, and with them the same bits.
+        dataset_bytes: what the inputs of a dataset may take in a worker's memory; by default a quarter of its share.
+    """
+    cores, memory = _cores(), psutil.virtual_memory()
+    threads = threads or max(1, cores // max(1, num_planned))
+    if workers is None:
+        workers = max(1, min(cores // threads, num_missing, int(memory.available / _WORKER_BYTES)))
+    share = memory.total / workers
+    return Resources(
+        workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * _MOST_OF_MEMORY, 2**30)
+    )
+
+
+def _cores() -> int:
+    """Logical cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@dataclass
+class _Task:
+    """A stack on its way."""
+
+    stack: Stack
+    began: float
+    future: ProcessFuture[Report]
+
+
+@dataclass
+class _Worker:
+    """One worker process, as seen from the process that hands out the work."""
+
+    number: int
+    pool: ProcessPool
+    program: Program | None = None
+    task: _Task | None = None
+    ready: ProcessFuture[None] | None = field(default=None, repr=False)
+
+
+class Workers:
+    """Worker processes; they start at once, and are gone when the `with` block ends.
+
+    Args:
+        available: what they may use.
+        references: the datasets, by their names in the suite.
+        runs_dir: where decoded datasets and weights are.
+        checkpoints: where runs under way are written down, and taken up again.
+        keep_weights: whether the weights of each run that is done are kept.
+        stopwatch: is told where the workers' time goes.
+    """
+
+    def __init__(
+        self,
+        available: Resources,
+        references: Mapping[str, DatasetReference],
+        runs_dir: Path,
+        checkpoints: Checkpoints | None = None,
+        *,
+        keep_weights: bool = False,
+        stopwatch: Stopwatch | None = None,
+    ):
+        # Spawned and not forked: TensorFlow's threads do not survive a fork.
+        self._context = multiprocessing.get_context("spawn")
+        self._progress = self._context.RawArray("d", available.workers)
+        self._stop = self._context.RawValue("b", 0)
+        self._stopwatch = stopwatch or Stopwatch()
+        self._orders = Orders(
+            number=0,
+            resources=available,
+            references=dict(references),
+            runs_dir=runs_dir.resolve(),
+            checkpoints=checkpoints,
+            keep_weights=keep_weights,
+            parent=os.getpid(),
+        )
+        self._workers = [self._start(number) for number in range(available.workers)]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self._wait_for_checkpoints()
+        for worker in self._workers:
+            _end(worker)
+
+    def wait_until_ready(self) -> None:
+        """Wait until every worker has imported what it needs.
+
+        Raises:
+            ProcessExpired, BrokenProcessPool: a worker cannot even start.
+        """
+        for worker in self._workers:
+            if worker.ready:
+                worker.ready.result()
+
+    def open_datasets(self) -> dict[str, Dataset]:
+        """Have the datasets prepared and decoded, where they are not, and open them.
+
+        Raises:
+            DatasetError: a dataset cannot be had.
+        """
+        first, orders = self._workers[0], self._orders
+        opened = {}
+        for name, reference in orders.references.items():
+            found = open_prepared(reference, orders.runs_dir)
+            if found is None:
+                first.pool.schedule(prepare_and_decode, [reference, orders.runs_dir]).result()
+                found = open_prepared(reference, orders.runs_dir)
+                assert found is not None  # else `prepare_and_decode` raises
+            opened[name] = found
+        return opened
+
+    def train(
+        self,
+        runs: Iterable[Run],
+        datasets: Mapping[str, Dataset],
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> Iterator[tuple[Run, RunResult]]:
+        """Train runs and give each result as soon as its stack is done.
+
+        Args:
+            runs: what to train, in any order.
+            datasets: what `open_datasets` gave.
+            on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
+        """
+        queue = StackQueue(stacks_by_program(runs, datasets))
+        attempts: Counter[str] = Counter()
+        while True:
+            for worker in self._workers:
+                if worker.task is None:
+                    self._hand_out(worker, queue)
+            under_way = [worker for worker in self._workers if worker.task]
+            if not under_way:
+                return
+            wait([_task(worker).future for worker in under_way], LOOK_SECONDS, FIRST_COMPLETED)
+            on_progress(sum(self._progress[worker.number] * len(_task(worker).stack) for worker in under_way))
+            for worker in under_way:
+                if _task(worker).future.done():
+                    yield from self._finish(worker, queue, attempts)
+
+    def _start(self, number: int) -> _Worker:
+        orders = replace(self._orders, number=number)
+        pool = ProcessPool(
+            max_workers=1,
+            initializer=begin,
+            initargs=[orders, self._progress, self._stop],
+            context=self._context,
+        )
+        return _Worker(number, pool, ready=pool.schedule(nothing))
+
+    def _restart(self, worker: _Worker) -> None:
+        _end(worker)
+        self._workers[worker.number] = self._start(worker.number)
+
+    def _hand_out(self, worker: _Worker, queue: StackQueue) -> None:
+        stack = queue.take(worker.program, is_alone=not any(each.task for each in self._workers))
+        if stack is None:
+            return
+        worker.program = program_of(next(iter(stack.values())))
+        self._progress[worker.number] = 0.0
+        worker.task = _Task(stack, time.monotonic(), worker.pool.schedule(train, [stack]))
+
+    def _finish(self, worker: _Worker, queue: StackQueue, attempts: Counter[str]) -> Iterator[tuple[Run, RunResult]]:
+        task = _task(worker)
+        worker.task = None
+        try:
+            report = task.future.result()
+        except (ProcessExpired, BrokenProcessPool) as error:
+            self._restart(worker)
+            yield from _after_death(task.stack, error, queue, attempts)
+            return
+        self._stopwatch.spans += report.spans
+        compiling = sum(end - start for phase, start, end, _ in report.spans if phase in ("build", "trace"))
+        seconds = time.monotonic() - task.began
+        queue.note(program_of(next(iter(task.stack.values()))), compiling, max(0.0, seconds - compiling))
+        yield from report.results
+        if report.results and self._orders.checkpoints:
+            self._orders.checkpoints.file_of(keys_of(task.stack)).remove()
+        if report.num_bytes > self._orders.resources.worker_bytes:
+            self._restart(worker)
+
+    def _wait_for_checkpoints(self) -> None:
+        """Let the workers write down what they are on; a second interrupt ends the waiting."""
+        self._stop.value = 1
+        futures = [worker.task.future for worker in self._workers if worker.task]
+        wait(futures, STOP_SECONDS)
+
+
+def _task(worker: _Worker) -> _Task:
+    assert worker.task is not None
+    return worker.task
+
+
+def _end(worker: _Worker) -> None:
+    worker.pool.stop()  # type: ignore[no-untyped-call]  # Pebble leaves it untyped
+    worker.pool.join()
+
+
+def _after_death(
+    stack: Stack, error: Exception, queue: StackQueue, attempts: Counter[str]
+) -> Iterator[tuple[Run, RunResult]]:
+    """Have the runs tried again whose worker died; a run that takes its worker down alone has failed."""
+    attempts.update(run.key for run in stack.values())
+    tried = max(attempts[run.key] for run in stack.values())
+    if tried < MOST_ATTEMPTS - 1:
+        queue.put_back(stack)
+    elif tried == MOST_ATTEMPTS - 1:
+        for slot, run in stack.items():
+            queue.put_back({slot: run})
+    else:
+        for run in stack.values():
+            yield run, RunResult("failed", message=f"its worker process died {tried} times: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    code = getattr(error, "exitcode", None)
+    if code is None:
+        return str(error) or type(error).__name__
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+    return f"{name}; out of memory?" if name == "SIGKILL" else name

@@ -1,0 +1,121 @@
+"""How a compiled program gets at the inputs of a split: in the device's memory, or streamed through `tf.data`.
+
+Both give the same numbers in the same order, so a run comes out the same whichever it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.data.dataset import Dataset
+
+Array = np.ndarray[Any, Any]
+
+BATCHES_AHEAD = 4
+"""Batches that are read while others are trained on."""
+
+
+class Inputs(Protocol):
+    """The inputs of one split."""
+
+    def source(self, indices: Array) -> Any:
+        """What a compiled function is handed to read the examples at indices (calls, slots, n), call after call."""
+
+    def signature(self, slots: int, batch_size: int) -> Any:
+        """The type of what `source` gives."""
+
+    def next(self, source: Any, indices: Any) -> Any:
+        """Within a compiled function: the stored examples of the next call, whose indices are (slots, n)."""
+
+    def read(self, indices: Array) -> Any:
+        """The stored examples at indices (slots, n), outside a compiled function."""
+
+
+class InputsInMemory:
+    """Inputs as one tensor, of which batches are gathered."""
+
+    def __init__(self, inputs: Array):
+        self._tensor = tf.constant(inputs)
+
+    def source(self, indices: Array) -> Any:
+        """The tensor itself."""
+        del indices
+        return self._tensor
+
+    def signature(self, slots: int, batch_size: int) -> Any:
+        """A tensor of any number of examples."""
+        del slots, batch_size
+        return tf.TensorSpec([None, *self._tensor.shape[1:]], self._tensor.dtype)
+
+    def next(self, source: Any, indices: Any) -> Any:
+        """Gather them."""
+        return tf.gather(source, indices)
+
+    def read(self, indices: Array) -> Any:
+        """Gather them."""
+        return tf.gather(self._tensor, indices)
+
+
+class StreamedInputs:
+    """Inputs that stay in their file; batches are read ahead of the steps that need them."""
+
+    def __init__(self, inputs: Array):
+        self._inputs = inputs
+
+    def source(self, indices: Array) -> Any:
+        """An iterator over batches."""
+        shape = [*indices.shape[1:], *self._inputs.shape[1:]]
+
+        def read(of_call: Any) -> Any:
+            batch = tf.numpy_function(self._rows, [of_call], tf.as_dtype(self._inputs.dtype), stateful=False)
+            return tf.ensure_shape(batch, shape)
+
+        calls = tf.data.Dataset.from_tensor_slices(tf.constant(indices, tf.int32))
+        return iter(calls.map(read, num_parallel_calls=1, deterministic=True).prefetch(BATCHES_AHEAD))
+
+    def signature(self, slots: int, batch_size: int) -> Any:
+        """An iterator over batches of one shape."""
+        batch = tf.TensorSpec([slots, batch_size, *self._inputs.shape[1:]], tf.as_dtype(self._inputs.dtype))
+        return tf.data.IteratorSpec(batch)
+
+    def next(self, source: Any, indices: Any) -> Any:
+        """Take the batch that was read ahead."""
+        del indices
+        return source.get_next()
+
+    def read(self, indices: Array) -> Any:
+        """Read them from the file."""
+        return tf.constant(self._rows(indices))
+
+    def _rows(self, indices: Array) -> Array:
+        return np.asarray(self._inputs[indices])
+
+
+@dataclass(frozen=True)
+class DatasetOnDevice:
+    """A dataset as compiled programs read it, shared by all of them; its labels are always in memory."""
+
+    train_inputs: Inputs
+    train_labels: Any
+    test_inputs: Inputs
+    test_labels: Any
+
+    @classmethod
+    def of(cls, dataset: Dataset, most_bytes: float = float("inf")) -> DatasetOnDevice:
+        """Hand a dataset to TensorFlow.
+
+        Args:
+            dataset: which.
+            most_bytes: inputs that take more than this are streamed.
+        """
+        kind = InputsInMemory if dataset.num_bytes <= most_bytes else StreamedInputs
+        return cls(
+            kind(dataset.train.inputs),
+            tf.constant(dataset.train.labels),
+            kind(dataset.test.inputs),
+            tf.constant(dataset.test.labels),
+        )
