@@ -1,0 +1,61 @@
+"""What is wrong with a search that somebody described, told so that they can mend it."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a search space or with how it is to be searched."""
+
+    path: str
+    """Where: a path as it would be written in TOML, such as `"train.learning_rate".log`."""
+    message: str
+    """What is wrong, as a clause."""
+    given: str | None = None
+    """What was written, as it was written."""
+    allowed: str | None = None
+    """What could have been written."""
+    nearest: str | None = None
+    """The allowed thing that is closest to what was written."""
+
+    def __str__(self) -> str:
+        """One paragraph for a person: where, what, given, allowed, nearest."""
+        lines = [f"{self.path}: {self.message}" if self.path else self.message]
+        details = (("given", self.given), ("allowed", self.allowed), ("nearest", self.nearest))
+        lines += [f"  {label + ':':9}{text}" for label, text in details if text is not None]
+        return "\n".join(lines)
+
+
+class TuningError(ValueError):
+    """A search that cannot be run as described; `problems` holds each thing that is wrong."""
+
+    def __init__(self, problems: Iterable[Problem]):
+        self.problems = tuple(problems)
+        super().__init__("\n".join(str(problem) for problem in self.problems))
+
+
+def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:
+    """The problem of a name that is none of those allowed."""
+    names = list(allowed)
+    found = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
+    return Problem(path, f"no such {kind}", str(given), ", ".join(names), found[0] if found else None)
+
+
+def dotted(*parts: str) -> str:
+    """A path as it would be written in TOML: `"train.momentum".when`."""
+    return ".".join(part if re.fullmatch(r"[A-Za-z0-9_-]+", part) else json.dumps(part) for part in parts)
+
+
+def as_written(value: object) -> str:
+    """A value as it would be written in a suite, cut off where it is long."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except (TypeError, ValueError):  # no JSON: a date, say, or a number of thousands of digits
+        text = f"a {type(value).__name__}"
+    return text if len(text) <= 80 else text[:77] + "..."
