@@ -6,12 +6,15 @@ from typing import Any
 
 import zoo
 from benchmarks.settings import SECTION_CONFIGS, SECTIONS, setting_paths
-from benchmarks.suite import Suite
+from benchmarks.suite import DESIGNS, Design, Suite
 
 
 def suite_schema() -> dict[str, Any]:
     """The format of a suite file as JSON Schema, draft 2020-12, made from the settings' own declarations."""
     schema = _plain(Suite.model_json_schema())
+    definitions = {name: _plain(each) for name, each in schema.pop("$defs").items()}
+    schema["properties"] = _in_place(schema["properties"], definitions)
+    schema["properties"]["design"] = _without(schema["properties"]["design"], "type") | _design_schema()
     for section in SECTIONS:
         schema["properties"][section] = _section_schema(section) | {
             "description": schema["properties"][section]["description"]
@@ -20,6 +23,22 @@ def suite_schema() -> dict[str, Any]:
     bundles = factors["additionalProperties"]["oneOf"][1]
     factors["properties"] = {path: {"oneOf": [_levels_schema(path), bundles]} for path in setting_paths()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ablate suite"} | schema
+
+
+def _in_place(part: Any, definitions: dict[str, Any]) -> Any:
+    """Put what is defined apart where it is used, beside what is said of it there."""
+    if isinstance(part, list):
+        return [_in_place(each, definitions) for each in part]
+    if not isinstance(part, dict):
+        return part
+    inner = {name: _in_place(each, definitions) for name, each in part.items()}
+    reference = inner.pop("$ref", None)
+    return definitions[reference.rpartition("/")[2]] | inner if reference else inner
+
+
+def _design_schema() -> dict[str, Any]:
+    """A design by its name, or as a table with its name and options."""
+    return {"oneOf": [{"type": "string", "enum": list(DESIGNS)}, _plain(Design.model_json_schema())]}
 
 
 def _section_schema(section: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import tomllib
@@ -13,8 +14,12 @@ from typing import Annotated, Any, Self
 
 from pydantic import WithJsonSchema, model_validator
 
+from benchmarks.claims import LEAST_DATASETS, LEVEL_SCHEMA, Analysis, Claim
+from benchmarks.data.config import DataConfig
+from benchmarks.data.tasks import Task
 from benchmarks.errors import UserError
 from benchmarks.settings import SECTIONS, VARIANT, Changes, RunSettings, setting_paths, settings_from
+from benchmarks.training.metrics import ALL_TASKS, CLASS_TASKS, METRICS, OUTCOME_METRICS
 from zoo.settings import (
     OneOf,
     Problem,
@@ -33,13 +38,34 @@ NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 DESIGNS: dict[str, str] = {
     "factorial": "every combination of levels",
     "one_factor": "the baseline, and each other level alone",
+    "leave_one_out": "the baseline, which is a full recipe, and each part of it taken out alone",
+    "add_one_in": "the baseline, which is a bare recipe, and each part put in alone",
+    "paired": "the first levels of all factors together, then the second levels, and so on",
+    "fractional": "a fraction of all combinations of two-level factors, chosen so that main effects can be estimated",
+    "sample": "the baseline, and combinations drawn at random",
+    "path": "from the baseline to the other level of every factor, one change after another; and each change alone",
 }
 """Every name that `design` accepts; `benchmarks.design` expands them."""
 
 DesignName = Annotated[str, OneOf("design", DESIGNS)]
 
-_LEVEL = {"type": ["boolean", "number", "string", "array"]}
-_CELL = {"type": "object", "additionalProperties": _LEVEL, "minProperties": 1}
+TWO_LEVEL_DESIGNS = ("leave_one_out", "add_one_in", "fractional", "path")
+"""Designs whose factors are there or not there: they take two levels each."""
+
+_FROM_BASELINE = ("leave_one_out", "add_one_in", "path")
+"""Designs in which it is the baseline that says which of two levels is which; so it has to name them all."""
+
+TASKS_OF_EMBEDDED: dict[str, Task] = {
+    "digits": "classification",
+    "shapes": "classification",
+    "spirals": "classification",
+    "wine": "classification",
+    "breast_cancer": "binary",
+    "diabetes": "regression",
+}
+"""What is to be learned from the datasets that are known without a look at their files."""
+
+_CELL = {"type": "object", "additionalProperties": LEVEL_SCHEMA, "minProperties": 1}
 _SEEDS = {
     "oneOf": [
         {"type": "integer", "minimum": 1, "maximum": 100_000},
@@ -51,7 +77,7 @@ _FACTORS = {
     "minProperties": 1,
     "additionalProperties": {
         "oneOf": [
-            {"type": "array", "items": _LEVEL, "minItems": 2},
+            {"type": "array", "items": LEVEL_SCHEMA, "minItems": 2},
             {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 2},
         ]
     },
@@ -65,6 +91,48 @@ Assignment = Annotated[dict[str, Any], WithJsonSchema(_CELL)]
 
 _LARGEST_SEED = 2**31 - 1
 _MOST_SEEDS = 100_000
+
+_SAMPLE_EXAMPLE = '{ name = "sample", cells = 40 }'
+
+
+class Design(Settings):
+    """Which combinations of levels are run."""
+
+    name: DesignName = setting(..., "How combinations are chosen.")
+    resolution: int = setting(
+        4,
+        "Of `fractional`: 4 keeps main effects clear of interactions of two factors, 5 keeps also those apart.",
+        only_with={"name": ("fractional",)},
+        ge=4,
+        le=5,
+    )
+    cells: int | None = setting(
+        None,
+        "Of `sample`, which needs it: cells of each dataset, with the baseline and without those of `include`.",
+        only_with={"name": ("sample",)},
+        ge=2,
+    )
+    seed: int = setting(
+        0,
+        "Of `sample`: which one is drawn. A longer sample of the same seed begins with the shorter.",
+        only_with={"name": ("sample",)},
+        ge=0,
+    )
+    order: list[str] = setting(
+        [],
+        "Of `path`: the factors in the order in which they change; else that of `factors`.",
+        only_with={"name": ("path",)},
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.name == "sample" and self.cells is None:
+            raise found_problems([Problem("cells", "a sample needs its number of cells", allowed=_SAMPLE_EXAMPLE)])
+        return self
+
+
+# A name, or a table of `Design`'s settings: checked by `_design_problems`, told to editors by `benchmarks.schema`.
+NameOrDesign = Annotated[Any, WithJsonSchema({"type": ["string", "object"]})]
 
 
 @dataclass(frozen=True)
@@ -83,7 +151,9 @@ class Suite(Settings):
     question: str = setting("", "What the suite is meant to answer; heads the report.")
     datasets: list[str] = setting(..., "TFDS names; a version can be pinned as in `mnist:3.0.1`.", min_length=1)
     seeds: Seeds = setting(..., "Number of seeds, counted from 0, or a list of them.")
-    design: DesignName = setting("factorial", "Which combinations of levels are run.")
+    design: NameOrDesign = setting(
+        "factorial", "Which combinations of levels are run: the name of a design, or a table with its name and options."
+    )
     model: dict[str, Any] = setting({}, "Base settings of the model; `variant` names it, others replace its settings.")
     train: dict[str, Any] = setting({}, "Base settings of training.")
     data: dict[str, Any] = setting({}, "Base settings of data.")
@@ -94,6 +164,8 @@ class Suite(Settings):
     baseline: Assignment = setting({}, "Factor -> the level that others are compared with; else its first level.")
     exclude: list[Assignment] = setting([], "Cells to leave out: every cell that has all these levels.")
     include: list[Assignment] = setting([], "Cells to add; a factor that is not named is at its baseline.")
+    claims: list[Claim] = setting([], "What is stated before anything is trained, to be judged in the report.")
+    analysis: Analysis = setting(Analysis(), "How claims are judged.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -107,6 +179,11 @@ class Suite(Settings):
         """The seeds themselves."""
         return list(range(self.seeds)) if isinstance(self.seeds, int) else list(self.seeds)
 
+    @functools.cached_property
+    def chosen_design(self) -> Design:
+        """The design with its options, also where it is given by its name."""
+        return Design(name=self.design) if isinstance(self.design, str) else Design(**self.design)
+
     @property
     def base(self) -> dict[str, Any]:
         """The base settings by dotted path."""
@@ -115,11 +192,10 @@ class Suite(Settings):
     @property
     def bases(self) -> list[dict[str, Any]]:
         """The base settings; where factors name models, once with each of these."""
-        changes = [changes for factor in self.factor_list for changes in factor.levels.values()]
-        variants = [each[VARIANT] for each in changes if VARIANT in each]
+        variants = [changes[VARIANT] for changes in _all_changes(self) if VARIANT in changes]
         return [self.base | {VARIANT: variant} for variant in variants] or [self.base]
 
-    @property
+    @functools.cached_property
     def factor_list(self) -> list[Factor]:
         """The factors, each level as the settings it changes."""
         return [Factor(name, _levels_of(name, levels)) for name, levels in self.factors.items()]
@@ -224,7 +300,10 @@ def _levels_of(name: str, levels: Any) -> dict[str, Changes]:
 
 def _problems_of(suite: Suite) -> Iterable[Problem]:
     yield from _repeated("datasets", suite.datasets)
-    yield from _seed_problems(suite.seeds)
+    seeds = [*_seed_problems(suite.seeds)]
+    yield from seeds
+    design = [*_design_problems(suite.design)]
+    yield from design
     shape = [problem for name, levels in suite.factors.items() for problem in _shape_problems(name, levels)]
     yield from shape
     if shape:
@@ -241,6 +320,160 @@ def _problems_of(suite: Suite) -> Iterable[Problem]:
             if not assignment:
                 yield Problem(dotted((key, index)), "an empty cell", "{}", "at least one factor with a level")
             yield from _assignment_problems(suite, (key, index), assignment)
+    if not design:
+        yield from _unfit_problems(suite)
+    for index, claim in enumerate(suite.claims):
+        yield from _claim_problems(suite, ("claims", index), claim)
+    if not seeds:
+        yield from _registration_problems(suite)
+
+
+def _design_problems(given: object) -> Iterable[Problem]:
+    if isinstance(given, str) and given not in DESIGNS:
+        yield unknown("design", "design", given, DESIGNS)
+    elif isinstance(given, str | dict):
+        try:
+            Design(**(given if isinstance(given, dict) else {"name": given}))
+        except SettingError as error:
+            yield from error.below("design").problems
+    else:
+        yield Problem(
+            "design", "wrong type", as_written(given), f"a name in quotes, or a table such as {_SAMPLE_EXAMPLE}"
+        )
+
+
+def _unfit_problems(suite: Suite) -> Iterable[Problem]:
+    """What of factors, baseline and cells does not go with the design."""
+    design = suite.chosen_design
+    numbers = {name: len(levels) for name, levels in suite.factors.items()}
+    if design.name in TWO_LEVEL_DESIGNS:
+        for name, number in numbers.items():
+            if number != 2:
+                message = f"the design {design.name} takes factors of two levels"
+                yield Problem(dotted(("factors", name)), message, f"{number} levels", "two levels")
+    if design.name in _FROM_BASELINE:
+        left = [name for name in suite.factors if name not in suite.baseline]
+        if left:
+            message = f"the design {design.name} sets out from a baseline that names the level of every factor"
+            allowed = ", ".join(suite.factors)
+            yield Problem("baseline", message, ", ".join(suite.baseline) or "no factor", allowed)
+    if design.name == "paired":
+        first, length = next(iter(numbers.items()))
+        for name, number in numbers.items():
+            if number != length:
+                message = "the design paired takes factors of equally many levels"
+                yield Problem(dotted(("factors", name)), message, f"{number} levels", f"{length}, as {first} has")
+    if design.name == "fractional":
+        if len(numbers) < design.resolution:
+            message = f"a fraction of resolution {design.resolution} has every combination of so few factors"
+            allowed = f"at least {design.resolution} factors, or the design factorial"
+            yield Problem("factors", message, str(len(numbers)), allowed)
+        if suite.exclude:
+            message = "a fraction without some of its cells estimates nothing that it is made for"
+            yield Problem("exclude", message, f"{len(suite.exclude)} patterns", "no pattern, or another design")
+    if design.cells is not None and design.cells >= math.prod(numbers.values()):
+        all_cells = math.prod(numbers.values())
+        allowed = f"fewer than the {all_cells:,} that there are, or the design factorial"
+        yield Problem("design.cells", "a sample of everything", f"{design.cells:,}", allowed)
+    if design.order:
+        yield from _order_problems(design.order, suite.factors)
+
+
+def _order_problems(order: list[str], factors: Mapping[str, Any]) -> Iterable[Problem]:
+    for index, name in enumerate(order):
+        if name not in factors:
+            yield unknown(dotted(("design", "order", index)), "factor", name, factors)
+    yield from _repeated("design.order", order)
+    left = [name for name in factors if name not in order]
+    if left:
+        yield Problem("design.order", "a factor is left out", as_written(order), "with " + ", ".join(left))
+
+
+def _claim_problems(suite: Suite, place: tuple[str | int, ...], claim: Claim) -> Iterable[Problem]:
+    yield from _metric_problems(suite, place, claim)
+    least = LEAST_DATASETS[claim.datasets]
+    if len(suite.datasets) < least:
+        message = f"too few datasets for that: the suite has {len(suite.datasets)} and {least} are needed"
+        allowed = ", ".join(name for name, number in LEAST_DATASETS.items() if number <= len(suite.datasets))
+        yield Problem(dotted((*place, "datasets")), message, claim.datasets, allowed)
+    if claim.factor not in suite.factors:
+        yield unknown(dotted((*place, "factor")), "factor", claim.factor, suite.factors)
+        return
+    levels = suite.factors[claim.factor]
+    wrong = [
+        problem
+        for key in ("better", "than")
+        if (problem := _level_problem(dotted((*place, key)), getattr(claim, key), levels))
+    ]
+    yield from wrong
+    if not wrong and level_label(claim.better) == level_label(claim.than):
+        others = ", ".join(label for label in map(level_label, levels) if label != level_label(claim.better))
+        path = dotted((*place, "than"))
+        yield Problem(path, "a level is compared with itself", level_label(claim.than), others)
+    if claim.factor in claim.where:
+        others = ", ".join(name for name in suite.factors if name != claim.factor)
+        path = dotted((*place, "where", claim.factor))
+        yield Problem(path, "this is the factor of the claim itself", claim.factor, others or "no factor: leave it out")
+    where = {name: level for name, level in claim.where.items() if name != claim.factor}
+    yield from _assignment_problems(suite, (*place, "where"), where)
+
+
+def _metric_problems(suite: Suite, place: tuple[str | int, ...], claim: Claim) -> Iterable[Problem]:
+    """Only what is known of the datasets without a look at them can be wrong here."""
+    if claim.metric and claim.metric.startswith("val_"):
+        default = DataConfig.model_fields["validation_fraction"].default
+        if not any(_values_of(suite, "data.validation_fraction", default)):
+            message = "there is no validation part: data.validation_fraction is 0"
+            yield Problem(dotted((*place, "metric")), message, claim.metric, "a metric of the test split")
+    tasks = {dataset: _possible_tasks(suite, dataset) for dataset in suite.datasets}
+    for dataset, possible in tasks.items():
+        if claim.metric and not possible & set(METRICS[claim.metric].tasks):
+            having = [name for name, metric in METRICS.items() if possible & set(metric.tasks)]
+            message = f"{dataset} is a {' or '.join(sorted(possible))}, which does not have this metric"
+            closest = nearest(claim.metric, having)
+            yield Problem(dotted((*place, "metric")), message, claim.metric, ", ".join(having), closest)
+    outcomes = [{OUTCOME_METRICS[task] for task in possible} for possible in tasks.values()]
+    if not claim.metric and not set.intersection(*outcomes):
+        message = "one margin for different metrics: the datasets are of different tasks"
+        shared = ", ".join(name for name, metric in METRICS.items() if metric.tasks == ALL_TASKS)
+        yield Problem(dotted((*place, "metric")), message, "none", f"{shared}; or a suite for each task")
+
+
+def _possible_tasks(suite: Suite, dataset: str) -> set[Task]:
+    name = dataset.partition(":")[0]
+    if name in TASKS_OF_EMBEDDED:
+        return {TASKS_OF_EMBEDDED[name]}
+    losses = _values_of(suite, "train.loss", "by_task")
+    return {task for task in ALL_TASKS for loss in losses if loss == "by_task" or _is_loss_of(task, loss)}
+
+
+def _is_loss_of(task: Task, loss: str) -> bool:
+    return (loss == "cross_entropy") == (task in CLASS_TASKS)
+
+
+def _values_of(suite: Suite, path: str, default: object) -> list[Any]:
+    """What a setting can be in some cell."""
+    changed = [changes[path] for changes in _all_changes(suite) if path in changes]
+    return [suite.base.get(path, default), *changed]
+
+
+def _all_changes(suite: Suite) -> Iterator[Changes]:
+    for factor in suite.factor_list:
+        yield from factor.levels.values()
+
+
+def _registration_problems(suite: Suite) -> Iterable[Problem]:
+    """What is wrong with the claims taken together."""
+    statements = [claim.statement for claim in suite.claims]
+    for index, statement in enumerate(statements):
+        if statement in statements[:index]:
+            yield Problem(dotted(("claims", index, "statement")), "given twice", as_written(statement), "other words")
+    looks, number = suite.analysis.looks, len(suite.seed_list)
+    if not suite.claims and suite.analysis != Analysis():
+        yield Problem("analysis", "no effect without claims", as_written(suite.analysis.differing_from_default()))
+    elif looks and number not in looks:
+        message = f"the suite has {number} seeds, at which no look is declared"
+        yield Problem("analysis.looks", message, as_written(looks), f"with {number}, or as many seeds as at a look")
 
 
 def _seed_problems(seeds: object) -> Iterable[Problem]:
@@ -353,9 +586,15 @@ def _assignment_problems(suite: Suite, place: tuple[str | int, ...], assignment:
         path = dotted((*place, name))
         if name not in factors:
             yield _unquoted(path, name, level) or unknown(path, "factor", name, factors)
-        elif not _is_level(level, suite.factors[name]):
-            # Quotes are shown where they make the difference.
-            shown = as_written if level_label(level) in factors[name].levels else level_label
-            allowed = ", ".join(shown(other) for other in suite.factors[name])
-            closest = nearest(level_label(level), factors[name].levels)
-            yield Problem(path, "no such level of this factor", shown(level), allowed, closest)
+        elif problem := _level_problem(path, level, suite.factors[name]):
+            yield problem
+
+
+def _level_problem(path: str, level: object, levels: Any) -> Problem | None:
+    if _is_level(level, levels):
+        return None
+    labels = [level_label(other) for other in levels]
+    # Quotes are shown where they make the difference.
+    shown = as_written if level_label(level) in labels else level_label
+    allowed = ", ".join(shown(other) for other in levels)
+    return Problem(path, "no such level of this factor", shown(level), allowed, nearest(level_label(level), labels))

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import time
+from collections import Counter
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import chisquare
 
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.suite import parse_suite
+from benchmarks.design import comparison, estimable, expand_cells, expand_runs, fraction
+from benchmarks.suite import DESIGNS, parse_suite
 from zoo.settings import SettingError
 
 FACTORS = {
@@ -336,3 +341,265 @@ def test_golden_matrix(suite_of):
         "mnist 3.0.1 | tanh, plain | tanh sgd 0.1 | 0",
         "mnist 3.0.1 | tanh, plain | tanh sgd 0.1 | 5",
     ]
+
+
+# --- other designs --------------------------------------------------------------------------------------------------
+
+THREE = {"model.dropout": [0.0, 0.2], "model.depth": [2, 1], "recipe": RECIPES}
+BARE = {"model.dropout": 0.0, "model.depth": 1, "recipe": "plain"}
+FULL = {"model.dropout": 0.2, "model.depth": 2, "recipe": "adaptive"}
+
+
+def switches(number):
+    """So many factors of two levels each, none of which changes what another does."""
+    paths = [
+        "model.dropout",
+        "model.l1",
+        "model.l2",
+        "model.input_dropout",
+        "train.learning_rate",
+        "train.weight_decay",
+        "train.label_smoothing",
+        "train.clip_norm",
+        "data.validation_fraction",
+        "model.max_norm",
+    ]
+    return {path: [0.125, 0.25] for path in paths[:number]}
+
+
+def signs_of(cells):
+    """-1 where a factor is at its first level, 1 at its second: (cells, factors)."""
+    return np.array([[1 if label == "0.25" else -1 for label in cell.levels.values()] for cell in cells])
+
+
+def test_leave_one_out_by_hand(suite_of):
+    """The full recipe, then each of its parts taken out alone."""
+    cells = expand_cells(suite_of(design="leave_one_out", factors=THREE, baseline=FULL))
+    assert levels_of(cells) == [
+        ("0.2", "2", "adaptive"),
+        ("0", "2", "adaptive"),
+        ("0.2", "1", "adaptive"),
+        ("0.2", "2", "plain"),
+    ]
+
+
+def test_add_one_in_by_hand(suite_of):
+    """The bare recipe, then each part put in alone."""
+    cells = expand_cells(suite_of(design="add_one_in", factors=THREE, baseline=BARE))
+    assert levels_of(cells) == [("0", "1", "plain"), ("0.2", "1", "plain"), ("0", "2", "plain"), ("0", "1", "adaptive")]
+
+
+def test_paired_by_hand(suite_of):
+    """Cell i has level i of every factor."""
+    factors = {"model.depth": [1, 2, 3], "train.learning_rate": [0.1, 0.05, 0.02]}
+    cells = expand_cells(suite_of(design="paired", factors=factors))
+    assert levels_of(cells) == [("1", "0.1"), ("2", "0.05"), ("3", "0.02")]
+    baseline = {"model.depth": 2, "train.learning_rate": 0.05}
+    assert levels_of(expand_cells(suite_of(design="paired", factors=factors, baseline=baseline))) == levels_of(cells)
+    problem = problem_of(suite_of(design="paired", factors=factors, baseline={"model.depth": 2}))
+    assert (problem.path, problem.given) == ("baseline", "model.depth = 2, train.learning_rate = 0.1")
+
+
+@pytest.mark.parametrize(
+    ("order", "expected"),
+    [
+        ([], ["0 1 plain", "0.2 1 plain", "0.2 2 plain", "0.2 2 adaptive", "0 2 plain", "0 1 adaptive"]),
+        (
+            ["recipe", "model.dropout", "model.depth"],
+            ["0 1 plain", "0 1 adaptive", "0.2 1 adaptive", "0.2 2 adaptive", "0.2 1 plain", "0 2 plain"],
+        ),
+    ],
+)
+def test_path_by_hand(suite_of, order, expected):
+    """One change after another in the declared order until every factor has changed, then the changes alone."""
+    design = {"name": "path"} | ({"order": order} if order else {})
+    suite = suite_of(design=design, factors=THREE, baseline=BARE)
+    assert [" ".join(levels) for levels in levels_of(expand_cells(suite))] == expected
+    assert ", ".join(order or THREE) in estimable(suite).note
+
+
+def test_half_fraction_of_four_factors(suite_of):
+    """The half fraction of four factors is I = ABCD (Montgomery 2013, table 8.3): an even number of changes."""
+    cells = expand_cells(suite_of(design="fractional", factors=switches(4)))
+    found = {tuple(row) for row in signs_of(cells).tolist()}
+    assert len(cells) == 8
+    assert found == {row for row in itertools.product([-1, 1], repeat=4) if np.prod(row) == 1}
+
+
+# Montgomery 2013, table 8.14, and the NIST/SEMATECH handbook, 5.3.3.4.7: runs by number of factors.
+RUNS_AT_RESOLUTION = {
+    4: {4: 8, 5: 16, 6: 16, 7: 16, 8: 16, 9: 32, 10: 32, 11: 32, 12: 32, 15: 32, 16: 32, 17: 64},
+    5: {5: 16, 6: 32, 7: 64, 8: 64, 9: 128, 10: 128, 11: 128, 12: 256, 17: 256},
+}
+
+
+def products_of(words, size):
+    """What each set of so many words multiplies to."""
+    for chosen in itertools.combinations(words, size):
+        yield functools.reduce(lambda first, second: first ^ second, chosen)
+
+
+@pytest.mark.parametrize(
+    ("resolution", "factors", "runs"), [(r, k, n) for r, of in RUNS_AT_RESOLUTION.items() for k, n in of.items()]
+)
+def test_size_of_fractions(resolution, factors, runs):
+    """Fractions are as small as the published ones, and no set of fewer words than the resolution is the identity."""
+    words = fraction(factors, resolution)
+    assert 2 ** max(words).bit_length() == runs
+    for size in range(1, resolution):
+        assert 0 not in products_of(words, size)
+
+
+@pytest.mark.parametrize(("factors", "shortest"), [(6, 3), (7, 7), (8, 14), (9, 6), (10, 10)])
+def test_few_aliases(factors, shortest):
+    """The words of length four are as few as in designs of least aberration (Chen, Sun and Wu 1993)."""
+    assert list(products_of(fraction(factors, 4), 4)).count(0) == shortest
+
+
+@pytest.mark.parametrize(("resolution", "number"), [(4, 4), (4, 6), (4, 7), (4, 9), (5, 5), (5, 6), (5, 8)])
+def test_fractions_estimate_what_they_say(suite_of, resolution, number):
+    """On outcomes of known effects, contrasts are the effects; where aliased, the sum of those that are."""
+    suite = suite_of(design={"name": "fractional", "resolution": resolution}, factors=switches(number))
+    signs, names = signs_of(expand_cells(suite)), list(suite.factors)
+    rng = np.random.default_rng(0)
+    main = rng.normal(size=number)
+    pairs = list(itertools.combinations(range(number), 2))
+    interactions = dict(zip(pairs, rng.normal(size=len(pairs)), strict=True))
+    outcomes = signs @ main + sum(effect * signs[:, a] * signs[:, b] for (a, b), effect in interactions.items())
+    assert signs.T @ outcomes / len(signs) == pytest.approx(main)
+    found = estimable(suite)
+    title = {(a, b): f"{names[a]} x {names[b]}" for a, b in pairs}
+    alias_of = {name: names for names in (alias.split(" = ") for alias in found.aliases) for name in names}
+    for a, b in pairs:
+        expected = sum(
+            interactions[other] for other in pairs if title[other] in alias_of.get(title[a, b], [title[a, b]])
+        )
+        assert (signs[:, a] * signs[:, b]) @ outcomes / len(signs) == pytest.approx(expected)
+    assert found.main_effects
+    assert found.interactions is (not found.aliases) is (resolution == 5)
+    assert f"{len(signs)} of {2**number} combinations" in found.note
+
+
+def test_fraction_holds_the_baseline(suite_of):
+    """The baseline is the first cell of a fraction, whichever levels it has."""
+    baseline = {"model.l1": 0.25, "train.learning_rate": 0.25}
+    cells = expand_cells(suite_of(design="fractional", factors=switches(6), baseline=baseline))
+    assert cells[0].levels == {path: "0.25" if path in baseline else "0.125" for path in switches(6)}
+    assert (signs_of(cells).sum(axis=0) == 0).all()
+
+
+def test_claims_in_a_fraction(suite_of):
+    """A claim in a fraction is about all its cells, half of them on each side; at one level of another from 5 on."""
+    claim = {"statement": "a", "factor": "model.l2", "better": 0.25, "than": 0.125, "margin": 0}
+    there = claim | {"where": {"model.l1": 0.25}}
+    include = [{"model.l2": 0.25}]
+    suite = suite_of(design="fractional", factors=switches(6), include=include, claims=[claim])
+    cells = [cell.levels for cell in expand_cells(suite)][:-1]
+    found = comparison(suite, suite.claims[0])
+    assert list(found.better) == [levels for levels in cells if levels["model.l2"] == "0.25"]
+    assert list(found.than) == [levels for levels in cells if levels["model.l2"] == "0.125"]
+    assert (len(found.better), len(found.than)) == (8, 8)
+    problem = problem_of(suite_of(design="fractional", factors=switches(6), claims=[there]))
+    assert (problem.path, problem.given) == ("claims[0].where", "model.l1 = 0.25")
+    design = {"name": "fractional", "resolution": 5}
+    suite = suite_of(design=design, factors=switches(6), claims=[there])
+    assert [len(side) for side in vars(comparison(suite, suite.claims[0])).values()] == [8, 8]
+    two = claim | {"where": {"model.l1": 0.25, "model.dropout": 0.25}}
+    assert problem_of(suite_of(design=design, factors=switches(6), claims=[two])).path == "claims[0].where"
+
+
+def sample_of(suite_of, cells, seed=0, **changes):
+    design = {"name": "sample", "cells": cells, "seed": seed}
+    return levels_of(expand_cells(suite_of(**({"design": design, "factors": FACTORS} | changes))))
+
+
+@given(cells=st.integers(2, 23), seed=st.integers(0, 1000))
+def test_sample(suite_of, cells, seed):
+    """A sample is so many different combinations, the baseline first; a longer one begins with the shorter."""
+    found = sample_of(suite_of, cells, seed)
+    assert len(found) == len(set(found)) == cells
+    assert found[0] == ("relu", "1", "0.1")
+    assert set(found) <= set(itertools.product(*LABELS))
+    assert sample_of(suite_of, 23, seed)[:cells] == found
+
+
+def test_sample_is_the_same_for_ever(suite_of):
+    """A suite means the same cells on every machine and in every version of Python: these, written down."""
+    assert sample_of(suite_of, 5) == [
+        ("relu", "1", "0.1"),
+        ("tanh", "2", "0.1"),
+        ("tanh", "2", "0.001"),
+        ("relu", "1", "0.0001"),
+        ("tanh", "1", "0.0001"),
+    ]
+
+
+def test_every_combination_is_drawn_equally_often(suite_of):
+    """Over 600 seeds, the 23 other combinations are drawn equally often: chi-square test."""
+    drawn = Counter(levels for seed in range(600) for levels in sample_of(suite_of, 8, seed)[1:])
+    assert len(drawn) == 23
+    # Draws of one sample exclude each other, which makes the counts more even than chi-square says.
+    assert chisquare(list(drawn.values())).pvalue > 0.001
+    assert chisquare(list(drawn.values())).statistic > 1
+
+
+def test_sample_passes_over_what_is_excluded_or_included(suite_of):
+    """Left-out cells are not drawn, and added ones are added to so many."""
+    exclude = [{"model.activation": "gelu"}]
+    include = [{"model.depth": 2}]
+    found = sample_of(suite_of, 15, exclude=exclude, include=include)
+    assert found[-1] == ("relu", "2", "0.1")
+    assert sorted(found) == sorted(itertools.product(LABELS[0][:2], *LABELS[1:]))
+    suite = suite_of(design={"name": "sample", "cells": 17}, factors=FACTORS, exclude=exclude)
+    problem = problem_of(suite)
+    assert (problem.path, problem.given, problem.allowed) == ("design.cells", "17", "at most 16")
+
+
+def test_sample_of_very_many_combinations(suite_of):
+    """Nothing grows with the number of combinations: of 50^10, a hundred are drawn at once."""
+    factors = {path: [number / 200 for number in range(1, 51)] for path in switches(10)}
+    started = time.perf_counter()
+    assert len(set(sample_of(suite_of, 100, factors=factors))) == 100
+    assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize("design", sorted(set(DESIGNS) - {"sample"}))
+def test_every_design(suite_of, design):
+    """Every design has the baseline, no cell twice, and says in a sentence what it can estimate."""
+    factors = switches(5)
+    suite = suite_of(design=design, factors=factors, baseline=dict.fromkeys(factors, 0.25))
+    cells = expand_cells(suite)
+    assert suite.baseline_levels in [cell.levels for cell in cells]
+    assert len({tuple(cell.levels.values()) for cell in cells}) == len(cells)
+    found = estimable(suite)
+    assert found.interactions is (design in ("factorial", "fractional"))
+    assert found.main_effects is (design in ("factorial", "fractional"))
+    assert ("cannot estimate" in found.note) is (design != "factorial")
+
+
+def test_estimable_with_every_combination(suite_of):
+    """What can be estimated follows from the cells that are there: left out they take, added they give."""
+    two = {"model.activation": ["relu", "tanh"], "model.depth": [1, 2]}
+    corner = [{"model.activation": "tanh", "model.depth": 2}]
+    assert estimable(suite_of(factors=two)).interactions
+    assert not estimable(suite_of(factors=two, exclude=corner)).main_effects
+    assert estimable(suite_of(factors=two, exclude=corner, include=corner)).interactions
+    assert not estimable(suite_of(design="one_factor", factors=two)).interactions
+    assert estimable(suite_of(design="one_factor", factors=two, include=corner)).interactions
+    one = estimable(suite_of())
+    assert (one.main_effects, one.interactions) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("changes", "given_text"),
+    [
+        ({"design": {"name": "sample", "cells": 1_000_001}, "seeds": 1}, "1,000,001"),
+        ({"design": {"name": "sample", "cells": 1000}, "seeds": 1001}, "1,001,000"),
+        ({"design": "factorial", "seeds": 1}, "1,002,000"),
+    ],
+)
+def test_too_many_runs(suite_of, changes, given_text):
+    """More than a million runs are taken for a slip, in any design."""
+    factors = {"model.width": list(range(1, 1003)), "train.batch_size": list(range(1, 1001))}
+    problem = problem_of(suite_of(factors=factors, **changes))
+    assert (problem.path, problem.given) == ("factors", given_text)

@@ -142,3 +142,35 @@ def test_clashing_cell_names_the_file(path, folder, tmp_path, issue_suite):
         make_plan(path, folder, tmp_path)
     assert "duplicate cell" in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+CLAIM = """
+[[claims]]
+statement = "Tanh beats ReLU"
+factor = "model.activation"
+better = "tanh"
+than = "relu"
+margin = 0.002
+"""
+
+
+def test_plan_of_a_sample_with_claims(path, folder, tmp_path, issue_suite):
+    """A plan holds the cells of the design that is asked for, and the claims as they stand in the file."""
+    text = issue_suite.replace('design = "factorial"', 'design = { name = "sample", cells = 3 }')
+    claim = CLAIM + 'where = { "model.initializer" = "glorot_uniform" }\n'
+    path.write_text(text.replace("[model]", '[[include]]\n"model.activation" = "tanh"\n[model]') + CLAIM)
+    plan = make_plan(path, folder, tmp_path)
+    assert (len(plan.cells), len(plan.runs)) == (4, 20)
+    assert plan.cells[0].levels == plan.suite.baseline_levels
+    assert [each.statement for each in plan.suite.claims] == ["Tanh beats ReLU"]
+    path.write_text(issue_suite.replace('"factorial"', '"one_factor"') + claim)
+    with pytest.raises(SettingError) as caught:
+        make_plan(path, folder, tmp_path)
+    assert str(caught.value).startswith(f"{path}:\nclaims[0]: the design has no such cell")
+
+
+def test_claims_and_design_are_no_part_of_a_run(path, folder, tmp_path, issue_suite):
+    """What is claimed, and how combinations are chosen, changes no key: stored runs stay what they are."""
+    record(folder, make_plan(path, folder, tmp_path).runs, "done")
+    path.write_text(issue_suite.replace('"factorial"', '"one_factor"') + CLAIM)
+    assert make_plan(path, folder, tmp_path).counts == NONE | {"done": 25}

@@ -11,10 +11,11 @@ import pytest
 
 import zoo
 from benchmarks.augmentation.config import AugmentConfig
+from benchmarks.claims import Analysis, Claim
 from benchmarks.data.config import STANDARDIZATIONS, DataConfig
 from benchmarks.schema import suite_schema
 from benchmarks.settings import setting_paths
-from benchmarks.suite import DESIGNS, Suite
+from benchmarks.suite import DESIGNS, Design, Suite
 from benchmarks.training.config import CHECKPOINTS, CLASS_WEIGHTS, LOSSES, MONITORS, TrainConfig
 from benchmarks.training.optimizers import OPTIMIZERS
 from benchmarks.training.schedules import SCHEDULES
@@ -22,6 +23,7 @@ from zoo import topology
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.settings import SettingError
 
 TABLES = {
     "model.variant": zoo.VARIANTS,
@@ -95,6 +97,7 @@ def accepts(schema, value):
         known |= {
             "pattern": lambda pattern: re.search(pattern, value) is not None,
             "maxLength": lambda most: len(value) <= most,
+            "minLength": lambda least: len(value) >= least,
         }
     if isinstance(value, int | float):
         known |= {
@@ -104,7 +107,7 @@ def accepts(schema, value):
             "exclusiveMaximum": lambda most: value < most,
         }
     others = {"properties", "additionalProperties", "required", "minProperties", "items", "minItems", "uniqueItems"}
-    others |= {"pattern", "maxLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+    others |= {"pattern", "maxLength", "minLength", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
     unknown = set(schema) - ANNOTATIONS - set(known) - others
     assert not unknown, f"teach this test the keywords {unknown}"
     return all(check(schema[keyword]) for keyword, check in known.items() if keyword in schema)
@@ -283,7 +286,66 @@ def test_values_of_a_setting(schema, path, right, wrong):
 
 def test_design_names(schema):
     """The designs can be chosen from."""
-    assert schema["properties"]["design"]["enum"] == list(DESIGNS)
+    name, table = schema["properties"]["design"]["oneOf"]
+    assert name["enum"] == table["properties"]["name"]["enum"] == list(DESIGNS)
+    assert set(table["properties"]) == set(Design.model_fields)
+    assert all(each["description"] for each in table["properties"].values())
+
+
+CLAIM = {"statement": "Tanh wins", "factor": "model.activation", "better": "tanh", "than": "relu", "margin": 0.01}
+ANALYSED = {"claims": [CLAIM], "analysis": {"alpha": 0.01}}
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_right"),
+    [
+        ({"design": "one_factor"}, True),
+        ({"design": {"name": "one_factor"}}, True),
+        ({"design": {"name": "sample", "cells": 3, "seed": 7}}, True),
+        ({"design": {"name": "sample", "cells": 1}}, False),
+        ({"design": {"name": "sampel", "cells": 3}}, False),
+        ({"design": {"name": "sample", "cell": 3}}, False),
+        ({"design": {"cells": 3}}, False),
+        ({"design": {"name": "factorial", "resolution": 6}}, False),
+        ({"design": ["factorial"]}, False),
+        (ANALYSED, True),
+        ({"claims": [CLAIM | {"where": {"model.initializer": "he_normal"}, "margin": 0}]}, True),
+        ({"claims": [CLAIM | {"where": {}, "metric": "test_nll", "kind": "equivalence", "datasets": "all"}]}, True),
+        ({"claims": []}, True),
+        ({"claims": [CLAIM | {"margin": -0.1}]}, False),
+        ({"claims": [CLAIM | {"margin": "0.1"}]}, False),
+        ({"claims": [CLAIM | {"statement": ""}]}, False),
+        ({"claims": [CLAIM | {"metric": "accuracy"}]}, False),
+        ({"claims": [CLAIM | {"kind": "better"}]}, False),
+        ({"claims": [CLAIM | {"datasets": "some"}]}, False),
+        ({"claims": [CLAIM | {"marign": 0.1}]}, False),
+        *(({"claims": [{name: CLAIM[name] for name in CLAIM if name != left_out}]}, False) for left_out in CLAIM),
+        ({"claims": CLAIM}, False),
+        (ANALYSED | {"analysis": {"alpha": 0}}, False),
+        (ANALYSED | {"analysis": {"looks": [6]}, "seeds": 6}, True),
+        (ANALYSED | {"analysis": {"looks": 6}}, False),
+        (ANALYSED | {"analysis": {"looks": [3]}}, False),
+        (ANALYSED | {"analysis": {"lucks": [6]}}, False),
+    ],
+)
+def test_designs_and_claims(schema, issue_suite, keys, is_right):
+    """Of designs and claims, an editor accepts what the program accepts and marks what it refuses."""
+    table = tomllib.loads(issue_suite) | keys
+    assert accepts(schema, table) is is_right
+    if is_right:
+        assert Suite(**table)
+    else:
+        with pytest.raises(SettingError):
+            Suite(**table)
+
+
+def test_claims_are_explained(schema):
+    """Every key of a claim and of the analysis is told with its explanation where it stands."""
+    claim, analysis = schema["properties"]["claims"]["items"], schema["properties"]["analysis"]
+    for told, config in ((claim, Claim), (analysis, Analysis)):
+        assert {name: each["description"] for name, each in told["properties"].items()} == {
+            name: field.description for name, field in config.model_fields.items()
+        }
 
 
 def test_defaults(schema):
@@ -320,6 +382,9 @@ def test_a_validator_agrees(schema, issue_suite):
         ("dropout = 0.1", "skip_connections = true"),
         ("dropout = 0.1", "blocks_per_stage = [1, 'a']"),
         ("[baseline]", "'model.width' = [64, [64, 32]]\n[baseline]"),
+        ('design = "factorial"', "design = { name = 'sample', cells = 3 }"),
+        ('design = "factorial"', "design = { name = 'sample', cells = 'all' }"),
+        ('design = "factorial"', "analysis = { looks = [6, 5] }"),
     ]:
         table = changed(issue_suite, old, new)
         assert validators(schema).is_valid(table) == accepts(schema, table)

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zoo
+from benchmarks.claims import Claim
 from benchmarks.design import expand_cells
 from benchmarks.errors import UserError
 from benchmarks.settings import setting_paths, settings_from
-from benchmarks.suite import DESIGNS, Suite, level_label, parse_suite, read_suite_text
+from benchmarks.suite import DESIGNS, Design, Suite, level_label, parse_suite, read_suite_text
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZERS
 from zoo.settings import SettingError
@@ -248,6 +249,82 @@ def test_level_without_effect_is_refused_at_its_place():
     assert problem.path == 'factors."model.leaky_relu_slope"[1]'
     assert problem.message == 'no effect with activation = "relu"'
     assert problem.allowed == 'only with activation = "leaky_relu"'
+
+
+DESIGN_FACTORS = {
+    "model.dropout": [0.0, 0.2],
+    "model.depth": [1, 2],
+    "model.width": [64, 32],
+    "train.batch_size": [32, 64],
+    "model.l2": [0.0, 1e-4],
+}
+DESIGN_BASELINE = {name: levels[0] for name, levels in DESIGN_FACTORS.items()}
+
+
+def test_design_by_its_name_or_as_a_table(suite_of):
+    """A design is given by its name, or by a table with its name and the options that it has."""
+    assert suite_of(design="one_factor").chosen_design == suite_of(design={"name": "one_factor"}).chosen_design
+    made = suite_of(design={"name": "sample", "cells": 7, "seed": 3}, factors=DESIGN_FACTORS).chosen_design
+    assert (made.name, made.cells, made.seed) == ("sample", 7, 3)
+    made = suite_of(design={"name": "fractional", "resolution": 5}, factors=DESIGN_FACTORS).chosen_design
+    assert (made.name, made.resolution) == ("fractional", 5)
+    assert suite_of(design="fractional", factors=DESIGN_FACTORS).chosen_design.resolution == 4
+
+
+WRONG_DESIGNS = [
+    ({"design": "sample"}, "design.cells", None),
+    ({"design": {"name": "sampel"}}, "design.name", "sample"),
+    ({"design": {"cells": 4}}, "design.name", None),
+    ({"design": {"name": "sample", "cels": 4, "cells": 4}}, "design.cels", "cells"),
+    ({"design": {"name": "sample", "cells": 1}}, "design.cells", None),
+    ({"design": {"name": "sample", "cells": 4.0}}, "design.cells", None),
+    ({"design": {"name": "sample", "cells": 32}}, "design.cells", None),
+    ({"design": {"name": "sample", "cells": 4, "seed": -1}}, "design.seed", None),
+    ({"design": {"name": "fractional", "resolution": 3}}, "design.resolution", None),
+    ({"design": {"name": "fractional", "resolution": 6}}, "design.resolution", None),
+    ({"design": 3}, "design", None),
+    ({"design": ["factorial"]}, "design", None),
+    ({"design": "fractional", "exclude": [{"model.depth": 2}]}, "exclude", None),
+    ({"design": "fractional", "factors": {"model.dropout": [0.0, 0.2]}, "baseline": {}}, "factors", None),
+    ({"design": "path", "baseline": {}}, "baseline", None),
+    ({"design": {"name": "path", "order": ["model.depth"]}}, "design.order", None),
+    ({"design": {"name": "path", "order": [*DESIGN_FACTORS, "model.depth"]}}, "design.order[5]", None),
+    ({"design": {"name": "path", "order": [*DESIGN_FACTORS, "model.dept"]}}, "design.order[5]", "model.depth"),
+    ({"design": "leave_one_out", "baseline": {"model.depth": 2}}, "baseline", None),
+    ({"design": "add_one_in", "baseline": {"model.depth": 2}}, "baseline", None),
+    ({"design": "paired", "factors": DESIGN_FACTORS | {"model.depth": [1, 2, 3]}}, 'factors."model.depth"', None),
+    *(
+        ({"design": name, "factors": DESIGN_FACTORS | {"model.depth": [1, 2, 3]}}, 'factors."model.depth"', None)
+        for name in ("leave_one_out", "add_one_in", "fractional", "path")
+    ),
+]
+
+
+@pytest.mark.parametrize(("keys", "path", "nearest"), WRONG_DESIGNS)
+def test_wrong_design(suite_of, keys, path, nearest):
+    """What a design has no use for, or cannot do without, is refused with its place."""
+    with pytest.raises(SettingError) as caught:
+        suite_of(**({"factors": DESIGN_FACTORS, "baseline": DESIGN_BASELINE} | keys))
+    (problem,) = caught.value.problems
+    assert problem.path == path
+    assert problem.given or "needs" in problem.message or "required" in problem.message
+    assert problem.nearest == nearest
+
+
+@pytest.mark.parametrize("name", DESIGNS)
+@pytest.mark.parametrize(
+    ("option", "value", "of"),
+    [("resolution", 5, "fractional"), ("cells", 4, "sample"), ("seed", 3, "sample"), ("order", ["a"], "path")],
+)
+def test_option_of_another_design(suite_of, name, option, value, of):
+    """An option that a design does not have is refused with it, and the design that has it is told."""
+    if name == of:
+        return
+    with pytest.raises(SettingError) as caught:
+        suite_of(design={"name": name, option: value}, factors=DESIGN_FACTORS, baseline=DESIGN_BASELINE)
+    problem = next(each for each in caught.value.problems if each.path == f"design.{option}")
+    assert problem.message == f'no effect with name = "{name}"'
+    assert of in problem.allowed
 
 
 # In the issue's suite: what is replaced, by what -> path, given, part of what is allowed, nearest.
@@ -540,8 +617,9 @@ names = words | st.sampled_from(
         "relu",
         "sgd",
         "digits",
-        "factorial",
-        "one_factor",
+        *DESIGNS,
+        *Design.model_fields,
+        *Claim.model_fields,
         "leaky_relu",
         "bottleneck",
         "none",
@@ -555,7 +633,43 @@ values = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
     max_leaves=12,
 )
-VALID = [tomllib.loads(BUNDLES), tomllib.loads(LISTS)]
+CLAIMS = """
+name = "claims"
+datasets = ["digits", "diabetes"]
+seeds = 6
+design = { name = "path", order = ["recipe", "model.dropout", "model.width"] }
+[model]
+variant = "mlp_small"
+[factors]
+"model.dropout" = [0.0, 0.2]
+"model.width" = [64, [128, 64]]
+recipe.plain = { "train.optimizer" = "sgd" }
+recipe.adaptive = { "train.optimizer" = "adam" }
+[baseline]
+"model.dropout" = 0.0
+"model.width" = 64
+recipe = "plain"
+[[claims]]
+statement = "Dropout helps"
+factor = "model.dropout"
+better = 0.2
+than = 0.0
+where = { recipe = "adaptive" }
+metric = "test_loss"
+margin = 0.01
+datasets = "average"
+[analysis]
+alpha = 0.1
+looks = [6, 8]
+"""
+
+
+def test_fuzzed_claims_are_right_to_begin_with():
+    """The suite with claims that is changed at random below is right as it stands."""
+    assert len(expand_cells(parse_suite(CLAIMS, "x"))) == 12
+
+
+VALID = [tomllib.loads(BUNDLES), tomllib.loads(LISTS), tomllib.loads(CLAIMS)]
 
 
 def as_toml(value):
