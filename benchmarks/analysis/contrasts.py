@@ -121,11 +121,47 @@ def is_balanced(runs: pd.DataFrame, factors: Factors) -> bool:
     return bool(runs["cell"].nunique() == math.prod(len(levels) for levels in factors.values()))
 
 
+def oriented(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
+    """The runs of one dataset with a metric for their outcome, turned so that more is better.
+
+    Args:
+        runs: rows of one dataset of what `run_table` gave.
+        metric: None is the task's outcome metric. The level without learning is known of that one alone: in any other,
+            a diverged run has no value.
+    """
+    name = metric or OUTCOME_METRICS[runs["task"].iloc[0]]
+    values = runs["outcome"] if name == OUTCOME_METRICS[runs["task"].iloc[0]] else runs[name]
+    return runs.assign(outcome=values * (1 if METRICS[name].better == "higher" else -1))
+
+
+def level_pairs(
+    runs: pd.DataFrame, factors: Factors, factor: str, level: str, than: str, fixed: Mapping[str, str]
+) -> tuple[Pair, ...] | None:
+    """Differences of two levels, seed by seed, averaged within each seed over the factors that are not fixed.
+
+    Args:
+        runs: what `oriented` gave.
+        factors: every factor of the suite.
+        factor: the factor of the two levels.
+        level: what is compared.
+        than: what it is compared with.
+        fixed: other factor -> the level it is held at.
+
+    Returns:
+        One pair a planned seed, NaN where any run of it has no value; None where the design lacks a cell.
+    """
+    held = (runs[[level_column(each) for each in fixed]] == list(fixed.values())).all(axis="columns")
+    free = [len(levels) for each, levels in factors.items() if each != factor and each not in fixed]
+    sides = [runs[held & (runs[level_column(factor)] == each)] for each in (level, than)]
+    if any(side["cell"].nunique() != math.prod(free) for side in sides):
+        return None
+    return _pairs(_seed_means(sides[0]), _seed_means(sides[1]))
+
+
 def _by_dataset(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
     """The runs of each dataset, their outcomes turned so that more is better."""
     for dataset, of_dataset in runs.groupby("dataset", sort=False):
-        better = METRICS[OUTCOME_METRICS[of_dataset["task"].iloc[0]]].better
-        yield str(dataset), of_dataset.assign(outcome=of_dataset["outcome"] * (1 if better == "higher" else -1))
+        yield str(dataset), oriented(of_dataset)
 
 
 def _levels_of(cell: pd.DataFrame, factors: Factors) -> tuple[str, ...]:
@@ -143,8 +179,10 @@ def _by_seed(cell: pd.DataFrame) -> pd.DataFrame:
 
 
 def _seed_means(runs: pd.DataFrame) -> pd.DataFrame:
-    diverged = runs.assign(diverged=runs["status"] == "diverged")
-    return diverged.groupby("seed", sort=True).agg({"outcome": "mean", "diverged": "any"})
+    """Means over cells, seed by seed; NaN where one of the runs has no outcome."""
+    outcomes = runs.pivot(index="seed", columns="cell", values="outcome").mean(axis="columns", skipna=False)
+    diverged = (runs["status"] == "diverged").groupby(runs["seed"]).any()
+    return pd.DataFrame({"outcome": outcomes, "diverged": diverged})
 
 
 def _pairs(level: pd.DataFrame, base: pd.DataFrame) -> tuple[Pair, ...]:

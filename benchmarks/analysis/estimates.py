@@ -43,12 +43,13 @@ class Estimate:
 NO_ESTIMATE = Estimate("no values", ())
 
 
-def estimate(values: Iterable[float], least_n: int = LEAST_N) -> Estimate:
-    """Estimate a mean with its 95 % t interval.
+def estimate(values: Iterable[float], least_n: int = LEAST_N, confidence: float = CONFIDENCE) -> Estimate:
+    """Estimate a mean with its t interval.
 
     Args:
         values: one a seed; those that are not finite are holes and are left out.
         least_n: fewest values for a mean; never below 2.
+        confidence: how often such an interval covers the mean.
     """
     kept = tuple(float(value) for value in values if math.isfinite(value))
     if not kept:
@@ -58,7 +59,7 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N) -> Estimate:
     sample = np.array(kept)
     if is_degenerate(sample):
         return Estimate("degenerate", kept, mean=float(sample.mean()), sd=0.0)
-    interval = stats.ttest_1samp(sample, 0).confidence_interval(CONFIDENCE)
+    interval = stats.ttest_1samp(sample, 0).confidence_interval(confidence)
     sd = float(sample.std(ddof=1))
     return Estimate("interval", kept, float(sample.mean()), sd, float(interval.low), float(interval.high))
 
@@ -66,6 +67,11 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N) -> Estimate:
 def is_degenerate(sample: np.ndarray) -> bool:
     """Whether all values are equal, up to rounding."""
     return bool(np.ptp(sample) <= _RESOLUTION * max(1.0, float(np.abs(sample).max())))
+
+
+def signs(sample: np.ndarray) -> np.ndarray:
+    """1, 0 or -1 for each value, 0 where it is zero up to rounding."""
+    return np.where(np.abs(sample) <= _RESOLUTION, 0.0, np.sign(sample))
 
 
 def standardized_mean(found: Estimate) -> float:

@@ -1,0 +1,188 @@
+"""One contrast over several datasets: their average, and what it says of datasets that are not among them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy import stats
+from statsmodels.stats.meta_analysis import combine_effects
+
+from benchmarks.analysis.estimates import CONFIDENCE
+from benchmarks.analysis.power import least_seeds
+from benchmarks.analysis.verdicts import (
+    NOT_TESTED,
+    Evidence,
+    Obstacle,
+    Unit,
+    is_exact,
+    planned_seeds,
+    sign_flip_against,
+    tested_against,
+)
+
+LEAST_DATASETS_FOR_AVERAGE = 2
+LEAST_DATASETS_FOR_GENERALISING = 6
+
+
+@dataclass(frozen=True)
+class Combined:
+    """A mean over datasets with its standard error and degrees of freedom."""
+
+    mean: float
+    error: float
+    df: float
+    spread: float = math.nan
+    """Standard deviation between the datasets' true differences; NaN where it is not estimated."""
+
+    def interval(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Of the mean."""
+        half = float(stats.t.isf((1 - confidence) / 2, self.df)) * self.error
+        return self.mean - half, self.mean + half
+
+    def prediction(self, confidence: float = CONFIDENCE) -> tuple[float, float]:
+        """Where the true difference on a further dataset would lie (Higgins et al. 2009: t with k - 2)."""
+        half = float(stats.t.isf((1 - confidence) / 2, self.df - 1)) * math.hypot(self.spread, self.error)
+        return self.mean - half, self.mean + half
+
+
+def average_of_datasets(means: Sequence[float], sds: Sequence[float], sizes: Sequence[int]) -> Combined:
+    """The average over just these datasets, with the degrees of freedom of Welch and Satterthwaite.
+
+    Args:
+        means: of the differences on each dataset.
+        sds: their standard deviations; at least one is above zero.
+        sizes: the number of differences on each dataset, at least 2.
+    """
+    variances = np.square(sds) / np.array(sizes)
+    df = variances.sum() ** 2 / (np.square(variances) / (np.array(sizes) - 1)).sum()
+    return Combined(float(np.mean(means)), float(np.sqrt(variances.sum())) / len(means), float(df))
+
+
+def generalised(means: Sequence[float], sds: Sequence[float], sizes: Sequence[int]) -> Combined:
+    """The mean over datasets such as these: random effects by Paule and Mandel, t with k - 1 degrees of freedom.
+
+    Args:
+        means: of the differences on each dataset.
+        sds: their standard deviations, all above zero.
+        sizes: the number of differences on each dataset.
+    """
+    variances = np.square(sds) / np.array(sizes)
+    # In units of the largest number, since statsmodels iterates to an absolute tolerance.
+    unit = max(float(np.abs(means).max()), float(np.sqrt(variances.max())))
+    # Where all datasets agree to the last bit, statsmodels divides by zero for a measure that is not used here.
+    with np.errstate(divide="ignore"):
+        found = combine_effects(np.array(means) / unit, variances / unit**2, method_re="iterated", use_t=True)
+    return Combined(
+        float(found.mean_effect_re) * unit,
+        float(found.sd_eff_w_re) * unit,
+        float(found.df_resid),
+        math.sqrt(max(0.0, float(found.tau2))) * unit,
+    )
+
+
+def average_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
+    """The evidence of a claim about the average of the named datasets.
+
+    Args:
+        parts: the evidence on each dataset, all of one claim, with the same seeds.
+        family: as for `evidence_of`.
+        seed: of the sign flips, which are of each seed's mean over the datasets: what the datasets truly differ in
+            does not disturb it.
+    """
+    sizes = sorted({part.n for part in parts})
+    obstacle = _obstacle(parts, LEAST_DATASETS_FOR_AVERAGE)
+    if not obstacle and len(sizes) > 1:
+        obstacle = Obstacle("missing pair", f"the datasets have from {sizes[0]} to {sizes[-1]} pairs")
+    empty = _without_numbers(parts, "seeds", obstacle)
+    if any(part.state != "interval" for part in parts):
+        return empty
+    found = average_of_datasets([part.mean for part in parts], [part.sd for part in parts], [part.n for part in parts])
+    # Spread of the differences as if they came from one dataset.
+    filled = _filled(empty, found, found.error * math.sqrt(sizes[0]), family)
+    if len(sizes) > 1:
+        return filled
+    seed_means = np.mean([part.differences for part in parts], axis=0)
+    return replace(
+        filled,
+        signflip_p=sign_flip_against(seed_means, empty.margin, empty.kind, seed),
+        is_signflip_exact=is_exact(len(seed_means)),
+    )
+
+
+def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
+    """The evidence of a claim about datasets such as these; the differences that count are one a dataset.
+
+    Args:
+        parts: the evidence on each dataset, all of one claim.
+        family: as for `evidence_of`.
+        seed: of the sign flips of the datasets' means.
+    """
+    least = max(LEAST_DATASETS_FOR_GENERALISING, least_seeds(parts[0].alpha))
+    empty = _without_numbers(parts, "datasets", _obstacle(parts, least))
+    if len(parts) < 3 or any(part.state != "interval" for part in parts):
+        return empty
+    means = [part.mean for part in parts]
+    found = generalised(means, [part.sd for part in parts], [part.n for part in parts])
+    low, high = found.prediction(1 - empty.alpha)
+    return replace(
+        _filled(empty, found, found.error * math.sqrt(len(parts)), family),
+        signflip_p=sign_flip_against(np.array(means), empty.margin, empty.kind, seed),
+        prediction_low=low,
+        prediction_high=high,
+    )
+
+
+def _obstacle(parts: Sequence[Evidence], least: int) -> Obstacle | None:
+    """The first obstacle of any dataset, missing pairs before all others, and then too few datasets."""
+    found = [part.obstacle for part in parts if part.obstacle]
+    found.sort(key=lambda each: each.kind not in ("not in the design", "missing pair"))
+    if found:
+        return found[0]
+    return Obstacle("too few datasets", f"{len(parts)}<{least}") if len(parts) < least else None
+
+
+def _without_numbers(parts: Sequence[Evidence], unit: Unit, obstacle: Obstacle | None) -> Evidence:
+    first = parts[0]
+    counted = [part.n for part in parts] if unit == "seeds" else [1] * len(parts)
+    n_planned = sum(part.n_planned for part in parts) if unit == "seeds" else len(parts)
+    nan = math.nan
+    return replace(
+        first,
+        unit=unit,
+        n_planned=n_planned,
+        n=sum(counted),
+        differences=(),
+        state="no values",
+        obstacle=obstacle,
+        mean=nan,
+        sd=nan,
+        ci_low=nan,
+        ci_high=nan,
+        df=nan,
+        tested=NOT_TESTED,
+        signflip_p=nan,
+        effect_size=nan,
+        wins=nan,
+        wins_low=nan,
+        wins_high=nan,
+        seeds_needed=planned_seeds(nan, nan, first.margin, first.kind, first.alpha, 1, unit),
+    )
+
+
+def _filled(empty: Evidence, found: Combined, sd: float, family: int) -> Evidence:
+    low, high = found.interval(1 - empty.alpha)
+    return replace(
+        empty,
+        state="interval",
+        mean=found.mean,
+        sd=sd,
+        ci_low=low,
+        ci_high=high,
+        df=found.df,
+        tested=tested_against(found.mean, found.error, found.df, empty.margin, empty.kind),
+        is_signflip_exact=is_exact(empty.n),
+        seeds_needed=planned_seeds(found.mean, sd, empty.margin, empty.kind, empty.alpha, family, empty.unit),
+    )

@@ -1,0 +1,84 @@
+"""What judging claims gives: plain records, which a report prints and `as_plain` makes JSON of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from benchmarks.analysis.contrasts import Contrast
+from benchmarks.analysis.verdicts import Evidence, Verdict
+from benchmarks.claims import AcrossDatasets, ClaimKind
+
+
+@dataclass(frozen=True)
+class Check:
+    """Evidence beside a judgement; its p is not adjusted."""
+
+    name: str
+    evidence: Evidence
+    verdict: Verdict | None
+    """None for an exploratory claim."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What is said of a claim, on one dataset or on all together."""
+
+    dataset: str | None
+    """None where the claim is about several."""
+    metric: str
+    evidence: Evidence
+    """For a claim about all datasets, that of the one with the worst p."""
+    p: float
+    """What is adjusted; NaN where there is no test, which counts as 1."""
+    adjusted_p: float
+    verdict: Verdict | None
+    """None for an exploratory claim."""
+    datasets: tuple[Check, ...]
+    """Each dataset alone, where the claim is about several."""
+    without_diverged: Check | None
+    """Without the pairs of which a run diverged; None where none did."""
+    simple_effects: tuple[Check, ...]
+    """At each level of each factor that is averaged over."""
+
+
+@dataclass(frozen=True)
+class JudgedClaim:
+    """A claim with what is said of it."""
+
+    statement: str
+    kind: ClaimKind
+    across: AcrossDatasets
+    factor: str
+    better: str
+    than: str
+    where: Mapping[str, str]
+    averaged_over: tuple[str, ...]
+    """Factors that are averaged over within each seed; others that `where` does not name are at their baseline."""
+    margin: float
+    is_registered: bool
+    judgements: tuple[Judgement, ...]
+
+
+@dataclass(frozen=True)
+class JudgedClaims:
+    """All claims of a suite."""
+
+    alpha: float
+    looks: int
+    look: int
+    alpha_per_look: float
+    family: int
+    """The number of p-values that Holm's correction is over."""
+    claims: tuple[JudgedClaim, ...]
+
+
+@dataclass(frozen=True)
+class Explored:
+    """A difference that nobody claimed, with its p; there is no verdict on it."""
+
+    contrast: Contrast
+    p: float
+    """Of the paired t test against zero; NaN where there is no interval."""
+    adjusted_p: float
+    """Benjamini and Hochberg's, over all that was explored together; what has no p counts as 1."""

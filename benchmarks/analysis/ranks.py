@@ -1,0 +1,95 @@
+"""Which of several candidates ranks first over many datasets."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from benchmarks.analysis.verdicts import ALPHA
+
+LEAST_DATASETS_FOR_RANKS = 6
+
+
+@dataclass(frozen=True)
+class RankedPair:
+    """Two candidates over the datasets."""
+
+    first: str
+    second: str
+    median_difference: float
+    """Of first minus second, over the datasets."""
+    p: float
+    """Of Wilcoxon's signed-rank test; 1 where the two are equal on every dataset."""
+    adjusted_p: float
+    """Holm's, over all pairs."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Candidates ranked over datasets."""
+
+    obstacle: str | None
+    """Why there are no ranks, as a clause; None where there are."""
+    n_datasets: int
+    mean_ranks: dict[str, float]
+    """Candidate -> its mean rank, 1 for the best; ties share theirs. The best comes first."""
+    friedman_p: float
+    """NaN for two candidates, where Wilcoxon's test says it all, and where all are equal everywhere."""
+    pairs: tuple[RankedPair, ...]
+    """Only where Friedman's test finds that the candidates differ at all."""
+    note: str
+    """What the tests could not have found at this number of datasets; empty where there is nothing to say."""
+
+
+def rank_over_datasets(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
+    """Rank candidates by Friedman's test, and then by Wilcoxon's for each pair.
+
+    Args:
+        scores: a row for each dataset and a column for each candidate, oriented so that higher is better.
+        alpha: below which Friedman's p lets pairs be looked at.
+    """
+    obstacle = _obstacle(scores)
+    if obstacle:
+        return Ranks(obstacle, len(scores), {}, math.nan, (), "")
+    ranks = scores.rank(axis="columns", ascending=False).mean().sort_values(kind="stable")
+    columns = [scores[name].to_numpy() for name in scores]
+    is_tied = bool((scores.nunique(axis="columns") == 1).all())
+    friedman_p = math.nan
+    if len(columns) > 2 and not is_tied:
+        friedman_p = float(stats.friedmanchisquare(*columns).pvalue)
+    shows_pairs = friedman_p < alpha or (len(columns) == 2 and not is_tied)
+    pairs = _pairs(scores) if shows_pairs else ()
+    mean_ranks = {str(name): float(rank) for name, rank in ranks.items()}
+    return Ranks(None, len(scores), mean_ranks, friedman_p, pairs, _note(len(scores), len(pairs), alpha))
+
+
+def _obstacle(scores: pd.DataFrame) -> str | None:
+    if scores.shape[1] < 2:
+        return "they need two candidates or more"
+    if len(scores) < LEAST_DATASETS_FOR_RANKS:
+        return f"they need {LEAST_DATASETS_FOR_RANKS} datasets and there are {len(scores)}"
+    holes = int(scores.isna().to_numpy().sum())
+    return f"{holes} of {scores.size} scores are missing" if holes else None
+
+
+def _pairs(scores: pd.DataFrame) -> tuple[RankedPair, ...]:
+    names = list(itertools.combinations(scores, 2))
+    differences = [scores[first] - scores[second] for first, second in names]
+    values = [float(stats.wilcoxon(each).pvalue) if each.any() else 1.0 for each in differences]
+    adjusted = multipletests(values, method="holm")[1]
+    return tuple(
+        RankedPair(str(first), str(second), float(each.median()), p, float(holm))
+        for (first, second), each, p, holm in zip(names, differences, values, adjusted, strict=True)
+    )
+
+
+def _note(n_datasets: int, n_pairs: int, alpha: float) -> str:
+    least = 2.0 ** (1 - n_datasets) * n_pairs
+    if least < alpha:
+        return ""
+    return f"with {n_datasets} datasets and {n_pairs} pairs, no pair can have an adjusted p below {min(1.0, least):.3f}"

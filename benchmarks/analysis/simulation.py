@@ -1,0 +1,134 @@
+"""How often verdicts are wrong, and how often they come, on made-up differences whose truth is known.
+
+    python -m benchmarks.analysis.simulation --repeats 2000
+
+Every verdict is that of `evidence_of` and `verdict_of`. Most samples of no effect have a p above alpha, which decides
+for itself; these are told by the t test alone, all at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.analysis.power import MOST_SEEDS, promised_power, seeds_needed
+from benchmarks.analysis.verdicts import ALPHA, Word, evidence_of, verdict_of
+from benchmarks.claims import CLAIM_KINDS, ClaimKind
+
+SIZES = (6, 8, 10, 14, 20)
+EFFECTS = (1.8, 1.6, 1.2, 1.0, 0.7, 0.5)
+"""Distances from the margin, in standard deviations, for which seeds are planned."""
+
+_LOG_SPREAD = 1.0
+_LOG_MEAN = float(np.exp(_LOG_SPREAD**2 / 2))
+_LOG_SD = float(np.sqrt(np.exp(_LOG_SPREAD**2) - 1) * _LOG_MEAN)
+
+DISTRIBUTIONS: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
+    "normal": lambda random, shape: random.normal(size=shape),
+    "exponential": lambda random, shape: random.exponential(size=shape) - 1,
+    "lognormal": lambda random, shape: (random.lognormal(0, _LOG_SPREAD, shape) - _LOG_MEAN) / _LOG_SD,
+}
+"""Name -> samples of mean 0 and standard deviation 1; the skewed ones have their long tail above."""
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How often something happened."""
+
+    count: int
+    repeats: int
+
+    @property
+    def share(self) -> float:
+        """Of all repeats."""
+        return self.count / self.repeats
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The exact binomial interval of the share."""
+        found = stats.binomtest(self.count, self.repeats).proportion_ci(method="exact")
+        return float(found.low), float(found.high)
+
+    def __str__(self) -> str:
+        """The share with its interval, in per cent."""
+        low, high = self.interval
+        return f"{100 * self.share:5.1f} ({100 * low:4.1f} to {100 * high:4.1f})"
+
+
+def words_of(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: float = ALPHA) -> list[Word]:
+    """The verdict on each row of differences, as if it were the only claim."""
+    words: list[Word] = ["inconclusive"] * len(samples)
+    for row in np.flatnonzero(_largest_p(samples, margin, kind) < alpha):
+        evidence = evidence_of(samples[row], margin, kind, alpha)
+        words[row] = verdict_of(evidence, evidence.tested.p).word
+    return words
+
+
+def _largest_p(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndarray:
+    """The two-sided p of each row that a verdict needs below alpha: the interval must be clear of each margin."""
+    margins = {"superiority": (margin,), "non_inferiority": (-margin,), "equivalence": (margin, -margin)}[kind]
+    return np.asarray(np.max([stats.ttest_1samp(samples, each, axis=1).pvalue for each in margins], axis=0))
+
+
+def false_positives(
+    distribution: str, n: int, kind: ClaimKind, repeats: int, seed: int = 0, alpha: float = ALPHA
+) -> dict[str, Rate]:
+    """Wrong verdicts where there is no effect, or, for equivalence, where the difference is just the margin.
+
+    Returns:
+        Verdict -> how often it was given. For superiority with margin 0 both are wrong; for equivalence, "supported".
+    """
+    random = np.random.default_rng([seed, n, list(CLAIM_KINDS).index(kind)])
+    margin = 0.0 if kind == "superiority" else 1.0
+    samples = DISTRIBUTIONS[distribution](random, (repeats, n)) + margin
+    counts = Counter(words_of(samples, margin, kind, alpha))
+    return {word: Rate(counts[word], repeats) for word in ("supported", "refuted")}
+
+
+def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed: int = 0, alpha: float = ALPHA) -> Rate:
+    """How often a claim with margin 0 is supported where the true difference is `effect` standard deviations."""
+    random = np.random.default_rng([seed, n])
+    samples = DISTRIBUTIONS[distribution](random, (repeats, n)) + effect
+    return Rate(Counter(words_of(samples, 0.0, "superiority", alpha))["supported"], repeats)
+
+
+def report(repeats: int, seed: int) -> str:
+    """All tables as text."""
+    lines = [f"verdicts at alpha = {ALPHA}, {repeats} repeats; per cent, with exact 95 % intervals", ""]
+    lines += [f"{'no effect, superiority':27}{'seeds':>6}  {'supported':>20}  {'refuted':>20}  {'either':>20}"]
+    for distribution in DISTRIBUTIONS:
+        for n in SIZES:
+            found = false_positives(distribution, n, "superiority", repeats, seed)
+            either = Rate(found["supported"].count + found["refuted"].count, repeats)
+            told = "  ".join(f"{each!s:>20}" for each in (found["supported"], found["refuted"], either))
+            lines.append(f"{distribution:27}{n:6}  {told}")
+    lines += ["", f"{'at the margin, equivalence':27}{'seeds':>6}  {'supported':>20}"]
+    for distribution in DISTRIBUTIONS:
+        for n in SIZES:
+            found = false_positives(distribution, n, "equivalence", repeats, seed)
+            lines.append(f"{distribution:27}{n:6}  {found['supported']!s:>20}")
+    lines += ["", f"{'power, superiority':27}{'seeds':>6}  {'promised':>20}  {'achieved':>20}"]
+    for effect in EFFECTS:
+        n = seeds_needed(effect, 1.0, ALPHA).number or MOST_SEEDS
+        promised = f"{100 * promised_power(effect, n, ALPHA):.1f}"
+        achieved = achieved_power("normal", effect, n, repeats, seed)
+        lines.append(f"{f'effect of {effect} deviations':27}{n:6}  {promised:>20}  {achieved!s:>20}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description="How often verdicts are wrong, and how often they come.")
+    parser.add_argument("--repeats", type=int, default=2000, help="samples for each line")
+    parser.add_argument("--seed", type=int, default=0, help="of the random numbers")
+    given = parser.parse_args()
+    print(report(given.repeats, given.seed))
+
+
+if __name__ == "__main__":
+    main()

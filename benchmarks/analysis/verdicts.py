@@ -1,0 +1,283 @@
+"""What paired differences say about a claim: the evidence, and the verdict on it.
+
+A verdict has two parts, because Holm's correction lies between them: `evidence_of` gives the evidence with its p, and
+`verdict_of` takes the p that is adjusted for all the claims of a suite. Differences are oriented: higher is better.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+from benchmarks.analysis.estimates import State, estimate, signs, standardized_mean
+from benchmarks.analysis.power import POWER, SeedsNeeded, least_seeds, seeds_needed
+from benchmarks.claims import ClaimKind
+
+ALPHA = 0.05
+
+Word = Literal["supported", "refuted", "inconclusive"]
+Unit = Literal["seeds", "datasets"]
+
+DRAWN_FLIPS = 9999
+"""Sign flips that are made at most; where there are more, so many are drawn at random."""
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """What forbids a verdict, whatever the numbers are."""
+
+    kind: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Tested:
+    """A mean held against the margin of a claim."""
+
+    boundary: float
+    """What is tested against: the margin, minus the margin for non-inferiority, the nearer of both for equivalence."""
+    t: float
+    p: float
+    """Two-sided; for equivalence, with the mean within the margins, that of two one-sided tests."""
+    p_support: float
+    """One-sided, for the claim."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What can be said of a claim before its p is adjusted; numbers that cannot be given are NaN."""
+
+    kind: ClaimKind
+    margin: float
+    alpha: float
+    """For one look; the interval has the confidence 1 - alpha."""
+    unit: Unit
+    """What n counts."""
+    n_planned: int
+    n: int
+    differences: tuple[float, ...]
+    """Those that count, in the order of the seeds; empty where datasets are combined."""
+    state: State
+    obstacle: Obstacle | None
+    """What comes first of all that forbids a verdict; None where nothing does."""
+    mean: float
+    sd: float
+    ci_low: float
+    ci_high: float
+    df: float
+    tested: Tested
+    signflip_p: float
+    """Of the sign-flip test against the same boundary, two-sided; for equivalence within the margins the larger p."""
+    is_signflip_exact: bool
+    effect_size: float
+    """Hedges-corrected d_z."""
+    wins: float
+    """P(A beats B): share of the differences above zero, ties counted half."""
+    wins_low: float
+    """Exact binomial interval; NaN where there are ties."""
+    wins_high: float
+    seeds_needed: SeedsNeeded
+    prediction_low: float = math.nan
+    """Where the mean of a further dataset would lie; only where a claim generalises to new datasets."""
+    prediction_high: float = math.nan
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a claim."""
+
+    word: Word
+    kind: str
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """As a report prints it."""
+        return f"{self.word}: {self.kind}" + (f" ({self.detail})" if self.detail else "")
+
+
+def evidence_of(
+    differences: Iterable[float],
+    margin: float,
+    kind: ClaimKind = "superiority",
+    alpha: float = ALPHA,
+    *,
+    family: int = 1,
+    seed: int = 0,
+) -> Evidence:
+    """The evidence of one paired contrast.
+
+    Args:
+        differences: one for each planned seed, oriented so that higher is better; NaN where a run has no outcome.
+        margin: the least difference that matters, in the unit of the differences.
+        kind: what is claimed.
+        alpha: for one look.
+        family: number of registered claims, over which the seeds needed are planned.
+        seed: of the random sign flips, where there are too many to make all of them.
+    """
+    planned = [float(difference) for difference in differences]
+    found = estimate(planned, confidence=1 - alpha)
+    sample = np.array(found.values)
+    least = least_seeds(alpha)
+    tested, flipped = NOT_TESTED, math.nan
+    if found.state == "interval":
+        tested = tested_against(found.mean, found.sd / math.sqrt(found.n), found.n - 1, margin, kind)
+        flipped = sign_flip_against(sample, margin, kind, seed)
+    wins, wins_low, wins_high = _wins(sample, 1 - alpha)
+    return Evidence(
+        kind=kind,
+        margin=margin,
+        alpha=alpha,
+        unit="seeds",
+        n_planned=len(planned),
+        n=found.n,
+        differences=found.values,
+        state=found.state,
+        obstacle=_obstacle(found.state, found.n, len(planned), least),
+        mean=found.mean,
+        sd=found.sd,
+        ci_low=found.ci_low,
+        ci_high=found.ci_high,
+        df=found.n - 1,
+        tested=tested,
+        signflip_p=flipped,
+        is_signflip_exact=is_exact(found.n),
+        effect_size=standardized_mean(found),
+        wins=wins,
+        wins_low=wins_low,
+        wins_high=wins_high,
+        seeds_needed=planned_seeds(found.mean, found.sd, margin, kind, alpha, family),
+    )
+
+
+def verdict_of(evidence: Evidence, adjusted_p: float) -> Verdict:
+    """The verdict on one claim.
+
+    Args:
+        evidence: what `evidence_of` gave.
+        adjusted_p: its p, adjusted over all registered claims; never below the p of the evidence.
+    """
+    if evidence.obstacle:
+        return Verdict("inconclusive", evidence.obstacle.kind, evidence.obstacle.detail)
+    if not adjusted_p < evidence.alpha:
+        return Verdict("inconclusive", _open_question(evidence))
+    verdict = _decided(evidence)
+    if verdict.word != "inconclusive" and not evidence.signflip_p < evidence.alpha:
+        return Verdict("inconclusive", "tests disagree", f"sign-flip p = {evidence.signflip_p:.3f}")
+    return verdict
+
+
+def tested_against(mean: float, error: float, df: float, margin: float, kind: ClaimKind) -> Tested:
+    """Hold a mean with its standard error against the margin of a claim, by the t distribution."""
+    boundary = _boundary(mean, margin, kind)
+    t = (mean - boundary) / error
+    two_sided = float(2 * stats.t.sf(abs(t), df))
+    if kind != "equivalence":
+        return Tested(boundary, t, two_sided, float(stats.t.sf(t, df)))
+    # The nearer margin has the larger p of the two one-sided tests.
+    towards_inside = float(stats.t.sf(-t if boundary > 0 else t, df))
+    return Tested(boundary, t, towards_inside if abs(mean) < margin else two_sided, towards_inside)
+
+
+def sign_flip_against(sample: np.ndarray, margin: float, kind: ClaimKind, seed: int) -> float:
+    """The p of the sign-flip test against what `tested_against` tests against."""
+    mean = float(sample.mean())
+    if kind == "equivalence" and abs(mean) < margin:
+        return max(sign_flip_p(sample - each, seed) for each in (margin, -margin))
+    return sign_flip_p(sample - _boundary(mean, margin, kind), seed)
+
+
+def sign_flip_p(sample: np.ndarray, seed: int = 0) -> float:
+    """Two-sided p of the mean of a sample under random signs: all flips of 13 values or fewer, else 9,999 of them."""
+    found = stats.permutation_test(
+        (sample,),
+        np.mean,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=DRAWN_FLIPS,
+        rng=np.random.default_rng(seed),
+    )
+    return float(found.pvalue)
+
+
+def is_exact(n: int) -> bool:
+    """Whether the sign-flip test of n values makes all flips."""
+    return n < math.log2(DRAWN_FLIPS)
+
+
+def _boundary(mean: float, margin: float, kind: ClaimKind) -> float:
+    return {"superiority": margin, "non_inferiority": -margin, "equivalence": math.copysign(margin, mean)}[kind]
+
+
+def planned_seeds(
+    mean: float, sd: float, margin: float, kind: ClaimKind, alpha: float, family: int, unit: Unit = "seeds"
+) -> SeedsNeeded:
+    """The seeds that would decide a claim, and for what, if mean and spread stay as they are.
+
+    The claim is planned at alpha / family, the first and strictest step of Holm's correction.
+    """
+    distance = {"superiority": mean - margin, "non_inferiority": mean + margin, "equivalence": margin - abs(mean)}[kind]
+    # Equivalence is tested on two sides, either of which may fail.
+    power = 1 - (1 - POWER) / 2 if kind == "equivalence" and distance > 0 else POWER
+    needed = seeds_needed(distance, sd, alpha / family, guard_alpha=alpha, power=power, unit=unit)
+    if needed.number is not None and distance < 0:
+        return SeedsNeeded(needed.number, f"{needed.text} to refute it; none to support it, if the mean stays")
+    return needed
+
+
+NOT_TESTED = Tested(math.nan, math.nan, math.nan, math.nan)
+
+
+def _obstacle(state: State, n: int, n_planned: int, least: int) -> Obstacle | None:
+    if n < n_planned or not n:
+        return Obstacle("missing pair", f"{n_planned - n} of {n_planned} pairs")
+    if n < least:
+        return Obstacle("too few seeds", f"{n}<{least}")
+    if state == "degenerate":
+        return Obstacle("degenerate", "every seed gives the same difference: is the seed ignored?")
+    return None
+
+
+def _decided(evidence: Evidence) -> Verdict:
+    """The verdict of a claim whose p is small enough."""
+    low, high, margin = evidence.ci_low, evidence.ci_high, evidence.margin
+    if evidence.kind == "equivalence":
+        if -margin < low and high < margin:
+            return Verdict("supported", "equivalent")
+        if low > margin or high < -margin:
+            return Verdict("refuted", "superior" if low > margin else "inferior")
+        return Verdict("inconclusive", "size unresolved")
+    is_above = evidence.mean > evidence.tested.boundary
+    if evidence.kind == "non_inferiority":
+        return Verdict("supported", "non-inferior") if is_above else Verdict("refuted", "inferior")
+    if is_above:
+        return Verdict("supported", "superior")
+    if high < -margin:
+        return Verdict("refuted", "reversed")
+    return Verdict("refuted", "equivalent" if low > -margin else "no relevant gain")
+
+
+def _open_question(evidence: Evidence) -> str:
+    """What a claim whose p is not small enough leaves open."""
+    if evidence.tested.p < evidence.alpha and _decided(evidence).word != "inconclusive":
+        return "not after Holm"
+    if evidence.kind == "equivalence" or evidence.ci_low > 0 or evidence.ci_high < 0:
+        return "size unresolved"
+    return "direction unresolved"
+
+
+def _wins(sample: np.ndarray, confidence: float) -> tuple[float, float, float]:
+    if len(sample) < least_seeds(1 - confidence):
+        return math.nan, math.nan, math.nan
+    found = signs(sample)
+    wins, ties = int((found > 0).sum()), int((found == 0).sum())
+    share = (wins + ties / 2) / len(sample)
+    if ties:
+        return share, math.nan, math.nan
+    interval = stats.binomtest(wins, len(sample)).proportion_ci(confidence, method="exact")
+    return share, float(interval.low), float(interval.high)

@@ -1,0 +1,59 @@
+"""The simulation of verdicts: its shortcut, and its rates."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.analysis.simulation import (
+    DISTRIBUTIONS,
+    Rate,
+    achieved_power,
+    false_positives,
+    report,
+    words_of,
+)
+from benchmarks.analysis.verdicts import evidence_of, verdict_of
+from benchmarks.claims import CLAIM_KINDS
+
+
+@pytest.mark.parametrize("kind", CLAIM_KINDS)
+def test_the_shortcut_gives_the_verdicts_themselves(kind):
+    """Rows that are told by the t test alone have the word that the whole verdict has."""
+    samples = np.random.default_rng(0).normal(0, 0.6, (150, 7)) + np.linspace(-2.5, 2.5, 150)[:, None]
+    expected = []
+    for row in samples:
+        evidence = evidence_of(row, 1.0, kind)
+        expected.append(verdict_of(evidence, evidence.tested.p).word)
+    assert words_of(samples, 1.0, kind) == expected
+    assert set(expected) == {"supported", "refuted", "inconclusive"}
+
+
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_samples_have_mean_0_and_deviation_1(name):
+    """So that effects and margins mean the same for all."""
+    drawn = DISTRIBUTIONS[name](np.random.default_rng(0), (1000, 1000))
+    assert drawn.mean() == pytest.approx(0, abs=0.005)
+    assert drawn.std() == pytest.approx(1, abs=0.05)
+
+
+@pytest.mark.parametrize("n", [6, 10])
+def test_verdicts_are_wrong_no_oftener_than_alpha(n):
+    """On normal differences, the exact interval of the rate does not lie above alpha."""
+    found = false_positives("normal", n, "superiority", 800)
+    either = Rate(found["supported"].count + found["refuted"].count, 800)
+    assert either.count > 0
+    assert either.interval[0] < 0.05
+    assert false_positives("normal", n, "equivalence", 800)["supported"].interval[0] < 0.05
+
+
+def test_power_is_about_what_was_promised():
+    """Ten seeds for an effect of one deviation."""
+    low, high = achieved_power("normal", 1.0, 10, 500).interval
+    assert low < 0.803 < high + 0.05
+
+
+def test_the_report_is_the_same_each_time():
+    """A fixed seed gives the same tables."""
+    assert report(4, 1) == report(4, 1)
+    assert "power, superiority" in report(4, 1)
