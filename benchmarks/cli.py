@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from benchmarks.rendering import (
     phases_text,
     print_choices,
     print_json,
+    print_log,
     print_model,
     print_profiles,
     row_table,
@@ -34,13 +36,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmarks.data.dataset import Dataset
-    from benchmarks.execution.running import Options
+    from benchmarks.design import Run
+    from benchmarks.execution.leases import Shard
+    from benchmarks.execution.running import Options, Session
     from benchmarks.plan import Plan
     from benchmarks.store import Registration, Store
     from benchmarks.training.stopwatch import Stopwatch
 
-DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED = 0, 1, 2, 130
-"""Exit codes: all runs done; some failed or diverged; the suite or the call is wrong; interrupted."""
+DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
+"""Exit codes: all runs done; some failed or diverged; the suite or the call is wrong; interrupted; told to end."""
+
+REGRESSION = 1
+"""Exit code of `ablate compare` where something got worse."""
 
 app = typer.Typer(
     name="ablate",
@@ -51,6 +58,9 @@ app = typer.Typer(
 )
 
 SuiteArgument = Annotated[str, typer.Argument(metavar="SUITE", help="A suite file, or the name of a shipped suite.")]
+RegisteredSuite = Annotated[
+    str, typer.Argument(metavar="SUITE", help="A suite that was run here: its name, or its file.")
+]
 RunsDir = Annotated[Path, typer.Option(help="Folder of the store and the reports.")]
 DataDir = Annotated[
     Path | None, typer.Option(help="TFDS folder of prepared datasets; by default TFDS_DATA_DIR or TFDS's own.")
@@ -89,30 +99,98 @@ def run(
     profile: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Write a timeline of the training there, and seconds a phase.")
     ] = None,
+    retry: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STATUS", help="Try runs again that are failed, out_of_memory, timed_out, or all of them."
+        ),
+    ] = None,
+    time_limit: Annotated[
+        float | None, typer.Option(min=0.001, metavar="SECONDS", help="End a run that takes longer: timed_out.")
+    ] = None,
+    shard: Annotated[
+        str | None,
+        typer.Option(metavar="NUMBER/COUNT", help="Train one part of the suite, such as 3/16, and write no report."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train every run of a suite that is not stored yet, then write the report.
 
-    The same command goes on where an interrupted one stopped. Exit code: 0 all runs done, 1 some failed or diverged,
-    2 the suite or the call is wrong, 130 interrupted.
+    The same command goes on where an interrupted one stopped; a run that failed is tried again with --retry alone.
+    Exit code: 0 all runs done, 1 some failed or diverged, 2 the suite or the call is wrong, 130 interrupted by Ctrl-C,
+    143 by SIGTERM.
     """
+    from benchmarks.execution.leases import Shard
     from benchmarks.execution.running import Options
+    from benchmarks.ledger import reopened, ways_to_retry
+    from benchmarks.plan import count_by_status
+    from benchmarks.report.registration import register_claims
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
+    ways, part = ways_to_retry(retry or ()), None if shard is None else Shard.parse(shard)
     try:
         plan = _plan(suite, runs_dir, data_dir, seeds)
         store = Store.create_or_open(runs_dir)
-        with _profiled(profile, console) as stopwatch:
+        if ways:
+            plan = reopened(plan, store, ways)
+        with _terminable(), _profiled(profile, console) as stopwatch:
             dataset_bytes = None if dataset_memory is None else dataset_memory * 2**30
-            options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights)
-            _train(plan, store, console, options, stopwatch)
-        counts, report_path = _write_report(plan, store)
-    except KeyboardInterrupt:
+            options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights, time_limit, part)
+            register_claims(plan, store)
+            plan, own = _train(plan, store, console, options, stopwatch)
+        if part:
+            counts = count_by_status(own, store.statuses(run.key for run in own))
+        else:
+            counts, report_path = _write_report(plan, store)
+    except KeyboardInterrupt as interrupt:
         console.print("\ninterrupted: finished runs are stored, and the same command goes on from here")
-        raise typer.Exit(INTERRUPTED) from None
-    _tell_report(plan.suite.name, counts, report_path, as_json)
-    raise typer.Exit(DONE if counts["done"] == len(plan.runs) else SOME_FAILED)
+        raise typer.Exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED) from None
+    if part:
+        _tell_part(plan.suite.name, part, counts, as_json)
+    else:
+        _tell_report(plan.suite.name, counts, report_path, as_json)
+    raise typer.Exit(DONE if counts["done"] == len(own) else SOME_FAILED)
+
+
+@app.command()
+def tune(
+    suite: SuiteArgument,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The suite to write; by default NAME_tuned.toml.")
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    data_dir: DataDir = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the search of a suite, and write a suite with the settings that it found in place of the search.
+
+    Its runs are those that `ablate run SUITE` trains after the search. Exit code: 0 settings were found for every
+    group, 1 not for all, 2 the suite or the call is wrong, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    """
+    from benchmarks.search.tuned_suite import TunedSuite
+    from benchmarks.store import Store
+
+    console = make_console(to_error=as_json)
+    plan = _plan(suite, runs_dir, data_dir, None)
+    made = TunedSuite(plan, output)
+    store = Store.create_or_open(runs_dir)
+    try:
+        if plan.open_groups:
+            from benchmarks.execution.running import Options, begun
+
+            with _terminable(), begun(plan, store, Options(workers)) as session:
+                plan = _search(session, console)
+    except KeyboardInterrupt as interrupt:
+        console.print("\ninterrupted: finished trials are stored, and the same command goes on from here")
+        raise typer.Exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED) from None
+    tuned = made.write(plan)
+    if as_json:
+        print_json(tuned.as_json())
+    else:
+        say(f"wrote {made.path}; next: ablate plan {made.path}, then ablate run {made.path}")
+    raise typer.Exit(DONE if tuned.is_complete else SOME_FAILED)
 
 
 @app.command()
@@ -121,12 +199,21 @@ def plan(
     runs_dir: RunsDir = RUNS_DIR,
     data_dir: DataDir = None,
     seeds: Seeds = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Train like programs for a moment where no stored run tells their time.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Check a suite and show its cells and runs, and how many of them are stored. Nothing is trained or downloaded."""
+    """Check a suite and show its cells and runs, how many are stored, and how long the rest will take.
+
+    Nothing is downloaded or trained, unless --probe asks for it; what a probe trains is not stored.
+    """
+    from benchmarks.duration import expected_time
+
     made = _plan(suite, runs_dir, data_dir, seeds)
+    expected = expected_time(made, runs_dir, probes=probe)
     if as_json:
-        print_json(_plan_as_json(made))
+        print_json(_plan_as_json(made) | {"expected": asdict(expected)})
         return
     from benchmarks.design import estimable
 
@@ -138,7 +225,13 @@ def plan(
         f"{len(made.cells)} cells ({made.suite.chosen_design.name}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
         f"{_describe(made.counts)}"
     )
+    if made.suite.search:
+        table = made.suite.search
+        searched = f"{len(made.groups) - len(made.open_groups)} of {len(made.groups)} groups searched"
+        say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}")
     say(estimable(made.suite).note)
+    if made.missing:
+        say(expected.as_text())
     console.print(_cell_table(made))
 
 
@@ -170,12 +263,25 @@ def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson =
 
 
 @app.command()
-def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
-    """Show every suite of a runs folder: how many runs are done, diverged, failed or still missing."""
+def status(
+    suite: Annotated[
+        str | None, typer.Argument(metavar="[SUITE]", help="A suite that was run here.", show_default=False)
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Show every suite of a runs folder and how many of its runs have ended how, or every run of one SUITE.
+
+    Of one suite, each run that is planned has exactly one status: planned, running, interrupted, done, diverged,
+    failed, out_of_memory or timed_out.
+    """
     from benchmarks.plan import stored_counts
     from benchmarks.store import Store
 
     store = Store.open(runs_dir)
+    if suite is not None:
+        _tell_ledger(_registered(suite, store), store, as_json)
+        return
     rows = [
         {"suite": registration.name, **stored_counts(registration, store), "registered_at": registration.registered_at}
         for registration in store.registrations()
@@ -189,8 +295,123 @@ def status(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR) -> None:
+    """Show how a suite comes on, wherever its runners are, until nothing is left to train or Ctrl-C is pressed."""
+    from benchmarks.ledger import ledger_of
+    from benchmarks.progress import watch as watch_ledger
+    from benchmarks.store import Store
+
+    store = Store.open(runs_dir)
+    name = _registered(suite, store).name
+    try:
+        watch_ledger(lambda: ledger_of(_registered(name, store), store), make_console())
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@app.command()
+def logs(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Key of a run, or its beginning; see `runs`.")],
+    runs_dir: RunsDir = RUNS_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how a run went: its status, the reason, the traceback, attempts, the machine, and its last epochs."""
+    from benchmarks.ledger import log_of
+    from benchmarks.store import Store
+
+    log = log_of(Store.open(runs_dir), run)
+    if as_json:
+        print_json(log.as_json())
+    else:
+        print_log(make_console(), log)
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Runs folders to copy from.")],
+    into: Annotated[Path, typer.Option(metavar="DIR", help="The runs folder to copy to; it may hold runs already.")],
+    prefer_first: Annotated[
+        bool, typer.Option("--prefer-first", help="Of conflicting results keep the first, DIR's own before all.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Join the stores of several runs folders, such as those of a job array; conflicting results are refused."""
+    from benchmarks.merging import merge as merge_stores
+
+    joined = merge_stores(stores, into, prefers_first=prefer_first)
+    if as_json:
+        print_json([asdict(each) | {"left": each.left} for each in joined])
+        return
+    for each in joined:
+        say(each.as_text())
+    say(f"next: ablate status --runs-dir {into}, then ablate report SUITE --runs-dir {into}")
+
+
+@app.command()
+def index(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
+    """Write index.html into a runs folder: every suite with its question, its state, its verdicts and its report."""
+    from benchmarks.report.index import index_entries, write_index
+    from benchmarks.store import Store
+
+    store = Store.open(runs_dir)
+    path = write_index(store)
+    if as_json:
+        print_json({"index": str(path), "suites": [asdict(entry) for entry in index_entries(store)]})
+    else:
+        say(f"index: {path}")
+
+
+@app.command()
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="A runs folder; or a suite, by its name or its file.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with, likewise.")],
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The suite in both folders; given twice, that in A and that in B."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Compare this; by default the outcome: test accuracy or RMSE."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(metavar="X", help="Least difference that matters, in the metric's unit: 0.002 is 0.2 %.")
+    ] = 0.0,
+    alpha: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="How often anything may be called changed that is not.")
+    ] = 0.05,
+    runs_dir: RunsDir = RUNS_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what changed from A to B beyond noise: two runs folders, two suites of one, or two versions of a suite.
+
+    Cells that have the same levels are compared, paired over the seeds that both have: a t test against the margin
+    with Holm's correction over all comparisons, and a sign-flip test that must agree. With fewer than six common seeds
+    nothing is said and the values are shown. A cell whose dataset or budget (epochs, steps, images, tuning trials)
+    changed, or that has a hole, is not compared, and says so; other changed settings, another revision of the code and
+    other machines are told beside the results.
+
+    For checks in CI: keep the runs folder of the last release as A, run the same suite into B, and compare. Exit code:
+    0 nothing got worse, 1 a regression: a cell is worse by more than the margin; 2 the call is wrong, or nothing can
+    be compared.
+    """
+    from benchmarks import comparing
+
+    found = comparing.compare(before, after, suite or (), metric or (), margin, alpha, runs_dir)
+    if as_json:
+        print_json(comparing.as_json(found))
+    else:
+        console = make_console()
+        if not console.is_terminal and "COLUMNS" not in os.environ:
+            console.width = UNBROKEN
+        say(f"A: {found.before}\nB: {found.after}")
+        console.print(row_table(comparing.rows_of(found)))
+        say("\n".join(comparing.summary_of(found)))
+    raise typer.Exit(REGRESSION if found.changes.regressions else DONE)
+
+
+@app.command()
 def runs(
-    suite: Annotated[str, typer.Argument(metavar="SUITE", help="A suite that was run here: its name, or its file.")],
+    suite: RegisteredSuite,
     runs_dir: RunsDir = RUNS_DIR,
     as_json: AsJson = False,
 ) -> None:
@@ -570,16 +791,79 @@ def _suite_path(suite: str) -> Path:
     return shipped[suite]
 
 
-def _train(plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None) -> None:
+def _train(
+    plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None
+) -> tuple[Plan, list[Run]]:
+    """Search and train what is missing; the plan with the settings that were found, and its runs that this job has."""
     from benchmarks.progress import ProgressDisplay
 
-    if not plan.missing and store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions):
-        return
-    console.print(f"{plan.suite.name}: {len(plan.missing)} of {len(plan.runs)} runs to train", highlight=False)
-    from benchmarks.execution.running import run_missing
+    is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions)
+    if not plan.missing and not plan.open_groups and is_registered:
+        return plan, plan.runs
+    from benchmarks.execution.running import begun
 
-    with ProgressDisplay(len(plan.missing), console) as progress:
-        run_missing(plan, store, progress, options, stopwatch)
+    if not plan.open_groups:
+        _say_missing(plan, console)
+    with begun(plan, store, options, stopwatch) as session:
+        if plan.open_groups:
+            plan = _search(session, console)
+            _say_missing(plan, console)
+        missing = session.own(plan.missing)
+        if options.shard:
+            console.print(f"{plan.suite.name}: {len(missing)} of them in part {options.shard}", highlight=False)
+        with ProgressDisplay(len(missing), console) as progress:
+            session.train(missing, progress)
+        return plan, session.own(plan.runs)
+
+
+def _search(session: Session, console: Console) -> Plan:
+    """Make the searches of a plan that have not ended; the plan with the settings that were found."""
+    from benchmarks.execution.running import search_missing
+    from benchmarks.progress import ProgressDisplay
+    from zoo.settings import as_written
+
+    plan, table = session.plan, session.plan.suite.search
+    assert table is not None  # else no group is open
+    groups = f"{len(plan.open_groups)} of {len(plan.groups)} {'group' if len(plan.groups) == 1 else 'groups'}"
+    console.print(
+        f"{plan.suite.name}: {groups} to search: {table.strategy}, trials: {table.trials} each", highlight=False
+    )
+    searched = {group.key for group in plan.open_groups}
+    plan = search_missing(session, lambda number: ProgressDisplay(number, console))
+    for group in plan.groups:
+        if group.key in searched:
+            chosen = plan.searches[group.key].chosen
+            told = ", ".join(f"{path} = {as_written(value)}" for path, value in chosen.items())
+            console.print(
+                f"{group.title}: {told or 'nothing was found, so its settings stay as they are'}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+                emoji=False,
+            )
+    return plan
+
+
+def _say_missing(plan: Plan, console: Console) -> None:
+    console.print(f"{plan.suite.name}: {len(plan.missing)} of {len(plan.runs)} runs to train", highlight=False)
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end (SIGTERM), as batch systems do before their time limit."""
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """Let SIGTERM interrupt what is done inside, as Ctrl-C does."""
+
+    def terminate(*_: object) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
@@ -624,8 +908,34 @@ def _tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool) -
         say(f"{_describe(counts)}\nreport: {path}")
 
 
+def _tell_part(name: str, part: Shard, counts: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"suite": name, "shard": str(part), "runs": counts, "report": None})
+    else:
+        say(f"part {part}: {_describe(counts)}")
+        say(f"once all parts are in one store: ablate report {name}.toml")
+
+
+def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> None:
+    from benchmarks.ledger import ledger_of
+
+    ledger = ledger_of(registration, store)
+    if as_json:
+        print_json(ledger.as_json())
+        return
+    console = make_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBROKEN
+    say(ledger.as_text())
+    for rows in (ledger.cells(), ledger.reasons()):
+        if rows:
+            console.print(row_table(rows))
+
+
 def _describe(counts: dict[str, int]) -> str:
-    return ", ".join(f"{number} {status}" for status, number in counts.items() if number or status == "done")
+    return ", ".join(
+        f"{number} {status.replace('_', ' ')}" for status, number in counts.items() if number or status == "done"
+    )
 
 
 def _model_as_json(name: str) -> dict[str, Any]:
@@ -669,6 +979,9 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
         "datasets": {name: each.version for name, each in plan.references.items()},
         "seeds": list(plan.seeds),
         "runs": {"total": len(plan.runs), **plan.counts},
+        "search": None
+        if plan.suite.search is None
+        else {"groups": len(plan.groups), "searched": len(plan.groups) - len(plan.open_groups)},
         "cells": [{"dataset": cell.dataset, "levels": dict(cell.levels)} for cell in plan.cells],
     }
 

@@ -233,7 +233,7 @@ def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path
         origin, (values, metrics) = TRAINED_AGAIN, _train_again(store, stored, settings, data_dir)
         doubts += _differences(stored, metrics, 0.0, "trained again, it gives other numbers than those stored")
     try:
-        model = _model(settings, dataset, values)
+        model = values.as_model(settings, dataset)
     except (KeyError, ValueError) as error:
         raise _unfit_weights(path, error) from error
     outputs = model.predict(dataset.test.inputs, batch_size=256, verbose=0)
@@ -297,22 +297,6 @@ def _agree(stored: float, found: float, tolerance: float) -> bool:
     if math.isnan(stored) or math.isnan(found):
         return math.isnan(stored) and math.isnan(found)
     return math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance / 10)
-
-
-def _model(settings: RunSettings, dataset: Dataset, values: TrainedValues) -> keras.Model:
-    """The network with its weights, between raw inputs and, for a regression, the target's own unit."""
-    import keras
-
-    from benchmarks.training.program import HEADS
-
-    shape, head = dataset.input_shape, HEADS[dataset.task]
-    network = zoo.build_model(settings.model, shape, dataset.num_classes, seed=0, head=head)
-    for variable in network.variables:
-        if keras.backend.is_float_dtype(variable.dtype):
-            variable.assign(values.variables[variable.path])
-    return zoo.with_standardization(
-        network, values.shift, values.scale, target_shift=values.target_shift, target_scale=values.target_scale
-    )
 
 
 def export_run(store: Store, stored: StoredRun, folder: Path, data_dir: Path, *, with_onnx: bool = False) -> Exported:

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
-from benchmarks.design import Cell, Run, expand_cells, expand_runs
+from benchmarks.design import Cell, Run, expand_cells
 from benchmarks.errors import DatasetError, naming_file
-from benchmarks.store import STORE_FILE, Registration, Store
+from benchmarks.search.groups import Group, check_groups, groups_of, tuned_runs
+from benchmarks.store import STORE_FILE, Registration, Store, StoredSearch
 from benchmarks.suite import Suite, parse_suite, read_suite_text
-from benchmarks.training.results import Status
-
-FINAL: tuple[Status, ...] = ("done", "diverged")
-"""Statuses that stand; a failed run is tried again by the next `ablate run`."""
+from benchmarks.training.results import FINAL, Status
 
 
 @dataclass(frozen=True)
@@ -34,6 +32,15 @@ class Plan:
     runs: list[Run]
     statuses: dict[str, Status]
     """Key -> status, for the runs that are stored."""
+    groups: Sequence[Group] = ()
+    """The cells that are tuned together; none where the suite searches nothing."""
+    searches: Mapping[str, StoredSearch] = field(default_factory=dict)
+    """Key of a group -> its search, for those that have ended."""
+
+    @property
+    def open_groups(self) -> list[Group]:
+        """The groups that are to be searched."""
+        return [group for group in self.groups if group.key not in self.searches]
 
     @property
     def versions(self) -> dict[str, str]:
@@ -42,7 +49,9 @@ class Plan:
 
     @property
     def missing(self) -> list[Run]:
-        """The runs that are to be trained: not stored, or failed."""
+        """The runs that are to be trained: not stored, or not known before a search has ended."""
+        if not self.statuses:
+            return self.runs  # the keys of many runs take their time
         return [run for run in self.runs if self.statuses.get(run.key) not in FINAL]
 
     @property
@@ -68,21 +77,34 @@ def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None 
     with naming_file(path):
         references = _find_datasets(suite.datasets, data_dir, runs_dir)
         cells = expand_cells(suite)
-    seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
-    versions = {name: reference.version for name, reference in references.items()}
-    runs = expand_runs(cells, seeds, versions)
-    return Plan(path, suite, text, seeds, references, cells, runs, stored_statuses(runs_dir, runs))
+        seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
+        versions = {name: reference.version for name, reference in references.items()}
+        groups = groups_of(suite, cells, versions)
+        check_groups(groups, seeds)
+        plan = Plan(path, suite, text, seeds, references, cells, [], {}, groups)
+        if not (runs_dir / STORE_FILE).exists():
+            return _with_runs(plan, {})
+        store = Store.open(runs_dir)
+        try:
+            return renewed(plan, store)
+        finally:
+            store.close()
 
 
-def stored_statuses(runs_dir: Path, runs: Sequence[Run]) -> dict[str, Status]:
-    """The statuses of those of these runs that the runs folder holds."""
-    if not (runs_dir / STORE_FILE).exists():
-        return {}
-    store = Store.open(runs_dir)
-    try:
-        return store.statuses(run.key for run in runs)
-    finally:
-        store.close()
+def renewed(plan: Plan, store: Store) -> Plan:
+    """The same plan beside what is stored by now.
+
+    Raises:
+        SettingError: what a search has found is refused.
+    """
+    found = _with_runs(plan, store.searches(group.key for group in plan.groups))
+    return replace(found, statuses=store.statuses(run.key for run in found.runs))
+
+
+def _with_runs(plan: Plan, searches: Mapping[str, StoredSearch]) -> Plan:
+    chosen = {key: search.chosen for key, search in searches.items()}
+    runs = tuned_runs(plan.suite, plan.cells, plan.seeds, plan.versions, chosen)
+    return replace(plan, runs=runs, searches=searches)
 
 
 def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict[str, DatasetReference]:
@@ -103,7 +125,7 @@ def registered_runs(registration: Registration) -> list[Run]:
         SettingError: this version of the program no longer understands the suite.
     """
     suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-    return expand_runs(expand_cells(suite), registration.seeds, registration.versions)
+    return tuned_runs(suite, expand_cells(suite), registration.seeds, registration.versions, registration.found)
 
 
 def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
@@ -122,3 +144,8 @@ def count_by_status(runs: Iterable[Run], statuses: Mapping[str, Status]) -> dict
 def weights_file(runs_dir: Path, key: str) -> Path:
     """Where the weights of a run are kept, if they are."""
     return runs_dir / "weights" / f"{key}.npz"
+
+
+def states_folder(runs_dir: Path) -> Path:
+    """Where trainings that may be continued keep their states."""
+    return runs_dir / ".states"

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from benchmarks.design import Run
-from benchmarks.training.results import RunResult
+from benchmarks.ledger import Ledger, words
+from benchmarks.rendering import row_table
+from benchmarks.training.results import FINAL, RunResult
 
 SECONDS_BETWEEN_LINES = 5.0
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At the store, by who watches a suite."""
+
+_LINES_BESIDE_CELLS = 6
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
@@ -64,13 +74,19 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
         self._under_way = max(0.0, self._under_way - 1)
         if result.status != "done":
             self.console.print(
-                f"{result.status}: {run.dataset}, {run.cell.title}, seed {run.seed}: {result.message}",
+                f"{words(result.status)}: {run.dataset}, {run.cell.title}, seed {run.seed}: {result.message}",
                 style="yellow",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
                 emoji=False,
             )
+        self._show(last=sum(self.counts.values()) == self.total)
+
+    def run_done_elsewhere(self, run: Run) -> None:
+        """Count a run that another runner on the same store has trained."""
+        del run
+        self.counts["elsewhere"] += 1
         self._show(last=sum(self.counts.values()) == self.total)
 
     def _show(self, *, last: bool = False) -> None:
@@ -84,12 +100,54 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
     def _summary(self) -> str:
         finished = sum(self.counts.values())
         parts = [f"{finished}/{self.total} runs"]
-        parts += [f"{self.counts[status]} {status}" for status in ("diverged", "failed") if self.counts[status]]
+        told = {status: words(status) for status in FINAL if status != "done"} | {
+            "elsewhere": "trained by another runner"
+        }
+        parts += [f"{self.counts[status]} {words}" for status, words in told.items() if self.counts[status]]
         elapsed, progress = time.monotonic() - self._start, finished + self._under_way
         if progress > 0 and elapsed > 0:
             rate = progress / elapsed
             parts += [f"{rate:.2g} runs/s", f"{duration((self.total - progress) / rate)} left"]
         return ", ".join(parts)
+
+
+def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_BETWEEN_LOOKS) -> Ledger:
+    """Show a ledger until nothing of it is left to be trained; the last one.
+
+    Args:
+        read: gives the ledger as it is now.
+        console: where to write: a table that is kept up to date on a terminal, elsewhere a line at each change.
+        pause: seconds between two looks.
+    """
+    ledger = read()
+    if not console.is_terminal:
+        console.print(ledger.as_text(), markup=False, highlight=False, soft_wrap=True, emoji=False)
+        while not ledger.is_settled:
+            time.sleep(pause)
+            before, ledger = ledger.as_text(), read()
+            if ledger.as_text() != before:
+                console.print(ledger.as_text(), markup=False, highlight=False, soft_wrap=True, emoji=False)
+        return ledger
+    with Live(_view(ledger, console), console=console, auto_refresh=False) as live:
+        while not ledger.is_settled:
+            time.sleep(pause)
+            ledger = read()
+            live.update(_view(ledger, console), refresh=True)
+    return ledger
+
+
+def _view(ledger: Ledger, console: Console) -> Group:
+    """What fits the terminal: the cells with the most left to do, in the order of the plan."""
+    rows = ledger.cells()
+    most = max(1, console.height - _LINES_BESIDE_CELLS)
+    ranked = sorted(range(len(rows)), key=lambda place: rows[place]["done"])[:most]
+    shown = [rows[place] for place in sorted(ranked)]
+    parts: list[Any] = [Text(ledger.as_text())]
+    if shown:
+        parts.append(row_table(shown))
+    if len(shown) < len(rows):
+        parts.append(Text(f"... and {len(rows) - len(shown)} more cells"))
+    return Group(*parts)
 
 
 def duration(seconds: float) -> str:

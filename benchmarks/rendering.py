@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
     from rich.text import Text
 
+    from benchmarks.ledger import Log
     from benchmarks.profiling import Profile
     from benchmarks.reference import SettingFacts
     from zoo import ModelConfig
@@ -82,6 +83,40 @@ def _meaning(facts: SettingFacts, *, is_default: bool) -> Text:
     for need in facts.needs:
         text.append(f" {need.told()}", "dim")
     return text if is_default else text.append(f" * The family's default is {value_text(facts.default)}.")
+
+
+def print_log(console: Console, log: Log) -> None:
+    """How a run went: what is known in a line each, then its last epochs and the traceback."""
+    from benchmarks.ledger import STATUSES, words
+
+    stored = log.stored
+    facts = {
+        "status": f"{words(log.status)}: {STATUSES[log.status]}",
+        "reason": stored.message if stored else None,
+        "dataset": log.dataset,
+        **log.levels,
+        "seed": str(log.seed),
+        "suites": ", ".join(log.suites) or "none: a trial of a search, or of a suite that was changed since",
+        "attempts": str(stored.attempts) if stored else "0",
+        "seconds": f"{stored.seconds:.3g}" if stored else None,
+        "ended": stored.finished_at if stored else None,
+        "metrics": ", ".join(f"{name} {value:.6g}" for name, value in stored.metrics.items()) if stored else None,
+        "machine": ", ".join(f"{name} {value}" for name, value in log.machine.items()),
+    }
+    say(f"run {log.key}")
+    width = max(map(len, facts)) + 2
+    for name, text in facts.items():
+        if text:
+            say(f"{name:{width}}{text}")
+    if log.epochs:
+        rows = [{name: _followed(value) for name, value in epoch.items()} for epoch in log.epochs]
+        console.print(row_table(rows))
+    if stored and stored.traceback:
+        say(stored.traceback.rstrip())
+
+
+def _followed(value: float | None) -> int | str | None:
+    return value if value is None or isinstance(value, int) else f"{value:.6g}"
 
 
 def print_choices(console: Console, configs: list[ModelConfig]) -> None:

@@ -14,6 +14,7 @@ def suite_schema() -> dict[str, Any]:
     schema = _plain(Suite.model_json_schema())
     definitions = {name: _plain(each) for name, each in schema.pop("$defs").items()}
     schema["properties"] = _in_place(schema["properties"], definitions)
+    schema["properties"]["search"] = _where_given(schema["properties"]["search"])
     schema["properties"]["design"] = _without(schema["properties"]["design"], "type") | _design_schema()
     for section in SECTIONS:
         schema["properties"][section] = _section_schema(section) | {
@@ -34,6 +35,12 @@ def _in_place(part: Any, definitions: dict[str, Any]) -> Any:
     inner = {name: _in_place(each, definitions) for name, each in part.items()}
     reference = inner.pop("$ref", None)
     return definitions[reference.rpartition("/")[2]] | inner if reference else inner
+
+
+def _where_given(schema: dict[str, Any]) -> dict[str, Any]:
+    """A table that need not be there, without the null that stands for that, and that TOML does not have."""
+    table: dict[str, Any] = next(each for each in schema["anyOf"] if each.get("type") == "object")
+    return table | _without(schema, "anyOf", "default")
 
 
 def _design_schema() -> dict[str, Any]:

@@ -18,7 +18,10 @@ from benchmarks.claims import LEAST_DATASETS, LEVEL_SCHEMA, Analysis, Claim
 from benchmarks.data.config import DataConfig
 from benchmarks.data.tasks import Task
 from benchmarks.errors import UserError
-from benchmarks.settings import SECTIONS, VARIANT, Changes, RunSettings, setting_paths, settings_from
+from benchmarks.search.checks import search_problems
+from benchmarks.search.config import SearchTable, Tuned
+from benchmarks.search.differing import SEARCH_PREFIX, level_search_problems, replace_search
+from benchmarks.settings import SECTIONS, VARIANT, Changes, RunSettings, canonical_json, setting_paths, settings_from
 from benchmarks.training.metrics import ALL_TASKS, CLASS_TASKS, METRICS, OUTCOME_METRICS
 from zoo.settings import (
     OneOf,
@@ -164,6 +167,8 @@ class Suite(Settings):
     baseline: Assignment = setting({}, "Factor -> the level that others are compared with; else its first level.")
     exclude: list[Assignment] = setting([], "Cells to leave out: every cell that has all these levels.")
     include: list[Assignment] = setting([], "Cells to add; a factor that is not named is at its baseline.")
+    search: SearchTable | None = setting(None, "Settings that are tuned before the runs are trained, and how.")
+    tuned: list[Tuned] = setting([], "Settings that a search has found for some cells; `ablate tune` writes them.")
     claims: list[Claim] = setting([], "What is stated before anything is trained, to be judged in the report.")
     analysis: Analysis = setting(Analysis(), "How claims are judged.")
 
@@ -211,15 +216,41 @@ class Suite(Settings):
         }
 
     def settings_at(self, levels: Mapping[str, str]) -> RunSettings:
-        """The settings of the cell that has these levels.
+        """The settings of the cell that has these levels, before anything is tuned.
 
         Raises:
             SettingError: the levels do not go together.
         """
+        settings = settings_from(self.changes_at(levels))
+        search = self._search_changes(levels)
+        # Cells that differ in nothing but in how they are tuned are different cells.
+        return replace_search(settings, canonical_json(search)) if search else settings
+
+    def search_at(self, levels: Mapping[str, str]) -> SearchTable:
+        """How the cell that has these levels is tuned; the suite has a search.
+
+        Raises:
+            SettingError: what the levels say of the search does not go together.
+        """
+        assert self.search is not None  # as whoever calls has seen
+        return self.search.changed(**self._search_changes(levels))
+
+    def _search_changes(self, levels: Mapping[str, str]) -> dict[str, Any]:
+        """What levels say of the search, by key."""
+        bundles = [self.factors[name][label] for name, label in levels.items() if isinstance(self.factors[name], dict)]
+        return {
+            path.removeprefix(SEARCH_PREFIX): value
+            for bundle in bundles
+            for path, value in bundle.items()
+            if path.startswith(SEARCH_PREFIX)
+        }
+
+    def changes_at(self, levels: Mapping[str, str]) -> dict[str, Any]:
+        """What base and levels say of the settings of a cell, by dotted path."""
         changes = self.base
         for factor in self.factor_list:
             changes |= factor.levels[levels[factor.name]]
-        return settings_from(changes)
+        return changes
 
 
 def parse_suite(text: str, source: str) -> Suite:
@@ -294,7 +325,10 @@ def level_label(level: object) -> str:
 
 def _levels_of(name: str, levels: Any) -> dict[str, Changes]:
     if isinstance(levels, dict):
-        return dict(levels)
+        return {
+            label: {path: value for path, value in bundle.items() if not path.startswith(SEARCH_PREFIX)}
+            for label, bundle in levels.items()
+        }
     return {level_label(level): {name: level} for level in levels}
 
 
@@ -324,8 +358,14 @@ def _problems_of(suite: Suite) -> Iterable[Problem]:
         yield from _unfit_problems(suite)
     for index, claim in enumerate(suite.claims):
         yield from _claim_problems(suite, ("claims", index), claim)
+    yield from level_search_problems(suite)
+    for index, tuned in enumerate(suite.tuned):
+        yield from _tuned_problems(suite, ("tuned", index), tuned)
     if not seeds:
         yield from _registration_problems(suite)
+        if suite.search:
+            tasks = {dataset: _possible_tasks(suite, dataset) for dataset in suite.datasets}
+            yield from search_problems(suite, suite.search, tasks)
 
 
 def _design_problems(given: object) -> Iterable[Problem]:
@@ -416,6 +456,19 @@ def _claim_problems(suite: Suite, place: tuple[str | int, ...], claim: Claim) ->
         yield Problem(path, "this is the factor of the claim itself", claim.factor, others or "no factor: leave it out")
     where = {name: level for name, level in claim.where.items() if name != claim.factor}
     yield from _assignment_problems(suite, (*place, "where"), where)
+
+
+def _tuned_problems(suite: Suite, place: tuple[str | int, ...], tuned: Tuned) -> Iterable[Problem]:
+    if tuned.dataset is not None and tuned.dataset not in suite.datasets:
+        yield unknown(dotted((*place, "dataset")), "dataset of the suite", tuned.dataset, suite.datasets)
+    yield from _assignment_problems(suite, (*place, "where"), tuned.where)
+    varied = {path for changes in _all_changes(suite) for path in changes}
+    for path in tuned.settings:
+        where = dotted((*place, "settings", path))
+        if path not in setting_paths():
+            yield unknown(where, "setting", path, setting_paths())
+        elif path in varied:
+            yield Problem(where, "a factor changes it: a setting is varied or tuned", path, "settings of no factor")
 
 
 def _metric_problems(suite: Suite, place: tuple[str | int, ...], claim: Claim) -> Iterable[Problem]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -46,6 +47,7 @@ class Folder:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
             env=os.environ | {"TFDS_DATA_DIR": str(self.path / "none"), "PYTHONUNBUFFERED": "1"},
         )
 
@@ -205,14 +207,16 @@ def test_killed_within_a_stack(tmp_path):
 
 
 @pytest.mark.slow
-def test_interrupted(tmp_path):
-    """Ctrl-C ends with exit code 130; what was finished is kept, and the next call goes on."""
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted(sent, expected, tmp_path):
+    """Ctrl-C and SIGTERM end with their exit codes; what was finished is kept, and the next call goes on."""
     folder = Folder(tmp_path / "work", SUITE.format(epochs=40))
     process = folder.start()
     folder.wait_for_runs(process, 1)
-    process.send_signal(signal.SIGINT)
+    # A terminal and a batch system send it to all processes of the group, the workers among them.
+    os.killpg(process.pid, sent)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == expected, err
     assert "interrupted" in out
     assert "Traceback" not in err
     stored = folder.stored()
@@ -286,3 +290,14 @@ def test_mnist(tmp_path, shared_tfds):
     assert code == 0, err
     assert "6 done" in out
     assert all(0.92 < float(row["test_accuracy"]) < 0.98 for row in folder.rows())
+
+
+def test_two_runners_share_a_suite(undisturbed, tmp_path):
+    """Two runners started together train every run once between them, and both end with the whole report."""
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=15))
+    processes = [folder.start() for _ in range(2)]
+    told = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], told
+    elsewhere = [re.findall(r"18/18 runs(?:, (\d+) trained by another runner)?", out + err) for out, err in told]
+    assert sum(int(found[-1] or 0) for found in elsewhere if found) == 18
+    assert folder.read("summary.csv") == undisturbed.read("summary.csv")

@@ -17,26 +17,68 @@ import pandas as pd
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from benchmarks.analysis.contrasts import Contrast, Factors, Pair, is_balanced, level_pairs, oriented
+from benchmarks.analysis.contrasts import Contrast, Pair, oriented
 from benchmarks.analysis.datasets import average_evidence, generalised_evidence
 from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement
-from benchmarks.analysis.tables import refuse_repeated_runs
+from benchmarks.analysis.tables import level_column, refuse_repeated_runs
 from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, verdict_of
 from benchmarks.claims import Claim
-from benchmarks.suite import level_label
+from benchmarks.design import Comparison, comparison
+from benchmarks.suite import Suite, level_label
 from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
+from zoo.settings import SettingError
 
 Trials = Mapping[str, Mapping[str, int]]
 """Factor -> label of its level -> trials that its settings were tuned with; a level that is not named had none."""
+
+
+class _Outcomes:
+    """What one dataset holds for pairing: outcomes by seed and cell."""
+
+    def __init__(self, runs: pd.DataFrame, factors: Sequence[str]):
+        self.runs = runs
+        self.task = runs["task"].iloc[0]
+        self._tables: dict[str, pd.DataFrame] = {}
+        first = runs.drop_duplicates("cell")
+        levels = zip(*(first[level_column(factor)] for factor in factors), strict=True)
+        self._cells = dict(zip(levels, first["cell"], strict=True))
+        self._factors = factors
+        self._diverged = runs.assign(diverged=runs["status"] == "diverged").pivot(
+            index="seed", columns="cell", values="diverged"
+        )
+
+    def pairs(self, metric: str, compared: Comparison) -> tuple[Pair, ...] | None:
+        """A difference for each planned seed, of means over cells; NaN where any run of it has no value.
+
+        None where a cell is not there.
+        """
+        better, than = (self._numbers(cells) for cells in (compared.better, compared.than))
+        if None in (*better, *than):
+            return None
+        outcomes = self._table(metric)
+        differences = outcomes[better].mean(axis="columns", skipna=False) - outcomes[than].mean(
+            axis="columns", skipna=False
+        )
+        diverged = self._diverged.loc[outcomes.index, [*better, *than]].any(axis="columns")
+        found = zip(differences.index.tolist(), differences.tolist(), diverged.tolist(), strict=True)
+        return tuple(Pair(seed, difference, is_diverged) for seed, difference, is_diverged in found)
+
+    def _numbers(self, cells: Iterable[Mapping[str, str]]) -> list[object]:
+        return [self._cells.get(tuple(levels[factor] for factor in self._factors)) for levels in cells]
+
+    def _table(self, metric: str) -> pd.DataFrame:
+        if metric not in self._tables:
+            turned = oriented(self.runs, metric)
+            self._tables[metric] = turned.pivot(index="seed", columns="cell", values="outcome").sort_index()
+        return self._tables[metric]
 
 
 @dataclass(frozen=True)
 class _Scene:
     """What all claims are judged by."""
 
-    datasets: Mapping[str, pd.DataFrame]
-    factors: Factors
-    baseline: Mapping[str, str]
+    datasets: Mapping[str, _Outcomes]
+    suite: Suite
     trials: Trials
     alpha: float
     family: int
@@ -52,18 +94,20 @@ class _Found:
     without_diverged: Evidence | None
     parts: Mapping[str, Evidence] = field(default_factory=dict)
     """Dataset -> its evidence, where there are several."""
+    pairs: tuple[Pair, ...] = ()
+    """The differences behind the evidence, holes among them; empty where there are several datasets."""
 
 
 def judge_claims(
     runs: pd.DataFrame,
     claims: Sequence[Claim],
-    factors: Factors,
-    baseline: Mapping[str, str],
+    suite: Suite,
     *,
     alpha: float = ALPHA,
     looks: int = 1,
     look: int = 1,
     unregistered: Collection[str] = (),
+    withdrawn: int = 0,
     trials: Trials | None = None,
     seed: int = 0,
 ) -> JudgedClaims:
@@ -72,12 +116,12 @@ def judge_claims(
     Args:
         runs: what `run_table` gave.
         claims: those of the suite.
-        factors: every factor of the suite.
-        baseline: factor -> label of its baseline level.
+        suite: its design says which cells a claim compares.
         alpha: for all looks together.
         looks: how often the results are looked at, as declared before running.
         look: which of the looks this is, from 1.
         unregistered: statements of the claims that were not in the suite when its runs began.
+        withdrawn: judgements of registered claims that were taken out again; they count as tested all the same.
         trials: what the levels' tuning cost, where they were tuned.
         seed: of random sign flips.
 
@@ -89,13 +133,18 @@ def judge_claims(
         raise ValueError(f"look {look}: the suite declares {looks}, counted from 1")
     if len({claim.statement for claim in claims}) < len(claims):
         raise ValueError("two claims with the same statement")
-    datasets = {str(name): of_dataset for name, of_dataset in runs.groupby("dataset", sort=False)}
+    factors = list(suite.factors)
+    datasets = {str(name): _Outcomes(of_dataset, factors) for name, of_dataset in runs.groupby("dataset", sort=False)}
     registered = [claim for claim in claims if claim.statement not in unregistered]
-    family = sum(len(datasets) if claim.datasets == "each" else 1 for claim in registered)
-    scene = _Scene(datasets, factors, baseline, trials or {}, alpha / looks, max(1, family), seed)
-    found = {claim.statement: _findings(scene, claim, _where(claim)) for claim in claims}
+    family = withdrawn + sum(len(datasets) if claim.datasets == "each" else 1 for claim in registered)
+    scene = _Scene(datasets, suite, trials or {}, alpha / looks, max(1, family), seed)
+    found = {claim.statement: _findings(scene, claim, _cells_of(scene, claim)) for claim in claims}
     exploratory = [claim for claim in claims if claim.statement in unregistered]
-    adjusted = _adjusted(found, registered, _holm) | _adjusted(found, exploratory, _benjamini_hochberg)
+
+    def holm(values: Sequence[float]) -> list[float]:
+        return _holm([*values, *[math.nan] * withdrawn])[: len(values)]
+
+    adjusted = _adjusted(found, registered, holm) | _adjusted(found, exploratory, _benjamini_hochberg)
     judged = tuple(
         _judged(scene, claim, found[claim.statement], adjusted[claim.statement], claim in registered)
         for claim in claims
@@ -142,19 +191,36 @@ def _adjusted(
     return adjusted
 
 
-def _where(claim: Claim) -> dict[str, str]:
-    return {factor: level_label(level) for factor, level in claim.where.items()}
+def _cells_of(scene: _Scene, claim: Claim) -> Comparison | None:
+    """The cells that a claim compares; None where the design has no such cells."""
+    try:
+        return comparison(scene.suite, claim)
+    except SettingError:
+        return None
 
 
-def _averaged_over(scene: _Scene, claim: Claim, where: Mapping[str, str]) -> tuple[str, ...]:
-    if not all(is_balanced(runs, scene.factors) for runs in scene.datasets.values()):
+def _averaged_over(claim: Claim, compared: Comparison | None) -> dict[str, list[str]]:
+    """Factor -> its levels, for those that the cells on a side of a claim differ in."""
+    cells = compared.better if compared else ()
+    levels = {factor: list(dict.fromkeys(each[factor] for each in cells)) for factor in (cells[0] if cells else ())}
+    return {factor: found for factor, found in levels.items() if factor != claim.factor and len(found) > 1}
+
+
+def _changing_with(claim: Claim, compared: Comparison | None) -> tuple[str, ...]:
+    """Factors that differ between the sides of a claim beside its own."""
+    if not compared:
         return ()
-    return tuple(factor for factor in scene.factors if factor != claim.factor and factor not in where)
+
+    def levels(cells: Iterable[Mapping[str, str]], factor: str) -> set[str]:
+        return {each[factor] for each in cells}
+
+    others = (factor for factor in compared.better[0] if factor != claim.factor)
+    return tuple(each for each in others if levels(compared.better, each) != levels(compared.than, each))
 
 
-def _findings(scene: _Scene, claim: Claim, where: Mapping[str, str]) -> dict[str | None, _Found]:
+def _findings(scene: _Scene, claim: Claim, compared: Comparison | None) -> dict[str | None, _Found]:
     """Dataset, or None for all together, -> what was found."""
-    pairs = {name: _pairs(scene, claim, runs, where) for name, runs in scene.datasets.items()}
+    pairs = {name: _pairs(claim, outcomes, compared) for name, outcomes in scene.datasets.items()}
     parts = {name: _of_dataset(scene, claim, name, found) for name, found in pairs.items()}
     diverged = {name: {pair.seed for pair in found or () if pair.diverged} for name, found in pairs.items()}
     if claim.datasets != "each":
@@ -166,30 +232,30 @@ def _findings(scene: _Scene, claim: Claim, where: Mapping[str, str]) -> dict[str
         if found is not None and diverged[name]
     }
     if claim.datasets == "each":
-        return {name: _Found(part, part.tested.p, without.get(name)) for name, part in parts.items()}
+        return {
+            name: _Found(part, part.tested.p, without.get(name), pairs=pairs[name] or ())
+            for name, part in parts.items()
+        }
     found = _together(scene, claim, list(parts.values()))
     checked = _together(scene, claim, list((parts | without).values())).evidence if without else None
     return {None: replace(found, parts=parts, without_diverged=checked)}
 
 
-def _pairs(scene: _Scene, claim: Claim, runs: pd.DataFrame, where: Mapping[str, str]) -> tuple[Pair, ...] | None:
+def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison | None) -> tuple[Pair, ...] | None:
     """The differences on one dataset; None where it has no such metric or the design no such cells."""
-    averaged = _averaged_over(scene, claim, where)
-    others = {each: level for each, level in scene.baseline.items() if each != claim.factor and each not in averaged}
-    metric = _metric(claim, runs)
-    if runs["task"].iloc[0] not in METRICS[metric].tasks:
+    metric = _metric(claim, outcomes)
+    if compared is None or outcomes.task not in METRICS[metric].tasks:
         return None
-    better, than = level_label(claim.better), level_label(claim.than)
-    return level_pairs(oriented(runs, metric), scene.factors, claim.factor, better, than, others | dict(where))
+    return outcomes.pairs(metric, compared)
 
 
 def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | None) -> Evidence:
     """The evidence on one dataset."""
-    runs = scene.datasets[name]
-    metric = METRICS[_metric(claim, runs)]
+    outcomes = scene.datasets[name]
+    metric = METRICS[_metric(claim, outcomes)]
     evidence = _evidence(scene, claim, pairs or ())
     if pairs is None:
-        fits = runs["task"].iloc[0] in metric.tasks
+        fits = outcomes.task in metric.tasks
         why = Obstacle("not in the design") if fits else Obstacle("no such metric", metric.title)
         return replace(evidence, obstacle=why)
     budget = _budget_obstacle(scene.trials.get(claim.factor, {}), level_label(claim.better), level_label(claim.than))
@@ -201,8 +267,8 @@ def _evidence(scene: _Scene, claim: Claim, pairs: Iterable[Pair]) -> Evidence:
     return evidence_of(differences, claim.margin, claim.kind, scene.alpha, family=scene.family, seed=scene.seed)
 
 
-def _metric(claim: Claim, runs: pd.DataFrame) -> str:
-    return claim.metric or OUTCOME_METRICS[runs["task"].iloc[0]]
+def _metric(claim: Claim, outcomes: _Outcomes) -> str:
+    return claim.metric or OUTCOME_METRICS[outcomes.task]
 
 
 def _hole_obstacle(pairs: Sequence[Pair], title: str) -> Obstacle | None:
@@ -234,7 +300,7 @@ def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
 
 
 def _unit_obstacle(scene: _Scene, claim: Claim) -> Obstacle | None:
-    metrics = sorted({_metric(claim, runs) for runs in scene.datasets.values()})
+    metrics = sorted({_metric(claim, outcomes) for outcomes in scene.datasets.values()})
     if len(metrics) > 1:
         return Obstacle("different units", "one margin cannot hold for " + " and ".join(metrics))
     if claim.datasets != "all" and len(scene.datasets) > 1 and METRICS[metrics[0]].unit == "target":
@@ -296,8 +362,9 @@ def _judged(
     adjusted: Mapping[str | None, float],
     is_registered: bool,
 ) -> JudgedClaim:
-    where = _where(claim)
-    simple = _simple_findings(scene, claim, where)
+    compared = _cells_of(scene, claim)
+    averaged = _averaged_over(claim, compared)
+    simple = _simple_findings(scene, claim, compared, averaged) if compared else []
     judgements = tuple(
         _judgement(scene, claim, dataset, each, adjusted[dataset], is_registered, simple)
         for dataset, each in found.items()
@@ -309,22 +376,41 @@ def _judged(
         factor=claim.factor,
         better=level_label(claim.better),
         than=level_label(claim.than),
-        where=where,
-        averaged_over=_averaged_over(scene, claim, where),
+        where={factor: level_label(level) for factor, level in claim.where.items()},
+        averaged_over=tuple(averaged),
+        changing_with=_changing_with(claim, compared),
         margin=claim.margin,
         is_registered=is_registered,
+        has_simple_effects=bool(simple) or not averaged,
         judgements=judgements,
     )
 
 
 def _simple_findings(
-    scene: _Scene, claim: Claim, where: Mapping[str, str]
+    scene: _Scene, claim: Claim, compared: Comparison, averaged: Mapping[str, Sequence[str]]
 ) -> list[tuple[str, dict[str | None, _Found]]]:
-    return [
-        (f"{factor} = {level}", _findings(scene, claim, {**where, factor: level}))
-        for factor in _averaged_over(scene, claim, where)
-        for level in scene.factors[factor]
-    ]
+    """The same claim at each level of each factor that is averaged over, where the design can tell it."""
+    found = []
+    for factor, levels in averaged.items():
+        if not _can_be_held(scene, claim, factor, levels[0]):
+            continue
+        for level in levels:
+            name = f"{factor} = {level}"
+            found.append((name, _findings(scene, claim, _at_level(compared, factor, level))))
+    return found
+
+
+def _can_be_held(scene: _Scene, claim: Claim, factor: str, level: str) -> bool:
+    """Whether the design can tell the effect at single levels of a factor that it averages over."""
+    at_level = claim.model_copy(update={"where": {**claim.where, factor: level}})
+    return _cells_of(scene, at_level) is not None
+
+
+def _at_level(compared: Comparison, factor: str, level: str) -> Comparison:
+    better, than = (
+        tuple(each for each in cells if each[factor] == level) for cells in (compared.better, compared.than)
+    )
+    return Comparison(better, than)
 
 
 def _judgement(
@@ -348,6 +434,7 @@ def _judgement(
         dataset=dataset,
         metric=_metric(claim, scene.datasets[dataset or next(iter(scene.datasets))]),
         evidence=found.evidence,
+        pairs=found.pairs,
         p=found.p,
         adjusted_p=adjusted_p,
         verdict=_with_simple_effects(verdict, words) if is_registered else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.analysis.contrasts import Contrast
+from benchmarks.analysis.contrasts import Contrast, Pair
 from benchmarks.analysis.verdicts import Evidence, Verdict
 from benchmarks.claims import AcrossDatasets, ClaimKind
 
@@ -29,6 +29,8 @@ class Judgement:
     metric: str
     evidence: Evidence
     """For a claim about all datasets, that of the one with the worst p."""
+    pairs: tuple[Pair, ...]
+    """Each planned seed's difference, holes among them; empty where the claim is about several datasets."""
     p: float
     """What is adjusted; NaN where there is no test, which counts as 1."""
     adjusted_p: float
@@ -55,8 +57,12 @@ class JudgedClaim:
     where: Mapping[str, str]
     averaged_over: tuple[str, ...]
     """Factors that are averaged over within each seed; others that `where` does not name are at their baseline."""
+    changing_with: tuple[str, ...]
+    """Factors whose levels change along with the claim's own, where the design pairs them."""
     margin: float
     is_registered: bool
+    has_simple_effects: bool
+    """False where the design cannot tell the simple effects of what is averaged over."""
     judgements: tuple[Judgement, ...]
 
 

@@ -13,13 +13,15 @@ from typing import Any
 import keras
 import numpy as np
 
+import zoo
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
 from benchmarks.design import Run
-from benchmarks.execution.schedule import keys_of, program_of, stacks_by_program
-from benchmarks.training.checkpoints import CheckpointFile, Checkpoints
+from benchmarks.execution.schedule import epochs_behind, keys_of, program_of, stacks_by_program, training_key
+from benchmarks.settings import RunSettings
+from benchmarks.training.checkpoints import CheckpointFile, Checkpoints, States
 from benchmarks.training.inputs import DatasetOnDevice
-from benchmarks.training.program import Program, RunInputs
+from benchmarks.training.program import HEADS, Program, RunInputs
 from benchmarks.training.results import RunResult
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.trainer import Trainer, TrainingStoppedError
@@ -46,13 +48,27 @@ class TrainedValues:
     @classmethod
     def of(cls, program: Program, slot: int, inputs: RunInputs) -> TrainedValues:
         """Take them from a program that has just trained and measured the run in one of its slots."""
-        model = program.trained_model(slot, inputs)
         return cls(
-            {each.path: np.asarray(each) for each in model.variables if keras.backend.is_float_dtype(each.dtype)},
+            program.trained_values(slot),
             np.asarray(inputs.standardization.shift),
             np.asarray(inputs.standardization.scale),
             inputs.target_shift,
             inputs.target_scale,
+        )
+
+    def as_model(self, settings: RunSettings, dataset: Dataset) -> keras.Model:
+        """The network with its weights, between raw inputs and, for a regression, the target's own unit.
+
+        Raises:
+            KeyError, ValueError: they are not those of a run with these settings on this dataset.
+        """
+        shape, head = dataset.input_shape, HEADS[dataset.task]
+        network = zoo.build_model(settings.model, shape, dataset.num_classes, seed=0, head=head)
+        for variable in network.variables:
+            if keras.backend.is_float_dtype(variable.dtype):
+                variable.assign(self.variables[variable.path])
+        return zoo.with_standardization(
+            network, self.shift, self.scale, target_shift=self.target_shift, target_scale=self.target_scale
         )
 
     def write(self, path: Path) -> None:
@@ -111,6 +127,8 @@ class Engine:
         on_trained: is given the weights of each run that is done; an error in it fails the runs of the stack.
         most_bytes: inputs of a dataset that take more than this are streamed.
         should_stop: is asked from time to time.
+        states: where runs that end before their schedule leave their state, and longer ones of the same training take
+            it up.
     """
 
     def __init__(
@@ -120,12 +138,14 @@ class Engine:
         on_trained: OnTrained | None = None,
         most_bytes: float = math.inf,
         should_stop: Callable[[], bool] = lambda: False,
+        states: States | None = None,
     ):
         self.stopwatch = stopwatch or Stopwatch()
         self._open_dataset = open_dataset
         self._on_trained = on_trained
         self._most_bytes = most_bytes
         self._should_stop = should_stop
+        self._states = states
         self._data: _Data | None = None
         self._program: tuple[tuple[str, ...], Trainer | Exception] | None = None
 
@@ -145,7 +165,8 @@ class Engine:
         trainer = self._trainer_for(next(iter(stack.values())))
         if isinstance(trainer, Exception):
             return [(run, _failed(trainer)) for run in stack.values()]
-        epochs = trainer.epochs
+        epochs = next(iter(stack.values())).cell.settings.train.stop_after or trainer.epochs
+        states = {slot: self._states.of(training_key(run)) for slot, run in stack.items()} if self._states else None
         pairs = {slot: (run.cell.settings, run.seed) for slot, run in stack.items()}
 
         def epoch_done(epoch: int) -> None:
@@ -156,7 +177,7 @@ class Engine:
                 self._on_trained(stack[slot], TrainedValues.of(trainer.program, slot, inputs))
 
         try:
-            results = trainer.train_stack(pairs, epoch_done, checkpoint, give)
+            results = trainer.train_stack(pairs, epoch_done, checkpoint, give, states)
         except TrainingStoppedError:
             raise
         except Exception as error:  # whatever Keras makes of odd settings must not end the other runs
@@ -192,6 +213,7 @@ def train_runs(
     checkpoints: Checkpoints | None = None,
     stopwatch: Stopwatch | None = None,
     on_trained: OnTrained | None = None,
+    states: States | None = None,
 ) -> Iterator[tuple[Run, RunResult]]:
     """Train runs in this process and give each result as soon as it is there.
 
@@ -203,9 +225,11 @@ def train_runs(
             results of its stack were taken.
         stopwatch: is told where the time goes.
         on_trained: is given the weights of each run that is done; an error in it fails the runs of the stack.
+        states: where runs that end before their schedule leave their state, to be continued from.
     """
-    engine = Engine(datasets.__getitem__, stopwatch, on_trained)
-    for stack in stacks_by_program(runs, datasets):
+    engine = Engine(datasets.__getitem__, stopwatch, on_trained, states=states)
+    kept = states.kept() if states else {}
+    for stack in stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)):
         file = checkpoints.file_of(keys_of(stack)) if checkpoints else None
         yield from engine.train(stack, on_epoch, file)
         if file:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.design import Run
-from benchmarks.settings import canonical_json
+from benchmarks.settings import canonical_json, run_key
 from benchmarks.training.parts import LARGEST_STACK, check_fit, stack_size
 from zoo.config import MLPConfig
 from zoo.seeds import child_seed
@@ -47,11 +48,46 @@ def group_by_program(runs: Iterable[Run]) -> list[list[Run]]:
     return list(groups.values())
 
 
-def stacks_by_program(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> Iterator[dict[int, Run]]:
-    """All stacks of these runs, those of one program after another."""
+def training_key(run: Run) -> str:
+    """The key of the whole training of a run: the run's own, unless it ends before its schedule does."""
+    settings = run.cell.settings
+    if not settings.train.stop_after:
+        return run.key
+    whole = replace(settings, train=settings.train.changed(stop_after=0))
+    return run_key(whole, run.dataset, run.dataset_version, run.seed)
+
+
+def epochs_behind(run: Run, kept: Mapping[str, Sequence[int]]) -> int:
+    """The epochs after which a run is taken up.
+
+    Args:
+        run: which.
+        kept: key of a training -> the epochs behind its states, as `States.kept` gives them.
+    """
+    train = run.cell.settings.train
+    if not kept or not train.epochs:
+        return 0
+    length = train.stop_after or train.epochs
+    return max((epochs for epochs in kept.get(training_key(run), ()) if epochs <= length), default=0)
+
+
+def stacks_by_program(
+    runs: Iterable[Run], datasets: Mapping[str, Dataset], behind: Callable[[Run], int] = lambda _: 0
+) -> Iterator[dict[int, Run]]:
+    """All stacks of these runs, those of one program after another.
+
+    Args:
+        runs: in any order.
+        datasets: name as in the suite -> data.
+        behind: the epochs after which a run is taken up. The runs of a stack begin and end together.
+    """
     for group in group_by_program(runs):
         cell = group[0].cell
-        yield from stacks(group, stack_size(cell.settings, datasets[cell.dataset]))
+        parts: dict[tuple[int, int], list[Run]] = defaultdict(list)
+        for run in group:
+            parts[behind(run), run.cell.settings.train.stop_after].append(run)
+        for part in parts.values():
+            yield from stacks(part, stack_size(cell.settings, datasets[cell.dataset]))
 
 
 def least_stacks(runs: Iterable[Run]) -> int:
@@ -79,9 +115,11 @@ def slot_of(run: Run, stack_size: int) -> int:
 
     It follows from the run, never from what else is to be trained: whether a number stands at the end of a tensor or
     inside can change its last bit. Consecutive seeds of a cell fill slots evenly, so do seeds with a common factor, and
-    cells begin at different slots, which evens out what is left over.
+    cells begin at different slots, which evens out what is left over. A training that is continued stays where it was.
     """
-    first = child_seed(0, "slot", canonical_json(run.cell.settings.identity()))
+    identity = run.cell.settings.identity()
+    identity["train"].pop("stop_after", None)
+    first = child_seed(0, "slot", canonical_json(identity))
     return (run.seed + run.seed // stack_size + first) % stack_size
 
 
@@ -139,6 +177,6 @@ class StackQueue:
         return stack
 
     def _gain(self, program: Program) -> float:
-        """Seconds that a second worker would spare, roughly; before anything is known, a stack counts more."""
-        compiling, training = self._seconds.get(program, (1.0, 1.0))
+        """Seconds that a second worker would spare, roughly; before anything is known, help is taken to pay."""
+        compiling, training = self._seconds.get(program, (0.0, 1.0))
         return len(self._waiting[program]) * training - compiling

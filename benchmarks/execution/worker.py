@@ -5,7 +5,11 @@ The process that hands out the work imports this too, so TensorFlow is imported 
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
 import os
+import shutil
+import signal
 import threading
 import time
 from collections.abc import Mapping
@@ -19,15 +23,20 @@ from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
 from benchmarks.execution.schedule import Stack, keys_of
-from benchmarks.plan import weights_file
-from benchmarks.training.checkpoints import Checkpoints
-from benchmarks.training.results import RunResult
+from benchmarks.plan import states_folder, weights_file
+from benchmarks.training.checkpoints import Checkpoints, States
+from benchmarks.training.results import RunResult, failure_of
 from benchmarks.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from benchmarks.execution.local import Engine, TrainedValues
 
 _SECONDS_BETWEEN_LOOKS_AT_PARENT = 1.0
+
+_SECONDS_FOR_TRACE = 1.0
+
+GO_ON, STOP, LEAVE = 0, 1, 2
+"""What a worker is to do: train what it is given; write its checkpoint and wait; end."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +64,13 @@ class Orders:
     checkpoints: Checkpoints | None
     keep_weights: bool
     parent: int
+    traces: Path
+    """Folder where workers write what they were doing when they were ended; it goes when the parent does."""
+
+    @property
+    def trace(self) -> Path:
+        """The file of this worker."""
+        return self.traces / f"{self.number}.txt"
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,8 @@ class _State:
     stop: Any
 
 
+_kept_open: list[Any] = []
+
 _states: list[_State] = []
 """The state of this process; empty in every process that is no worker."""
 
@@ -89,9 +107,13 @@ def begin(orders: Orders, progress: Any, stop: Any) -> None:
     Args:
         orders: what it works with.
         progress: shared numbers: the share that is done of the stack that each worker is on.
-        stop: a shared number that is not 0 once everything is to stop.
+        stop: shared numbers: what each worker is to do, one of `GO_ON`, `STOP` and `LEAVE`.
     """
-    threading.Thread(target=_end_with_parent, args=[orders.parent], daemon=True).start()
+    # A batch system that ends a job tells every process. A worker leaves when the one that hands out the work says so,
+    # after it has written its checkpoint.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if stop[orders.number] == LEAVE else None)
+    threading.Thread(target=_end_with_parent, args=[orders.parent, orders.traces], daemon=True).start()
+    _write_traces(orders.trace)
     from benchmarks.quiet import import_tensorflow
 
     import_tensorflow(orders.resources.threads)
@@ -103,13 +125,15 @@ def begin(orders: Orders, progress: Any, stop: Any) -> None:
         stopwatch,
         _keep(orders.runs_dir) if orders.keep_weights else None,
         orders.resources.dataset_bytes,
-        lambda: bool(stop.value),
+        lambda: stop[orders.number] != GO_ON,
+        States(states_folder(orders.runs_dir)),
     )
     _states[:] = [_State(orders, engine, stopwatch, progress, stop)]
 
 
-def nothing() -> None:
-    """Do nothing: the result tells that the worker has begun."""
+def process_id() -> int:
+    """The id of this process: that there is a result tells that the worker has begun."""
+    return os.getpid()
 
 
 def prepare_and_decode(reference: DatasetReference, runs_dir: Path) -> None:
@@ -141,6 +165,8 @@ def train(stack: Stack) -> Report:
         results = state.engine.train(stack, on_epoch, checkpoint)
     except TrainingStoppedError:
         results = []
+    except Exception as error:  # a dataset that cannot be read any more, say, must not end the other runs
+        results = [(run, failure_of(error)) for run in stack.values()]
     return Report(results, list(stopwatch.spans), psutil.Process().memory_info().rss)
 
 
@@ -157,8 +183,36 @@ def _keep(runs_dir: Path) -> Any:
     return keep
 
 
-def _end_with_parent(parent: int) -> None:
+def _end_with_parent(parent: int, traces: Path) -> None:
     """End this process when the one that hands out the work is gone, however it went."""
     while os.getppid() == parent:
         time.sleep(_SECONDS_BETWEEN_LOOKS_AT_PARENT)
+    shutil.rmtree(traces, ignore_errors=True)
     os._exit(1)
+
+
+def _write_traces(path: Path) -> None:
+    """Have this process write where it is when it crashes, and when `trace_of` asks."""
+    # Stays open as long as the process lives: it is written to from within a signal.
+    file = path.open("w", encoding="utf-8")
+    faulthandler.enable(file)
+    if hasattr(faulthandler, "register"):  # not on Windows
+        faulthandler.register(signal.SIGUSR1, file)
+    _kept_open[:] = [file]
+
+
+def trace_of(path: Path, process: int | None = None) -> str | None:
+    """Where a worker is, thread by thread, or where it was when it crashed; None where that cannot be told.
+
+    Args:
+        path: its file.
+        process: its id, if it lives; a worker that hangs is asked, also where it hangs outside of Python.
+    """
+    if process is not None and hasattr(faulthandler, "register"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGUSR1)
+        end = time.monotonic() + _SECONDS_FOR_TRACE
+        while time.monotonic() < end and not (path.exists() and path.stat().st_size):
+            time.sleep(0.01)
+        time.sleep(0.05)  # for the rest of it
+    return (path.read_text(encoding="utf-8", errors="replace") or None) if path.exists() else None

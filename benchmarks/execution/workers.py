@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,14 +26,36 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
-from benchmarks.execution.schedule import Program, Stack, StackQueue, keys_of, program_of, stacks_by_program
-from benchmarks.execution.worker import Orders, Report, Resources, begin, nothing, prepare_and_decode, train
-from benchmarks.training.checkpoints import Checkpoints
-from benchmarks.training.results import RunResult
+from benchmarks.execution.schedule import (
+    Program,
+    Stack,
+    StackQueue,
+    epochs_behind,
+    keys_of,
+    program_of,
+    stacks_by_program,
+)
+from benchmarks.execution.worker import (
+    GO_ON,
+    LEAVE,
+    STOP,
+    Orders,
+    Report,
+    Resources,
+    begin,
+    prepare_and_decode,
+    process_id,
+    trace_of,
+    train,
+)
+from benchmarks.plan import states_folder
+from benchmarks.training.checkpoints import Checkpoints, States
+from benchmarks.training.results import RunResult, Status
 from benchmarks.training.stopwatch import Stopwatch
 
 MOST_ATTEMPTS = 3
-"""How often a stack is tried whose worker died: twice as it is, and then each of its runs alone."""
+"""How often a stack is tried whose worker died or had too little memory: twice as it is, and then each of its runs
+alone. What is raised for another reason would be raised again."""
 
 LOOK_SECONDS = 0.2
 """How often the workers' progress is looked at."""
@@ -44,6 +67,9 @@ _WORKER_BYTES = 1.5 * 2**30
 """What a worker takes with TensorFlow and a small network, roughly."""
 
 _MOST_OF_MEMORY = 0.8
+
+_MOST_GROWTH = 256 * 2**20
+"""A worker that has grown by more is replaced: TensorFlow keeps some 6 MB of every program that it compiled."""
 
 
 def resources(
@@ -85,6 +111,8 @@ class _Task:
     stack: Stack
     began: float
     future: ProcessFuture[Report]
+    running_since: float | None = None
+    """On the steady clock; None as long as its worker is still importing what it needs."""
 
 
 @dataclass
@@ -95,7 +123,9 @@ class _Worker:
     pool: ProcessPool
     program: Program | None = None
     task: _Task | None = None
-    ready: ProcessFuture[None] | None = field(default=None, repr=False)
+    first_bytes: int | None = None
+    """What its process took after its first stack."""
+    ready: ProcessFuture[int] | None = field(default=None, repr=False)
 
 
 class Workers:
@@ -108,6 +138,8 @@ class Workers:
         checkpoints: where runs under way are written down, and taken up again.
         keep_weights: whether the weights of each run that is done are kept.
         stopwatch: is told where the workers' time goes.
+        time_limit: seconds that a run may take in one attempt, the compiling of its program among them; a stack may
+            take that for each of its runs.
     """
 
     def __init__(
@@ -119,12 +151,15 @@ class Workers:
         *,
         keep_weights: bool = False,
         stopwatch: Stopwatch | None = None,
+        time_limit: float | None = None,
     ):
         # Spawned and not forked: TensorFlow's threads do not survive a fork.
         self._context = multiprocessing.get_context("spawn")
         self._progress = self._context.RawArray("d", available.workers)
-        self._stop = self._context.RawValue("b", 0)
+        self._stop = self._context.RawArray("b", available.workers)
         self._stopwatch = stopwatch or Stopwatch()
+        self._time_limit = time_limit
+        self._traces = tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True)
         self._orders = Orders(
             number=0,
             resources=available,
@@ -133,6 +168,7 @@ class Workers:
             checkpoints=checkpoints,
             keep_weights=keep_weights,
             parent=os.getpid(),
+            traces=Path(self._traces.name),
         )
         self._workers = [self._start(number) for number in range(available.workers)]
 
@@ -142,10 +178,13 @@ class Workers:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if kind is not None and issubclass(kind, KeyboardInterrupt):
-            self._wait_for_checkpoints()
-        for worker in self._workers:
-            _end(worker)
+        try:
+            if kind is not None and issubclass(kind, KeyboardInterrupt):
+                self._wait_for_checkpoints()
+        finally:  # also where a second interrupt ends the waiting
+            for worker in self._workers:
+                self._end(worker)
+            self._traces.cleanup()
 
     def wait_until_ready(self) -> None:
         """Wait until every worker has imported what it needs.
@@ -179,6 +218,7 @@ class Workers:
         runs: Iterable[Run],
         datasets: Mapping[str, Dataset],
         on_progress: Callable[[float], None] = lambda _: None,
+        take: Callable[[Stack], Stack] = lambda stack: stack,
     ) -> Iterator[tuple[Run, RunResult]]:
         """Train runs and give each result as soon as its stack is done.
 
@@ -186,13 +226,15 @@ class Workers:
             runs: what to train, in any order.
             datasets: what `open_datasets` gave.
             on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
+            take: is asked which runs of a stack are to be trained, when its turn comes.
         """
-        queue = StackQueue(stacks_by_program(runs, datasets))
+        kept = States(states_folder(self._orders.runs_dir)).kept()
+        queue = StackQueue(stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)))
         attempts: Counter[str] = Counter()
         while True:
             for worker in self._workers:
                 if worker.task is None:
-                    self._hand_out(worker, queue)
+                    self._hand_out(worker, queue, take)
             under_way = [worker for worker in self._workers if worker.task]
             if not under_way:
                 return
@@ -201,6 +243,8 @@ class Workers:
             for worker in under_way:
                 if _task(worker).future.done():
                     yield from self._finish(worker, queue, attempts)
+                elif self._is_over_time(worker):
+                    yield from self._end_over_time(worker)
 
     def _start(self, number: int) -> _Worker:
         orders = replace(self._orders, number=number)
@@ -210,19 +254,27 @@ class Workers:
             initargs=[orders, self._progress, self._stop],
             context=self._context,
         )
-        return _Worker(number, pool, ready=pool.schedule(nothing))
+        return _Worker(number, pool, ready=pool.schedule(process_id))
 
     def _restart(self, worker: _Worker) -> None:
-        _end(worker)
+        self._end(worker)
         self._workers[worker.number] = self._start(worker.number)
 
-    def _hand_out(self, worker: _Worker, queue: StackQueue) -> None:
-        stack = queue.take(worker.program, is_alone=not any(each.task for each in self._workers))
-        if stack is None:
-            return
-        worker.program = program_of(next(iter(stack.values())))
-        self._progress[worker.number] = 0.0
-        worker.task = _Task(stack, time.monotonic(), worker.pool.schedule(train, [stack]))
+    def _end(self, worker: _Worker) -> None:
+        self._stop[worker.number] = LEAVE
+        worker.pool.stop()  # type: ignore[no-untyped-call]  # Pebble leaves it untyped
+        worker.pool.join()
+        self._stop[worker.number] = GO_ON
+
+    def _hand_out(self, worker: _Worker, queue: StackQueue, take: Callable[[Stack], Stack]) -> None:
+        is_alone = not any(each.task for each in self._workers)
+        while stack := queue.take(worker.program, is_alone=is_alone):
+            worker.program = program_of(next(iter(stack.values())))
+            taken = take(stack)
+            if taken:
+                self._progress[worker.number] = 0.0
+                worker.task = _Task(taken, time.monotonic(), worker.pool.schedule(train, [taken]))
+                return
 
     def _finish(self, worker: _Worker, queue: StackQueue, attempts: Counter[str]) -> Iterator[tuple[Run, RunResult]]:
         task = _task(worker)
@@ -230,22 +282,56 @@ class Workers:
         try:
             report = task.future.result()
         except (ProcessExpired, BrokenProcessPool) as error:
+            died = _died(error, trace_of(self._trace(worker)))
             self._restart(worker)
-            yield from _after_death(task.stack, error, queue, attempts)
+            yield from _try_again(task.stack, died, queue, attempts)
             return
         self._stopwatch.spans += report.spans
         compiling = sum(end - start for phase, start, end, _ in report.spans if phase in ("build", "trace"))
         seconds = time.monotonic() - task.began
         queue.note(program_of(next(iter(task.stack.values()))), compiling, max(0.0, seconds - compiling))
-        yield from report.results
+        results = {run.key: result for run, result in report.results}
+        starved = {slot: run for slot, run in task.stack.items() if _is_starved(results.get(run.key))}
+        yield from ((run, result) for run, result in report.results if not _is_starved(result))
+        if starved:
+            self._restart(worker)
+            yield from _try_again(starved, results[next(iter(starved.values())).key], queue, attempts)
+            return
         if report.results and self._orders.checkpoints:
             self._orders.checkpoints.file_of(keys_of(task.stack)).remove()
-        if report.num_bytes > self._orders.resources.worker_bytes:
+        worker.first_bytes = worker.first_bytes or report.num_bytes
+        grown = report.num_bytes - worker.first_bytes
+        if grown > _MOST_GROWTH or report.num_bytes > self._orders.resources.worker_bytes:
             self._restart(worker)
 
+    def _is_over_time(self, worker: _Worker) -> bool:
+        """Whether a worker has taken longer for its stack than it may, from when it was ready to begin."""
+        if self._time_limit is None or not (worker.ready and worker.ready.done()):
+            return False
+        task, now = _task(worker), time.monotonic()
+        task.running_since = task.running_since or now
+        return now - task.running_since > self._time_limit * len(task.stack)
+
+    def _end_over_time(self, worker: _Worker) -> Iterator[tuple[Run, RunResult]]:
+        """End a worker whose stack takes too long."""
+        task = _task(worker)
+        assert worker.ready is not None  # it is at work
+        trace = trace_of(self._trace(worker), worker.ready.result())
+        worker.task = None
+        self._restart(worker)
+        message = f"the time limit is {self._time_limit:g} s a run"
+        if len(task.stack) > 1:
+            message += f": its stack of {len(task.stack)} runs took longer than that for each of them"
+        for run in task.stack.values():
+            yield run, RunResult("timed_out", message=message, traceback=trace)
+
+    def _trace(self, worker: _Worker) -> Path:
+        return replace(self._orders, number=worker.number).trace
+
     def _wait_for_checkpoints(self) -> None:
-        """Let the workers write down what they are on; a second interrupt ends the waiting."""
-        self._stop.value = 1
+        """Let the workers write down what they are on."""
+        for number in range(len(self._stop)):
+            self._stop[number] = STOP
         futures = [worker.task.future for worker in self._workers if worker.task]
         wait(futures, STOP_SECONDS)
 
@@ -255,15 +341,10 @@ def _task(worker: _Worker) -> _Task:
     return worker.task
 
 
-def _end(worker: _Worker) -> None:
-    worker.pool.stop()  # type: ignore[no-untyped-call]  # Pebble leaves it untyped
-    worker.pool.join()
-
-
-def _after_death(
-    stack: Stack, error: Exception, queue: StackQueue, attempts: Counter[str]
+def _try_again(
+    stack: Stack, failure: RunResult, queue: StackQueue, attempts: Counter[str]
 ) -> Iterator[tuple[Run, RunResult]]:
-    """Have the runs tried again whose worker died; a run that takes its worker down alone has failed."""
+    """Have runs tried again for whose failure they need not be to blame; after the last attempt it is theirs."""
     attempts.update(run.key for run in stack.values())
     tried = max(attempts[run.key] for run in stack.values())
     if tried < MOST_ATTEMPTS - 1:
@@ -273,7 +354,19 @@ def _after_death(
             queue.put_back({slot: run})
     else:
         for run in stack.values():
-            yield run, RunResult("failed", message=f"its worker process died {tried} times: {_reason(error)}")
+            yield run, replace(failure, message=f"tried {tried} times: {failure.message}")
+
+
+def _is_starved(result: RunResult | None) -> bool:
+    return result is not None and result.status == "out_of_memory"
+
+
+def _died(error: Exception, trace: str | None) -> RunResult:
+    """What the death of a worker makes of its runs."""
+    # Linux ends a process in this way where memory runs out, and so do batch systems at their own limit.
+    is_killed = getattr(error, "exitcode", None) == -signal.SIGKILL
+    status: Status = "out_of_memory" if is_killed else "failed"
+    return RunResult(status, message=f"its worker process died: {_reason(error)}", traceback=trace)
 
 
 def _reason(error: Exception) -> str:
@@ -283,4 +376,4 @@ def _reason(error: Exception) -> str:
     if code >= 0:
         return f"exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"{name}; out of memory?" if name == "SIGKILL" else name
+    return f"{name}, as where memory runs out" if name == "SIGKILL" else name

@@ -16,14 +16,20 @@ from benchmarks.analysis.contrasts import (
     simple_contrasts,
 )
 from benchmarks.analysis.curves import Curves, learning_curves
-from benchmarks.analysis.summaries import CellSummary, cell_summaries
-from benchmarks.analysis.tables import MISSING, epoch_table, level_column, run_table
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.analysis.ranks import Ranks
+from benchmarks.analysis.summaries import CellSummary, DivergenceRate, cell_summaries, divergence_rate
+from benchmarks.analysis.tables import MISSING, level_column
+from benchmarks.design import Estimable, estimable
+from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.formatting import Style, counted, style_of, titled, whole
 from benchmarks.report.provenance import Provenance, provenance
+from benchmarks.report.reading import read_tables, tuning_trials
+from benchmarks.report.registration import standing
+from benchmarks.report.sections import Sections, ranks_of, sections_of
 from benchmarks.store import DatasetFacts, Registration, Store
 from benchmarks.suite import Suite
 from benchmarks.training.metrics import CURVE_METRICS, FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
+from benchmarks.training.results import FAILURES, OUTCOMES
 
 
 @dataclass(frozen=True)
@@ -58,6 +64,11 @@ class DatasetContent:
     main_obstacle: str | None
     """Why there are no main effects, as a clause; None where there are some."""
     curves: tuple[Curves, ...]
+    sections: Sections
+    diverged: DivergenceRate
+    """Of all runs of the dataset that ended."""
+    runs: pd.DataFrame
+    """Its rows of the run table, for figures."""
 
     @property
     def level_without_learning(self) -> str:
@@ -100,7 +111,11 @@ class Content:
     factors: Factors
     baseline: Mapping[str, str]
     seeds: tuple[int, ...]
+    claims: Claims | None
+    """None where the suite has none."""
+    design: Estimable
     datasets: tuple[DatasetContent, ...]
+    ranks: Ranks
     runs: pd.DataFrame
     failures: tuple[Failure, ...]
     provenance: Provenance
@@ -134,12 +149,12 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    planned = expand_runs(expand_cells(suite), registration.seeds, registration.versions)
-    stored = store.runs([run.key for run in planned])
-    runs = run_table(planned, stored, registration.datasets)
-    epochs = epoch_table(planned, stored)
+    planned, runs, epochs = read_tables(suite, registration, store)
     factors = {factor.name: list(factor.levels) for factor in suite.factor_list}
     baseline = suite.baseline_levels
+    design = estimable(suite)
+    place = standing(suite, registration.seeds, store.claims(suite.name))
+    claims = claims_content(suite, runs, place, tuning_trials(suite, registration, store))
     return Content(
         title=suite.name,
         question=suite.question,
@@ -147,13 +162,16 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
         factors=factors,
         baseline=baseline,
         seeds=tuple(registration.seeds),
+        claims=claims,
+        design=design,
         datasets=tuple(
-            _dataset_content(name, registration.datasets[name], runs, epochs, factors, baseline)
+            _dataset_content(name, registration.datasets[name], runs, epochs, factors, baseline, design)
             for name in suite.datasets
         ),
+        ranks=ranks_of(runs, factors, baseline),
         runs=runs,
         failures=tuple(_failures(runs, factors)),
-        provenance=provenance(registration, planned, runs, store.machines()),
+        provenance=provenance(suite, registration, planned, runs, store.machines(), claims),
     )
 
 
@@ -164,11 +182,15 @@ def _dataset_content(
     epochs: pd.DataFrame,
     factors: Factors,
     baseline: Mapping[str, str],
+    design: Estimable,
 ) -> DatasetContent:
     own_runs, own_epochs = runs[runs["dataset"] == name], epochs[epochs["dataset"] == name]
     balanced = is_balanced(own_runs, factors)
     curves = [learning_curves(own_epochs, each, factors, baseline, balanced) for each in CURVE_METRICS[facts.task]]
     metric = METRICS[OUTCOME_METRICS[facts.task]]
+    contrasts = _contrasts_by_factor(own_runs, factors, baseline)
+    simple = [each for of_factor in contrasts.values() for each in of_factor if each.kind == "simple"]
+    ended = own_runs["status"].isin(OUTCOMES)
     return DatasetContent(
         name,
         facts,
@@ -176,9 +198,12 @@ def _dataset_content(
         style_of(metric.unit, own_runs["outcome"]),
         tuple(_further_metrics(facts, own_runs)),
         tuple(cell_summaries(own_runs)),
-        _contrasts_by_factor(own_runs, factors, baseline),
+        contrasts,
         main_effects_obstacle(own_runs, factors),
         tuple(found for found in curves if found),
+        sections_of(facts.task, own_runs, own_epochs, factors, baseline, design, simple),
+        divergence_rate(int((own_runs["status"] == "diverged").sum()), int(ended.sum())),
+        own_runs,
     )
 
 
@@ -229,7 +254,10 @@ def _cell_note(dataset: DatasetContent) -> str:
 def _contrasts_by_factor(
     runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]
 ) -> dict[str, tuple[Contrast, ...]]:
-    simple, main = simple_contrasts(runs, factors, baseline), main_effects(runs, factors, baseline)
+    # The other cells are in no simple contrast, and there can be very many of them.
+    levels = runs[[level_column(factor) for factor in factors]]
+    neighbours = runs[(levels != [baseline[factor] for factor in factors]).sum(axis="columns") <= 1]
+    simple, main = simple_contrasts(neighbours, factors, baseline), main_effects(runs, factors, baseline)
     order = {(factor, level): place for factor, levels in factors.items() for place, level in enumerate(levels)}
     # Sorting is stable, so a main effect comes after the simple contrast of its level.
     ordered = sorted([*simple, *main], key=lambda contrast: order[contrast.factor, contrast.level])
@@ -243,8 +271,8 @@ def _state(runs: pd.DataFrame, registration: Registration) -> str:
         f"{name.partition(':')[0]} {registration.datasets[name].version}" for name in dict.fromkeys(runs["dataset"])
     )
     done = f"{whole(int(counts.get('done', 0)))} of {counted(len(runs), 'run')} done on {datasets}"
-    others = [("diverged", "diverged"), ("failed", "failed"), (MISSING, "missing")]
-    rest = ", ".join(f"{whole(int(counts[status]))} {words}" for status, words in others if status in counts)
+    others = ["diverged", *FAILURES, MISSING]
+    rest = ", ".join(f"{whole(int(counts[each]))} {each.replace('_', ' ')}" for each in others if each in counts)
     return f"{done}, {counted(len(registration.seeds), 'seed')}" + (f"; {rest}." if rest else ".")
 
 
@@ -257,5 +285,5 @@ def _failures(runs: pd.DataFrame, factors: Factors) -> list[Failure]:
             row["status"],
             row["message"],
         )
-        for row in runs[runs["status"].isin(["failed", "diverged"])].to_dict("records")
+        for row in runs[runs["status"].isin([*FAILURES, "diverged"])].to_dict("records")
     ]

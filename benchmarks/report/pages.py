@@ -2,25 +2,69 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from benchmarks.analysis.curves import MOST_SEED_LINES, Curves
-from benchmarks.analysis.estimates import standardized_mean
+from benchmarks.analysis.estimates import Estimate, standardized_mean
+from benchmarks.analysis.judgements import JudgedClaim, Judgement
+from benchmarks.analysis.summaries import sd_interval
 from benchmarks.report import formatting
+from benchmarks.report.claims import p_text
 from benchmarks.report.content import Content, DatasetContent
 from benchmarks.report.figures import curve_limits, forest_plot, learning_curve, paired_dots
-from benchmarks.training.metrics import METRICS
+from benchmarks.report.plots import (
+    Plot,
+    cell_means,
+    claim_metrics,
+    claims_forest,
+    heat_map,
+    importance_bars,
+    interaction_plot,
+    pareto_front,
+    precision_plot,
+    rank_plot,
+    seed_lines,
+    seed_pairs,
+    time_to_target,
+)
+from benchmarks.report.prose import SKEWED
+from benchmarks.report.sections import time_told
+from benchmarks.training.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS, Metric
 
 MOST_CELL_ROWS = 400
 MOST_FAILURE_ROWS = 100
 """Rows of the tables in a page; the CSV files have them all."""
 
-_FILTERS = (formatting.decimal, formatting.whole, formatting.short, formatting.counted)
+MOST_CLAIMS = 100
+MOST_EFFECT_ROWS = 30
+"""Claims, and rows of interactions, times and fronts, in a page."""
+
+MOST_VALUES = 12
+"""Seeds whose single values stand in the table of cells."""
+
+MOST_FACTOR_PAIRS = 3
+"""Pairs of factors that have a plot and a heat map."""
+
+MOST_SEED_PANELS = 12
+"""Judgements whose seeds have a panel."""
+
+MOST_PLOTTED_RUNS = 20_000
+"""Runs of a dataset beyond which no two factors are plotted: the cells are too many to average in a report's time."""
+
+RELIABILITY = (
+    "How far probabilities can be believed is told by the NLL and the Brier score above, and then by the ECE (15 bins "
+    "of equal width over all test examples), which shows more than there is on small test sets: 3 % for a perfect "
+    "model on 200 examples. There is no diagram: the store keeps what runs gave for the test examples, and not the "
+    "true labels."
+)
+
+_FILTERS = (formatting.decimal, formatting.whole, formatting.short, formatting.counted, p_text, time_told)
 
 
 @dataclass(frozen=True)
@@ -48,12 +92,38 @@ class DatasetFigures:
     forest: Markup
     dots: tuple[Titled, ...]
     curves: tuple[CurveFigures, ...]
+    interactions: tuple[Plot, ...]
+    interactions_note: str
+    """What there was no room for, in a sentence; empty where all is there."""
+    importance: tuple[Plot, ...]
+    times: tuple[Plot, ...]
+    pareto: tuple[Plot, ...]
+    precision: tuple[Plot, ...]
+
+
+@dataclass(frozen=True)
+class Figures:
+    """All figures of a report."""
+
+    claims: tuple[Plot, ...]
+    seeds: tuple[Plot, ...]
+    """Of the claims: a line a seed."""
+    n_seeds_left_out: int
+    datasets: tuple[DatasetFigures, ...]
+    ranks: tuple[Plot, ...]
 
 
 def html_page(content: Content) -> str:
     """The report as one HTML file without scripts or references."""
     environment = _environment(autoescape=True)
-    figures = [_figures(number, dataset) for number, dataset in enumerate(content.datasets)]
+    seeds = list(itertools.islice(_claim_seeds(content), MOST_SEED_PANELS + 1))
+    figures = Figures(
+        tuple(_claims_forests(content)),
+        tuple(seeds[:MOST_SEED_PANELS]),
+        max(0, _number_of_seed_panels(content) - MOST_SEED_PANELS),
+        tuple(_figures(number, dataset, content) for number, dataset in enumerate(content.datasets)),
+        rank_plot("ranks", content.ranks),
+    )
     return _render(environment, "report.html.j2", content, figures=figures)
 
 
@@ -75,11 +145,21 @@ def _environment(autoescape: bool, finalize: Callable[[Any], Any] | None = None)
     )
     environment.filters |= {function.__name__: function for function in _FILTERS}
     environment.filters |= {"fenced": _fenced, "standardized": standardized_mean}
+    environment.filters |= {"sd_range": _sd_range, "divergence_told": _divergence_told}
+    environment.filters |= {"target_told": _target_told, "cost_told": _cost_told}
     return environment
 
 
 def _render(environment: Environment, template: str, content: Content, **more: Any) -> str:
-    limits = {"most_cell_rows": MOST_CELL_ROWS, "most_failure_rows": MOST_FAILURE_ROWS}
+    limits = {
+        "most_cell_rows": MOST_CELL_ROWS,
+        "most_failure_rows": MOST_FAILURE_ROWS,
+        "most_claims": MOST_CLAIMS,
+        "most_effect_rows": MOST_EFFECT_ROWS,
+        "shows_values": len(content.seeds) <= MOST_VALUES,
+        "skewed": SKEWED,
+        "reliability": RELIABILITY,
+    }
     return environment.get_template(template).render(content=content, most_seed_lines=MOST_SEED_LINES, **limits, **more)
 
 
@@ -95,12 +175,119 @@ def _fenced(text: str) -> Markup:
     return Markup(f"{fence}toml\n{text.rstrip()}\n{fence}")
 
 
-def _figures(number: int, dataset: DatasetContent) -> DatasetFigures:
+def _sd_range(found: Estimate, style: formatting.Style) -> str:
+    low, high = sd_interval(found)
+    return f"{style.value(low)} to {style.value(high)}" if found.state == "interval" else formatting.NOTHING
+
+
+def _divergence_told(dataset: DatasetContent) -> str:
+    found = dataset.diverged
+    if not found.n:
+        return "No run has ended yet."
+    rate, low, high = (formatting.percent(each) for each in (found.share, found.low, found.high))
+    ended = formatting.counted(found.n, "run")
+    return f"Of {ended} that ended, {found.n_diverged} diverged: {rate} % (Wilson’s 95 % interval: {low} to {high} %)."
+
+
+def _target_told(target: float, metric: Metric) -> str:
+    style = formatting.style_of(metric.unit, [target])
+    return f"{style.value(target)}{' %' if style.unit == 'share' else ''}"
+
+
+def _cost_told(point: Any, cost: str) -> str:
+    return formatting.whole(round(point.cost)) if cost == "parameters" else f"{point.cost:.3g}"
+
+
+def _figures(number: int, dataset: DatasetContent, content: Content) -> DatasetFigures:
+    sections, task = dataset.sections, dataset.facts.task
+    outcome, followed = OUTCOME_METRICS[task], CURVE_METRICS[task][0]
+    times = sections.times
+    pairs, note = _factor_plots(number, dataset, content)
     return DatasetFigures(
         forest_plot(f"forest-{number}", dataset.contrasts, dataset.metric, dataset.style),
         tuple(_dots(number, dataset)),
         tuple(_curves(f"curves-{number}-{curves.metric}", curves) for curves in dataset.curves),
+        pairs,
+        note,
+        importance_bars(f"importance-{number}", sections.importance.found),
+        ()
+        if times.metric is None
+        else time_to_target(
+            f"times-{number}",
+            times.found,
+            followed,
+            times.target,
+            formatting.style_of(times.metric.unit, [times.target]),
+        ),
+        tuple(
+            plot
+            for each in sections.pareto
+            for plot in pareto_front(f"pareto-{number}-{each.cost}", each.points, each.cost, outcome, dataset.style)
+        ),
+        precision_plot(f"precision-{number}", _differences(dataset), outcome, dataset.style),
     )
+
+
+def _differences(dataset: DatasetContent) -> dict[str, list[float]]:
+    """Each difference from the baseline, seed by seed, by what it is of."""
+    simple = (each for of_factor in dataset.contrasts.values() for each in of_factor if each.kind == "simple")
+    return {f"{each.factor} = {each.level}": [pair.difference for pair in each.pairs] for each in simple}
+
+
+def _factor_plots(number: int, dataset: DatasetContent, content: Content) -> tuple[tuple[Plot, ...], str]:
+    """An interaction plot and a heat map for the pairs of factors that interact most, and what is left out."""
+    pairs = list(itertools.combinations(content.factors, 2))
+    if not pairs:
+        return (), ""
+    if len(dataset.runs) > MOST_PLOTTED_RUNS:
+        return (), "Combinations of two factors are not plotted: there are too many runs."
+    by_p = {frozenset((each.factor, each.at_factor)): None for each, _ in dataset.sections.interactions.found}
+    order = list(by_p)
+    pairs.sort(key=lambda pair: order.index(frozenset(pair)) if frozenset(pair) in by_p else len(order))
+    shown = []
+    for place, (first, second) in enumerate(pairs[:MOST_FACTOR_PAIRS]):
+        found = cell_means(dataset.runs, content.factors, first, second, content.baseline)
+        name = f"pair-{number}-{place}"
+        shown += [
+            *interaction_plot(f"{name}-lines", found, dataset.style),
+            *heat_map(f"{name}-heat", found, dataset.style),
+        ]
+    left_out = len(pairs) - MOST_FACTOR_PAIRS
+    chosen = "those with the smallest p" if by_p else "the first of the suite"
+    note = f"Plotted are {MOST_FACTOR_PAIRS} of {len(pairs)} pairs of factors, {chosen}." if left_out > 0 else ""
+    return tuple(shown), note
+
+
+def _claims_forests(content: Content) -> Iterable[Plot]:
+    if content.claims:
+        for metric in claim_metrics(content.claims.judged):
+            judged = content.claims.judged
+            yield from claims_forest(f"claims-{metric}", judged, metric, content.claims.styles[metric])
+
+
+def _claim_seeds(content: Content) -> Iterable[Plot]:
+    """A panel of the seeds for each judgement on one dataset, where the design has the cells of both levels."""
+    for place, (claim, judgement) in enumerate(_seed_panels(content)):
+        assert content.claims
+        runs = content.runs[content.runs["dataset"] == judgement.dataset]
+        held = [each for each in content.factors if each != claim.factor and each not in claim.averaged_over]
+        fixed = {each: content.baseline[each] for each in held} | dict(claim.where)
+        pairs = seed_pairs(runs, content.factors, claim.factor, claim.better, claim.than, fixed, judgement.metric)
+        if pairs:
+            values = runs[judgement.metric]
+            style = formatting.style_of(METRICS[judgement.metric].unit, values)
+            for plot in seed_lines(f"seeds-{place}", pairs, style):
+                several = len(content.datasets) > 1
+                yield replace(plot, title=f"{judgement.dataset}: {plot.title}") if several else plot
+
+
+def _seed_panels(content: Content) -> list[tuple[JudgedClaim, Judgement]]:
+    claims = content.claims.judged.claims if content.claims else ()
+    return [(claim, each) for claim in claims for each in claim.judgements if each.dataset and each.pairs]
+
+
+def _number_of_seed_panels(content: Content) -> int:
+    return len(_seed_panels(content))
 
 
 def _dots(number: int, dataset: DatasetContent) -> Iterable[Titled]:

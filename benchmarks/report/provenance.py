@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,14 @@ import pandas as pd
 
 import zoo
 from benchmarks import training
+from benchmarks.analysis.tables import MISSING
 from benchmarks.design import Run
+from benchmarks.report.claims import Claims
+from benchmarks.report.formatting import counted, whole
 from benchmarks.settings import canonical_json
 from benchmarks.store import Registration
+from benchmarks.suite import Suite
+from benchmarks.training.results import FAILURES
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,15 @@ class Machine:
 
     n_runs: int
     facts: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A line of the checklist."""
+
+    question: str
+    is_fine: bool
+    answer: str
 
 
 @dataclass(frozen=True)
@@ -41,12 +55,22 @@ class Provenance:
     first_finished_at: str
     last_finished_at: str
     registered_at: str
+    claims_registered: tuple[tuple[str, str], ...]
+    """Statement and time, for each claim that was registered."""
+    deviations: tuple[str, ...]
+    """What is not as it was planned, in sentences."""
+    checklist: tuple[Checked, ...]
 
 
 def provenance(
-    registration: Registration, planned: Sequence[Run], runs: pd.DataFrame, machines: Mapping[str, Mapping[str, Any]]
+    suite: Suite,
+    registration: Registration,
+    planned: Sequence[Run],
+    runs: pd.DataFrame,
+    machines: Mapping[str, Mapping[str, Any]],
+    claims: Claims | None,
 ) -> Provenance:
-    """Gather it from a suite's registration, its plan, its run table and the machines of the store."""
+    """Gather it from a suite, its registration, its plan, its run table, the store's machines and the judged claims."""
     held = runs[runs["machine"] != ""]
     fixed, varied = _settings(planned)
     return Provenance(
@@ -61,7 +85,70 @@ def provenance(
         first_finished_at=held["finished_at"].min() if len(held) else "",
         last_finished_at=held["finished_at"].max() if len(held) else "",
         registered_at=registration.registered_at,
+        claims_registered=tuple(claims.standing.registered_at.items()) if claims else (),
+        deviations=tuple(_deviations(suite, registration, runs, claims)),
+        checklist=tuple(_checklist(suite, registration, runs, claims)),
     )
+
+
+def _deviations(suite: Suite, registration: Registration, runs: pd.DataFrame, claims: Claims | None) -> Iterable[str]:
+    if list(registration.seeds) != suite.seed_list:
+        yield (
+            f"The suite plans {counted(len(suite.seed_list), 'seed')}; "
+            f"{counted(len(registration.seeds), 'seed')} were asked for on the command line."
+        )
+    if claims:
+        for statement, why in claims.standing.unregistered.items():
+            yield f"The claim “{statement}” is exploratory: {why}."
+        for claim in claims.standing.withdrawn:
+            yield (
+                f"The claim “{claim.statement}” was registered, and taken out or edited after there were results. "
+                "It counts among the claims that alpha is divided over."
+            )
+    counts = runs["status"].value_counts()
+    if number := int(counts.get("diverged", 0)):
+        yield f"{counted(number, 'run')} diverged: an outcome, which counts."
+    for status in FAILURES:
+        if number := int(counts.get(status, 0)):
+            how = status.replace("_", " ")
+            yield f"{counted(number, 'run')} ended as {how}: a hole, until `ablate run --retry {status}` fills it."
+    if number := int(counts.get(MISSING, 0)):
+        yield f"{counted(number, 'run')} {'is' if number == 1 else 'are'} missing."
+    n_machines = runs.loc[runs["machine"] != "", "machine"].nunique()
+    if n_machines > 1:
+        yield f"The runs come from {n_machines} machines or set-ups, which differ in what is listed below."
+
+
+def _checklist(
+    suite: Suite, registration: Registration, runs: pd.DataFrame, claims: Claims | None
+) -> Iterable[Checked]:
+    if claims:
+        n_claims, n_exploratory = len(claims.claims), len(claims.standing.unregistered)
+        registered = f"{n_claims - n_exploratory} of {counted(n_claims, 'claim')}"
+        yield Checked("Were the claims registered before there were results?", not n_exploratory, registered)
+        yield Checked(
+            "Are all claims that were registered still there?",
+            not claims.standing.withdrawn,
+            f"{counted(len(claims.standing.withdrawn), 'claim')} taken out or edited after there were results",
+        )
+        looks = suite.analysis.looks
+        is_declared = not looks or len(registration.seeds) in looks
+        declared = f"looks at {', '.join(map(str, looks))}" if looks else "one look, at all seeds"
+        yield Checked("Was the number of seeds declared?", is_declared, f"{declared}; now {len(registration.seeds)}")
+    held = int(runs["outcome"].notna().sum())
+    yield Checked(
+        "Has every planned run an outcome?", held == len(runs), f"{whole(held)} of {counted(len(runs), 'run')}"
+    )
+    per_cell = runs.groupby("cell")["seed"].agg(frozenset).nunique()
+    yield Checked("Has every cell the same seeds, so that they are paired?", per_cell == 1, "by the plan")
+    n_machines = runs.loc[runs["machine"] != "", "machine"].nunique()
+    yield Checked("Do all runs come from one machine and set-up?", n_machines <= 1, f"{n_machines}")
+    if suite.search:
+        yield Checked(
+            "Have the settings been tuned on other seeds than those reported?", True, "checked before running"
+        )
+    yield Checked("Was each test set read once a run, after the last epoch?", True, "by construction")
+    yield Checked("Do all runs have the revisions of this program and the versions of the data?", True, "by their keys")
 
 
 def _settings(planned: Sequence[Run]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 from benchmarks.errors import UserError
+from benchmarks.report.claims import claims_json
 from benchmarks.report.content import report_content
 from benchmarks.report.pages import html_page, markdown_page
 from benchmarks.report.spreadsheets import runs_csv, summary_csv
@@ -14,7 +15,9 @@ from benchmarks.suite import Suite
 
 
 def write_report(suite: Suite, registration: Registration, store: Store, folder: Path) -> Path:
-    """Write report.html, report.md, summary.csv and runs.csv; the same store and suite give the same bytes.
+    """Write report.html, report.md, summary.csv and runs.csv, and claims.json where there are claims.
+
+    The same store and suite give the same bytes.
 
     Args:
         suite: what was run.
@@ -39,10 +42,15 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         "report.md": markdown_page(content),
         "report.html": html_page(content),
     }
+    if content.claims:
+        files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             _replace(folder / name, text)
+        if not content.claims:
+            # Verdicts on claims that were taken out must not stay behind.
+            (folder / "claims.json").unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written: {error.strerror}") from None
     return folder / "report.html"

@@ -56,16 +56,7 @@ class CheckpointFile:
 
     def read(self) -> Checkpoint | None:
         """The checkpoint, or None where there is none, or none that is as it was written."""
-        try:
-            digest, content = _split(self.path.read_bytes())
-            if hashlib.sha256(content).digest() != digest:
-                return None
-            with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-                arrays = {name: stored[name] for name in stored.files}
-            told = json.loads(str(arrays.pop("told")))
-            return Checkpoint(Position(told["epoch"], told["steps"]), arrays, told["values"])
-        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
-            return None
+        return _read(self.path)
 
     def is_due(self) -> bool:
         """Whether the interval is over."""
@@ -73,31 +64,13 @@ class CheckpointFile:
 
     def write(self, checkpoint: Checkpoint) -> None:
         """Replace the checkpoint, so that at each moment one whole file is there."""
-        told = {
-            "epoch": checkpoint.position.epoch,
-            "steps": checkpoint.position.steps,
-            "values": checkpoint.values,
-        }
-        content = io.BytesIO()
-        named: dict[str, Any] = {"told": np.array(json.dumps(told)), **checkpoint.arrays}
-        np.savez(content, **named)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self._unfinished.open("wb") as file:
-            file.write(hashlib.sha256(content.getbuffer()).digest())
-            file.write(content.getbuffer())
-            file.flush()
-            os.fsync(file.fileno())
-        self._unfinished.replace(self.path)
+        _write(self.path, checkpoint)
         self._last = time.monotonic()
 
     def remove(self) -> None:
         """Remove the checkpoint, once its runs are stored."""
         self.path.unlink(missing_ok=True)
-        self._unfinished.unlink(missing_ok=True)
-
-    @property
-    def _unfinished(self) -> Path:
-        return self.path.with_suffix(".part")
+        _unfinished(self.path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -111,6 +84,105 @@ class Checkpoints:
     def file_of(self, keys: Mapping[int, str]) -> CheckpointFile:
         """The checkpoint of a stack, by the keys of its runs in their slots."""
         return CheckpointFile(self.folder, (f"{slot} {key}" for slot, key in sorted(keys.items())), self.interval)
+
+
+@dataclass(frozen=True)
+class StateFile:
+    """Where one training that ended before its schedule did keeps its full state, so that it can be continued."""
+
+    folder: Path
+    key: str
+    """Of the whole training."""
+
+    def newest(self, at_most: int) -> int:
+        """The epochs behind the newest state that is of no more than so many epochs; 0 where there is none."""
+        return max(
+            (epochs for epochs in _epochs_by_key(self._paths()).get(self.key, ()) if epochs <= at_most), default=0
+        )
+
+    def read(self, epochs: int) -> Checkpoint | None:
+        """The state after so many epochs, or None where it is not there as it was written."""
+        return _read(self._path(epochs))
+
+    def write(self, epochs: int, checkpoint: Checkpoint) -> None:
+        """Keep the state after so many epochs in place of any that was kept before."""
+        path = self._path(epochs)
+        _write(path, checkpoint)
+        for other in self._paths():
+            if other != path:
+                other.unlink(missing_ok=True)
+
+    def remove(self) -> None:
+        """Remove the state, once nothing is to go on from it."""
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+
+    def _path(self, epochs: int) -> Path:
+        return self.folder / f"{self.key}-{epochs}.state"
+
+    def _paths(self) -> list[Path]:
+        return list(self.folder.glob(f"{self.key}-*"))
+
+
+@dataclass(frozen=True)
+class States:
+    """Where the states of trainings that may be continued are kept, at most one of each."""
+
+    folder: Path
+
+    def of(self, key: str) -> StateFile:
+        """The state of a training, by the key of the whole training."""
+        return StateFile(self.folder, key)
+
+    def kept(self) -> dict[str, list[int]]:
+        """Key of each training that has a state -> the epochs behind it."""
+        return _epochs_by_key(self.folder.glob("*.state"))
+
+
+def _epochs_by_key(paths: Iterable[Path]) -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for path in paths:
+        key, _, epochs = path.stem.partition("-")
+        if path.suffix == ".state" and epochs.isdecimal():
+            found.setdefault(key, []).append(int(epochs))
+    return found
+
+
+def _read(path: Path) -> Checkpoint | None:
+    """What a file holds, or None where it is not there, or not as it was written."""
+    try:
+        digest, content = _split(path.read_bytes())
+        if hashlib.sha256(content).digest() != digest:
+            return None
+        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        told = json.loads(str(arrays.pop("told")))
+        return Checkpoint(Position(told["epoch"], told["steps"]), arrays, told["values"])
+    except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
+        return None
+
+
+def _write(path: Path, checkpoint: Checkpoint) -> None:
+    """Replace a file as a whole."""
+    told = {
+        "epoch": checkpoint.position.epoch,
+        "steps": checkpoint.position.steps,
+        "values": checkpoint.values,
+    }
+    content = io.BytesIO()
+    named: dict[str, Any] = {"told": np.array(json.dumps(told)), **checkpoint.arrays}
+    np.savez(content, **named)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with _unfinished(path).open("wb") as file:
+        file.write(hashlib.sha256(content.getbuffer()).digest())
+        file.write(content.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    _unfinished(path).replace(path)
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_suffix(".part")
 
 
 def _split(stored: bytes) -> tuple[bytes, bytes]:

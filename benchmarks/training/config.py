@@ -59,6 +59,13 @@ class TrainConfig(Settings):
     epochs: int = setting(DEFAULT_EPOCHS, "Passes over the training examples; 0 where steps or images are given.", ge=0)
     steps: int = setting(0, "Steps of the optimizer, in place of epochs.", ge=0)
     images: int = setting(0, "Training examples seen, in place of epochs; rounded up to whole batches.", ge=0)
+    stop_after: int = setting(
+        0,
+        "Epochs after which the training ends, in the midst of a schedule that is still made for all of `epochs`; "
+        "0: none.",
+        ge=0,
+        shapes_program=False,
+    )
     batch_size: int = setting(64, "Examples in each step.", ge=1)
 
     optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS)] = setting("adam", "How gradients become steps.")
@@ -177,6 +184,10 @@ class TrainConfig(Settings):
             written = ", ".join(f"{name} = {getattr(self, name)}" for name in _BUDGETS)
             problem = Problem(given[-1] if given else "epochs", message, written, f"one of {', '.join(_BUDGETS)}")
             raise found_problems([problem])
+        if self.stop_after and self.stop_after >= self.epochs:
+            message = "the training ends by itself before that" if self.epochs else "the training is not in epochs"
+            allowed = f"less than epochs = {self.epochs}" if self.epochs else "only with epochs"
+            raise found_problems([Problem("stop_after", message, str(self.stop_after), allowed)])
         return self
 
     @model_validator(mode="after")

@@ -51,14 +51,12 @@ class Packing:
             seeds=np.array([other[index] for index in self._seed_positions], dtype=np.int64).reshape(-1, 2),
         )
 
-    def unpack_into(self, model: keras.Model, packed: PackedValues) -> None:
-        """Give a model of the same layout the weights and statistics of one run."""
-        for variable, part in zip(model.trainable_variables, self.weights_of(packed.weights), strict=True):
-            variable.assign(part)
-        other = model.non_trainable_variables
-        parts = _unflat(packed.statistics, self._statistic_shapes)
-        for index, part in zip(self._statistic_positions, parts, strict=True):
-            other[index].assign(part)
+    def values_by_path(self, packed: PackedValues) -> dict[str, Array]:
+        """The weights and statistics of one run, each by the path of its variable in the model."""
+        other = self.model.non_trainable_variables
+        variables = [*self.model.trainable_variables, *(other[index] for index in self._statistic_positions)]
+        parts = [*self.weights_of(packed.weights), *_unflat(packed.statistics, self._statistic_shapes)]
+        return {variable.path: np.asarray(part) for variable, part in zip(variables, parts, strict=True)}
 
     @property
     def decays(self) -> Array:

@@ -95,7 +95,8 @@ class Program:
         self._make_variables()
         self._make_optimizer()
         # An optimizer step is a dozen small operations over all weights; XLA makes one pass of them.
-        self._update = tf.function(self._trace_update, jit_compile=self._optimizer_row.is_elementwise)
+        # AutoGraph, which rewrites Python's control flow, is left out everywhere: rewriting takes a second.
+        self._update = tf.function(self._trace_update, jit_compile=self._optimizer_row.is_elementwise, autograph=False)
         slots, batch_size = self.stack_size, settings.train.batch_size
         self._train_steps = tf.function(
             self._trace_train_steps,
@@ -104,6 +105,7 @@ class Program:
                 tf.TensorSpec([None, slots], tf.float32),
                 self.data.train_inputs.signature(slots, batch_size),
             ],
+            autograph=False,
         )
         self._outputs = tf.function(
             self._trace_outputs,
@@ -111,6 +113,7 @@ class Program:
                 tf.TensorSpec([None, slots, EVALUATION_BATCH], tf.int32),
                 self.data.train_inputs.signature(slots, EVALUATION_BATCH),
             ],
+            autograph=False,
         )
 
     def start(self, inputs: Sequence[RunInputs]) -> None:
@@ -185,17 +188,34 @@ class Program:
         for name, variable in self._state_variables().items():
             variable.assign(state[name])
 
-    def trained_model(self, slot: int, inputs: RunInputs) -> keras.Model:
-        """A plain Keras model for raw inputs with the weights of one slot, as they are evaluated."""
-        model = keras.models.clone_model(self.model)
-        self._packing.unpack_into(model, PackedValues(self._evaluated[slot], self._statistics[slot], self._seeds[slot]))
-        standardization = inputs.standardization
-        return zoo.with_standardization(
-            model,
-            standardization.shift,
-            standardization.scale,
-            target_shift=inputs.target_shift,
-            target_scale=inputs.target_scale,
+    def state_of_slot(self, slot: int) -> dict[str, Array]:
+        """All that training changes in one slot, by name, so that the run can be continued beside others."""
+        return {
+            name: np.asarray(variable)[slot] if self._is_by_slot(name, variable) else np.asarray(variable)
+            for name, variable in self._state_variables().items()
+        }
+
+    def restore_slots(self, states: Sequence[dict[str, Array]], leading: int) -> None:
+        """Go on from what `state_of_slot` gave, slot by slot, after equally many steps.
+
+        Args:
+            states: one for each slot.
+            leading: the slot that says what all slots share, such as the optimizer's count of its steps.
+        """
+        evaluated = "average" if self._averages else "weights"
+        stand_ins = {"best_0": evaluated, "best_1": "statistics"}  # of runs for which no epoch was remembered
+        if any("best_0" in state for state in states) and self._best is None:
+            self._best = (tf.Variable(self._evaluated), tf.Variable(self._statistics))
+        for name, variable in self._state_variables().items():
+            if self._is_by_slot(name, variable):
+                variable.assign(np.stack([state.get(name, state[stand_ins.get(name, name)]) for state in states]))
+            else:
+                variable.assign(states[leading][name])
+
+    def trained_values(self, slot: int) -> dict[str, Array]:
+        """The weights and statistics of one slot as they are evaluated, by the paths of the model's variables."""
+        return self._packing.values_by_path(
+            PackedValues(self._evaluated[slot], self._statistics[slot], self._seeds[slot])
         )
 
     def first_layer_not_finite(self, slot: int, indices: Array) -> str | None:
@@ -228,6 +248,12 @@ class Program:
         variables |= {f"optimizer_{index}": each for index, each in enumerate(self._optimizer.variables)}
         best: tuple[Any, ...] = self._best or ()
         return variables | {f"best_{index}": each for index, each in enumerate(best)}
+
+    def _is_by_slot(self, name: str, variable: Any) -> bool:
+        """Whether a variable of the state has an entry for each slot, or one for all."""
+        if name.startswith("optimizer"):
+            return self._optimizer_row.is_elementwise and tuple(variable.shape) == tuple(self._weights.shape)
+        return name != "average" or self._averages
 
     @property
     def _averages(self) -> bool:
@@ -285,12 +311,14 @@ class Program:
 
     def _trace_train_steps(self, order: Any, factors: Any, source: Any) -> Any:
         steps = tf.shape(order)[0]
-        losses = tf.TensorArray(tf.float32, size=steps, element_shape=[self.stack_size])
-        for step in tf.range(steps):
+
+        def take_step(step: Any, losses: Any) -> tuple[Any, Any]:
             indices = order[step]
             stored = self.data.train_inputs.next(source, indices)
-            losses = losses.write(step, self._train_step(stored, indices, factors[step]))
-        return losses.stack()
+            return step + 1, losses.write(step, self._train_step(stored, indices, factors[step]))
+
+        losses = tf.TensorArray(tf.float32, size=steps, element_shape=[self.stack_size])
+        return _loop(steps, take_step, losses).stack()
 
     def _train_step(self, stored: Any, indices: Any, factors: Any) -> Any:
         inputs, targets = self._batch(stored, indices)
@@ -378,13 +406,15 @@ class Program:
         )
         chunks = tf.shape(indices)[0]
         units = self.model.output_shape[-1]
-        outputs = tf.TensorArray(tf.float32, chunks, element_shape=[self.stack_size, EVALUATION_BATCH, units])
-        for chunk in tf.range(chunks):
+
+        def evaluate_chunk(chunk: Any, outputs: Any) -> tuple[Any, Any]:
             # Both splits are read in the same way, so that one trace serves both.
             stored = self.data.train_inputs.next(source, indices[chunk])
             batch = self._standardize(tf.cast(stored, tf.float32))
-            outputs = outputs.write(chunk, self._over_slots(self._inference, packed, batch))
-        return outputs.stack()
+            return chunk + 1, outputs.write(chunk, self._over_slots(self._inference, packed, batch))
+
+        outputs = tf.TensorArray(tf.float32, chunks, element_shape=[self.stack_size, EVALUATION_BATCH, units])
+        return _loop(chunks, evaluate_chunk, outputs).stack()
 
     def _inference(self, packed: PackedValues, inputs: Any) -> Any:
         return self._packing.call(packed, inputs, training=False)[0]
@@ -405,6 +435,12 @@ def augmenter_for(settings: RunSettings, dataset: Dataset) -> Augmenter | None:
     if not settings.augment.is_on:
         return None
     return Augmenter(settings.augment, dataset.input_shape, value_range_of(dataset.train.inputs))
+
+
+def _loop(number: Any, body: Callable[[Any, Any], tuple[Any, Any]], gathered: Any) -> Any:
+    """What a loop of so many turns gathers, one turn after another: its body writes to variables."""
+    _, gathered = tf.while_loop(lambda turn, _: turn < number, body, (tf.constant(0), gathered), parallel_iterations=1)
+    return gathered
 
 
 def _column(values: Any) -> Array:

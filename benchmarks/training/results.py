@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,7 +11,20 @@ from numpy.typing import ArrayLike
 
 from benchmarks.data.tasks import Task
 
-Status = Literal["done", "diverged", "failed"]
+Status = Literal["done", "diverged", "failed", "out_of_memory", "timed_out"]
+
+OUTCOMES: tuple[Status, ...] = ("done", "diverged")
+"""Statuses of runs that were trained: nothing replaces them."""
+
+FAILURES: tuple[Status, ...] = ("failed", "out_of_memory", "timed_out")
+"""Statuses of runs without an outcome; they stand until `ablate run --retry` asks for another attempt."""
+
+FINAL: tuple[Status, ...] = (*OUTCOMES, *FAILURES)
+"""Statuses that stand: the next `ablate run` does not train such a run."""
+
+_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "ResourceExhaustedError")
+"""Names of the exceptions of Python, NumPy and TensorFlow that say so; they are told by name, since not every process
+has TensorFlow."""
 
 MOST_PREDICTION_BYTES = 4 * 1024**2
 """Predictions of one run that take more than this are not kept."""
@@ -33,6 +47,17 @@ class RunResult:
     traceback: str | None = None
     predictions: np.ndarray[Any, Any] | None = field(default=None, compare=False, repr=False)
     """What `kept_predictions` gave for the test examples; None unless the status is "done"."""
+
+
+def failure_of(error: BaseException) -> RunResult:
+    """What an exception makes of the runs that were under way."""
+    (first, *_) = str(error).strip().splitlines() or [""]
+    is_memory = any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__)
+    return RunResult(
+        "out_of_memory" if is_memory else "failed",
+        message=f"{type(error).__name__}: {first}",
+        traceback="".join(traceback.format_exception(error)),
+    )
 
 
 def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[np.ndarray[Any, Any] | None, str | None]:

@@ -12,7 +12,7 @@ from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import batch_order
 from benchmarks.data.standardization import Standardization, fit_standardization
 from benchmarks.settings import RunSettings
-from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position
+from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position, StateFile
 from benchmarks.training.following import Following
 from benchmarks.training.metrics import headline, objective, test_metrics
 from benchmarks.training.parts import steps_per_epoch, training_indices
@@ -89,15 +89,18 @@ class Trainer:
         on_epoch: Callable[[int], None] = lambda _: None,
         checkpoint: CheckpointFile | None = None,
         on_trained: Callable[[int, RunInputs], None] = lambda *_: None,
+        states: Mapping[int, StateFile] | None = None,
     ) -> dict[int, RunResult]:
         """Train up to a stack of runs and measure them on the test split, once, at the end.
 
         Args:
-            runs: slot -> settings and seed of the run in it.
+            runs: slot -> settings and seed of the run in it; all end after the same epoch.
             on_epoch: called after each epoch with its number, counted from 1.
             checkpoint: where to write the state from time to time, and to go on from what is there.
             on_trained: called at the end with slot and inputs of each run that is done, while the program holds the
                 weights that were measured.
+            states: slot -> where the state of a run that ends before its schedule is kept, and one of fewer epochs is
+                looked for. Where not all runs have one of the same epoch, all are trained from their beginning.
 
         Returns:
             Slot -> result.
@@ -106,11 +109,13 @@ class Trainer:
             TrainingStoppedError: it was asked to stop.
         """
         stack = _Stack(self, runs)
-        if checkpoint:
-            stack.resume(checkpoint)
-        while stack.position.epoch <= self.epochs and not stack.is_over:
+        if not (checkpoint and stack.resume(checkpoint)) and states:
+            stack.take_up(states)
+        while stack.position.epoch <= stack.last_epoch and not stack.is_over:
             stack.train_epoch(checkpoint)
             on_epoch(stack.position.epoch - 1)
+        if states:
+            stack.keep(states)
         results = stack.results()
         for slot, result in results.items():
             if result.status == "done":
@@ -130,6 +135,10 @@ class _Stack:
         filler = next(iter(self.inputs.values()))
         self.slots = [self.inputs.get(slot, filler) for slot in range(self.program.stack_size)]
         self.followed = {slot: Following(each.settings.train) for slot, each in self.inputs.items()}
+        ends = {each.settings.train.stop_after or trainer.epochs for each in self.inputs.values()}
+        if len(ends) > 1:
+            raise ValueError(f"the runs of one stack end after different epochs: {sorted(ends)}")
+        (self.last_epoch,) = ends
         self.position = Position(epoch=1, steps=0)
         self.losses = np.zeros((0, self.program.stack_size), np.float32)
         """Losses of the steps of the present epoch."""
@@ -161,7 +170,7 @@ class _Stack:
                 self._write_if_due(checkpoint)
         self._end_epoch(epoch)
         self.position, self.losses = Position(epoch + 1, 0), self.losses[:0]
-        if epoch < trainer.epochs:
+        if epoch < self.last_epoch:
             self._write_if_due(checkpoint)
 
     def results(self) -> dict[int, RunResult]:
@@ -174,11 +183,11 @@ class _Stack:
         with self.stopwatch.phase("bookkeeping"):
             return {slot: self._result(slot, outputs[slot], seconds) for slot in self.followed}
 
-    def resume(self, checkpoint: CheckpointFile) -> None:
-        """Go on from a checkpoint, if there is one."""
+    def resume(self, checkpoint: CheckpointFile) -> bool:
+        """Go on from a checkpoint; False where there is none."""
         found = checkpoint.read()
         if found is None:
-            return
+            return False
         arrays = dict(found.arrays)
         self.losses = arrays.pop("losses")
         self.program.restore(arrays)
@@ -186,6 +195,37 @@ class _Stack:
         self._start -= found.values["seconds"]
         for slot, told in found.values["runs"].items():
             self.followed[int(slot)] = Following.from_json(self.followed[int(slot)].config, told)
+        return True
+
+    def take_up(self, states: Mapping[int, StateFile]) -> None:
+        """Go on from where shorter trainings of these runs ended, if each left a state of the same epoch."""
+        epochs = {states[slot].newest(self.last_epoch) for slot in self.followed}
+        if len(epochs) > 1 or 0 in epochs:
+            return
+        (behind,) = epochs
+        read = {slot: states[slot].read(behind) for slot in self.followed}
+        found = {slot: state for slot, state in read.items() if state}
+        if len(found) < len(self.followed):
+            return
+        for slot, state in found.items():
+            self.followed[slot] = Following.from_json(self.followed[slot].config, state.values["run"])
+        # A run that stopped early has taken fewer steps than those that go on.
+        leading = next((slot for slot, each in self.followed.items() if not each.is_over), next(iter(found)))
+        filler = next(iter(found.values()))
+        slots = range(self.program.stack_size)
+        self.program.restore_slots([found.get(slot, filler).arrays for slot in slots], leading)
+        self.position = Position(behind + 1, 0)
+        self._start -= sum(state.values["seconds"] for state in found.values())
+
+    def keep(self, states: Mapping[int, StateFile]) -> None:
+        """Keep the state of each run that ended before its schedule did and may be continued."""
+        seconds = (time.perf_counter() - self._start) / len(self.followed)
+        for slot, followed in self.followed.items():
+            if followed.config.stop_after and not followed.divergence:
+                values = {"seconds": seconds, "run": followed.as_json()}
+                checkpoint = Checkpoint(Position(self.last_epoch + 1, 0), self.program.state_of_slot(slot), values)
+                with self.stopwatch.phase("bookkeeping"):
+                    states[slot].write(self.last_epoch, checkpoint)
 
     def _write_if_due(self, checkpoint: CheckpointFile | None) -> None:
         is_last = self.trainer.should_stop()

@@ -20,11 +20,12 @@ from benchmarks.analysis.contrasts import simple_contrasts
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.tables import level_column
 from benchmarks.claims import Claim
+from benchmarks.design import expand_cells
+from benchmarks.suite import Suite
 from benchmarks.training.metrics import METRICS
 
 SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}
-BASELINE = {"initializer": "glorot", "normalization": "none"}
 ONE = {"initializer": ["glorot", "he"]}
 BASE_OF_ONE = {"initializer": "glorot"}
 
@@ -69,16 +70,33 @@ def several(*samples, task="classification"):
     return pd.concat([differing(each, f"d{number}", task) for number, each in enumerate(samples)], ignore_index=True)
 
 
+BUNDLES = {
+    "initializer": {
+        "glorot": {"model.initializer": "glorot_uniform"},
+        "he": {"model.initializer": "he_normal"},
+    },
+    "normalization": {"none": {"model.normalization": "none"}, "bn": {"model.normalization": "batch"}},
+    "width": {"narrow": {"model.width": 16}, "wide": {"model.width": 64}},
+    "dropout": {"dry": {"model.dropout": 0.0}, "wet": {"model.dropout": 0.2}},
+}
+
+
+def suite_of(factors=FACTORS, **changes):
+    """A suite whose factors have these names and levels."""
+    bundles = {factor: {level: BUNDLES[factor][level] for level in levels} for factor, levels in factors.items()}
+    given = {"name": "claims", "datasets": ["digits"], "seeds": 8, "model": {"variant": "mlp_small"}}
+    return Suite(**(given | {"factors": bundles} | changes))
+
+
 def claim(statement="he is better", **changes):
     return Claim(
         **({"statement": statement, "factor": "initializer", "better": "he", "than": "glorot", "margin": 0.2} | changes)
     )
 
 
-def only(runs, given_claim, factors=ONE, **arguments):
-    """The judgements of one claim."""
-    baseline = {factor: BASELINE[factor] for factor in factors}
-    return judge_claims(runs, [given_claim], factors, baseline, **arguments).claims[0].judgements
+def only(runs, given_claim, suite=None, **arguments):
+    """The judgements of one claim; a suite of one factor where none is given."""
+    return judge_claims(runs, [given_claim], suite or suite_of(ONE), **arguments).claims[0].judgements
 
 
 def verdict(*arguments, **named):
@@ -117,7 +135,7 @@ def test_the_known_factorial_has_no_headline(known_cases):
     """The main effect of the worked factorial is clear, its simple effects differ, and so both are told instead."""
     case = known_cases["interaction"]
     runs = table({tuple(name.split("/")): outcomes for name, outcomes in case["cells"].items()})
-    [judgement] = only(runs, claim(margin=0.2), FACTORS)
+    [judgement] = only(runs, claim(margin=0.2), suite_of())
     assert judgement.evidence.mean == pytest.approx(case["main_he_minus_glorot"], abs=1e-6)
     assert (judgement.evidence.ci_low, judgement.evidence.ci_high) == pytest.approx(case["main_ci"], abs=1e-6)
     assert judgement.verdict.text == (
@@ -132,7 +150,7 @@ def test_where_names_the_simple_effect_that_is_meant(known_cases):
     """With `where`, the claim is about that level alone and has no simple effects."""
     case = known_cases["interaction"]
     runs = table({tuple(name.split("/")): outcomes for name, outcomes in case["cells"].items()})
-    judged = judge_claims(runs, [claim(where={"normalization": "none"})], FACTORS, BASELINE).claims[0]
+    judged = judge_claims(runs, [claim(where={"normalization": "none"})], suite_of()).claims[0]
     assert judged.averaged_over == ()
     [judgement] = judged.judgements
     assert judgement.evidence.mean == pytest.approx(case["simple_none"], abs=1e-6)
@@ -145,10 +163,71 @@ def test_without_every_combination_other_factors_are_at_their_baseline(known_cas
     cells = known_cases["interaction"]["cells"]
     kept = {tuple(name.split("/")): outcomes for name, outcomes in cells.items() if name != "he/bn"}
     runs = table(kept)
-    [judgement] = only(runs, claim(), FACTORS)
+    suite = suite_of(design="one_factor")
+    [judgement] = only(runs, claim(), suite)
     assert judgement.evidence.mean == pytest.approx(known_cases["interaction"]["simple_none"], abs=1e-6)
-    at_bn = verdict(runs, claim(where={"normalization": "bn"}), FACTORS)
+    at_bn = verdict(runs, claim(where={"normalization": "bn"}), suite)
     assert at_bn.text == "inconclusive: not in the design"
+
+
+FOUR = {factor: list(levels) for factor, levels in BUNDLES.items()}
+BASE_RUNS = np.array([90.0, 91, 92, 90.5, 91.5, 92.5, 90.2, 91.1])
+
+
+def test_a_fraction_is_averaged_over_its_own_cells():
+    """Each side is the mean of its half of the fraction; its simple effects cannot be told, and that is said."""
+    suite = suite_of(FOUR, design="fractional")
+    cells = {tuple(cell.levels.values()): None for cell in expand_cells(suite)}
+    assert len(cells) == 8
+    noise = np.random.default_rng(0).normal(0, 0.1, (8, 8))
+    outcomes = {
+        levels: BASE_RUNS + noise[row] + (levels[0] == "he") + 5 * (levels[1] == "bn")
+        for row, levels in enumerate(cells)
+    }
+    judged = judge_claims(table(outcomes, factors=FOUR), [claim()], suite).claims[0]
+    he, glorot = (np.mean([outcomes[each] for each in cells if each[0] == level], axis=0) for level in ("he", "glorot"))
+    [judgement] = judged.judgements
+    assert judgement.evidence.differences == pytest.approx(he - glorot)
+    assert judgement.verdict.text == "supported: superior"
+    assert judged.averaged_over == ("normalization", "width", "dropout")
+    assert (judged.has_simple_effects, judgement.simple_effects) == (False, ())
+
+
+def test_paired_factors_change_together():
+    """The level of one names the cell, and the report is told what else changes with it."""
+    cells = {("he", "bn"): BASE_RUNS + CLEAR, ("glorot", "none"): BASE_RUNS}
+    judged = judge_claims(table(cells), [claim()], suite_of(design="paired")).claims[0]
+    assert judged.judgements[0].evidence.differences == pytest.approx(CLEAR)
+    assert (judged.averaged_over, judged.changing_with) == ((), ("normalization",))
+
+
+def test_a_path_is_left_at_the_baseline():
+    """Of the cells along a path, those that differ from the baseline in the claim's factor alone are compared."""
+    three = {factor: FOUR[factor] for factor in ("initializer", "normalization", "width")}
+    baseline = {"initializer": "glorot", "normalization": "none", "width": "narrow"}
+    suite = suite_of(three, design="path", baseline=baseline)
+    cells = {tuple(cell.levels.values()): BASE_RUNS for cell in expand_cells(suite)}
+    cells[("he", "none", "narrow")] = BASE_RUNS + CLEAR
+    judged = judge_claims(table(cells, factors=three), [claim()], suite).claims[0]
+    assert judged.judgements[0].evidence.differences == pytest.approx(CLEAR)
+    assert judged.averaged_over == judged.changing_with == ()
+
+
+def test_pairs_follow_the_seeds_and_keep_holes():
+    """The rows may come in any order; a hole is a pair without a value."""
+    runs = differing([0.1, 0.2, math.nan, 0.4]).sample(frac=1, random_state=3)
+    [judgement] = only(runs, claim())
+    assert [pair.seed for pair in judgement.pairs] == [0, 1, 2, 3]
+    assert [pair.difference for pair in judgement.pairs] == pytest.approx([0.1, 0.2, math.nan, 0.4], nan_ok=True)
+
+
+def test_withdrawn_claims_keep_their_share_of_alpha():
+    """Holm's correction is as if they were there and had no p."""
+    runs = differing(CLEAR)
+    [alone] = only(runs, claim())
+    judged = judge_claims(runs, [claim()], suite_of(ONE), withdrawn=3)
+    assert judged.family == 4
+    assert judged.claims[0].judgements[0].adjusted_p == pytest.approx(4 * alone.p)
 
 
 def test_simple_effects_that_agree_leave_the_headline():
@@ -156,7 +235,7 @@ def test_simple_effects_that_agree_leave_the_headline():
     base = np.array([90.0, 91, 92, 90.5, 91.5, 92.5, 90.2, 91.1])
     cells = {("he", "none"): base + CLEAR, ("glorot", "none"): base}
     cells |= {("he", "bn"): base + 2 + CLEAR[::-1], ("glorot", "bn"): base + 2}
-    [judgement] = only(table(cells), claim(), FACTORS)
+    [judgement] = only(table(cells), claim(), suite_of())
     assert judgement.verdict.text == "supported: superior"
     assert [check.verdict.word for check in judgement.simple_effects] == ["supported", "supported"]
 
@@ -167,7 +246,7 @@ def test_a_hole_anywhere_in_a_seed_is_a_missing_pair():
     holed = (base + CLEAR).tolist()
     holed[2] = math.nan
     cells = {("he", "none"): holed, ("glorot", "none"): base, ("he", "bn"): base + CLEAR, ("glorot", "bn"): base}
-    [judgement] = only(table(cells), claim(), FACTORS)
+    [judgement] = only(table(cells), claim(), suite_of())
     assert judgement.verdict.text == "inconclusive: missing pair (1 of 8 pairs)"
     assert judgement.evidence.n == 7
 
@@ -216,7 +295,7 @@ def test_a_metric_of_another_task_is_told():
 def test_each_dataset_has_its_verdict_and_its_place_in_the_family():
     """Three datasets of a claim about each, and one about all, are four p-values for Holm."""
     runs = several(CLEAR, UNCLEAR, NOTHING)
-    judged = judge_claims(runs, [claim(), claim("on all", datasets="all")], ONE, BASE_OF_ONE)
+    judged = judge_claims(runs, [claim(), claim("on all", datasets="all")], suite_of(ONE))
     assert judged.family == 4
     each, on_all = judged.claims
     assert [judgement.verdict.word for judgement in each.judgements] == ["supported", "inconclusive", "refuted"]
@@ -309,7 +388,7 @@ def test_alpha_is_divided_over_looks():
     runs = differing(differences)
     assert verdict(runs, claim()).word == "supported"
     assert verdict(runs, claim(), looks=10, look=3).word == "inconclusive"
-    judged = judge_claims(runs, [claim()], ONE, BASE_OF_ONE, looks=2, look=1)
+    judged = judge_claims(runs, [claim()], suite_of(ONE), looks=2, look=1)
     assert (judged.alpha, judged.alpha_per_look, judged.looks, judged.look) == (0.05, 0.025, 2, 1)
     with pytest.raises(ValueError) as error:
         only(runs, claim(), looks=2, look=3)
@@ -320,7 +399,7 @@ def test_exploratory_claims_have_no_verdict_and_no_part_in_holm():
     """Not in the judgement, nor in the checks beside it."""
     runs = several(CLEAR, SHIFTED)
     claims = [claim(), claim("afterwards", datasets="average")]
-    judged = judge_claims(runs, claims, ONE, BASE_OF_ONE, unregistered={"afterwards"})
+    judged = judge_claims(runs, claims, suite_of(ONE), unregistered={"afterwards"})
     assert judged.family == 2
     later = judged.claims[1]
     assert (later.is_registered, later.judgements[0].verdict) == (False, None)
@@ -331,7 +410,7 @@ def test_exploratory_claims_have_no_verdict_and_no_part_in_holm():
 def test_two_claims_with_one_statement_are_refused():
     """Their verdicts could not be told apart."""
     with pytest.raises(ValueError):
-        judge_claims(differing(CLEAR), [claim(), claim(margin=0.1)], ONE, BASE_OF_ONE)
+        judge_claims(differing(CLEAR), [claim(), claim(margin=0.1)], suite_of(ONE))
 
 
 def test_a_repeated_run_is_refused():
@@ -345,10 +424,10 @@ def test_a_repeated_run_is_refused():
 def test_everything_as_json():
     """The whole can be written as JSON, and no claims give none."""
     runs = several(CLEAR, UNCLEAR)
-    plain = as_plain(judge_claims(runs, [claim(), claim("average", datasets="average")], ONE, BASE_OF_ONE))
+    plain = as_plain(judge_claims(runs, [claim(), claim("average", datasets="average")], suite_of(ONE)))
     assert json.loads(json.dumps(plain, allow_nan=False)) == plain
     assert plain["claims"][0]["judgements"][0]["verdict"] == {"word": "supported", "kind": "superior", "detail": ""}
-    assert judge_claims(runs, [], ONE, BASE_OF_ONE).claims == ()
+    assert judge_claims(runs, [], suite_of(ONE)).claims == ()
     assert explore([]) == []
 
 
@@ -377,7 +456,7 @@ CLAIMS = [
 
 
 def verdicts_of(runs, claims=CLAIMS):
-    judged = judge_claims(runs, claims, FACTORS, BASELINE)
+    judged = judge_claims(runs, claims, suite_of())
     return {(each.statement, j.dataset): j.verdict for each in judged.claims for j in each.judgements}
 
 
@@ -406,7 +485,7 @@ def test_a_claim_and_its_mirror_are_never_both_supported(runs):
 @given(random_runs())
 def test_together_is_never_more_than_the_intervals_allow(runs):
     """A supported claim about all datasets has every dataset's interval on the right side of the margin."""
-    for each in judge_claims(runs, CLAIMS, FACTORS, BASELINE).claims:
+    for each in judge_claims(runs, CLAIMS, suite_of()).claims:
         for judgement in each.judgements:
             if judgement.verdict.word == "inconclusive":
                 continue

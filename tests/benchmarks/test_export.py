@@ -242,7 +242,7 @@ def test_inputs_far_from_zero_lose_nothing(trained):
     kernel = np.ones((10, 1), np.float32)
     variables = {"head/kernel": kernel, "head/bias": np.zeros(1, np.float32)}
     shift, scale = np.full(10, 1e6, np.float32), np.full(10, 1e3, np.float32)
-    model = export._model(settings, dataset, TrainedValues(variables, shift, scale, 0.0, 1.0))
+    model = TrainedValues(variables, shift, scale, 0.0, 1.0).as_model(settings, dataset)
     inputs = shift + np.arange(10, dtype=np.float32) / 8
     assert float(model(inputs[np.newaxis])[0, 0]) == 1e3 * np.arange(10).sum() / 8
 

@@ -604,6 +604,9 @@ class Silent:
     def run_done(self, run, result):
         pass
 
+    def run_done_elsewhere(self, run):
+        pass
+
 
 def test_each_version_trains_on_its_own_data(prepared, tmp_path):
     """In a suite over two versions of a dataset, each run has the result that it has in a suite of its own."""

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from benchmarks import progress
 from benchmarks.progress import ProgressDisplay, duration
-from benchmarks.training.results import RunResult
+from benchmarks.training.results import FINAL, RunResult
 
 DONE = RunResult("done", {"test_accuracy": 0.9})
 ESCAPE = "\x1b"
@@ -134,6 +134,18 @@ def test_epochs_count_towards_the_rate(runs_of, clock):
             display.run_done(run, DONE)
     assert lines_of(console)[0] == "0/16 runs, 0.5 runs/s, 24 s left"
     assert lines_of(console)[1].startswith("1/16 runs")
+
+
+def test_every_bad_end_is_counted(runs_of):
+    """However a run ended, the summary has it, so that the numbers add up."""
+    console = plain_console()
+    runs = runs_of(5)
+    with ProgressDisplay(len(FINAL), console) as display:
+        for run, status in zip(runs, FINAL, strict=False):
+            display.run_done(run, RunResult(status, message="why"))
+    lines = lines_of(console)
+    assert "out of memory: digits, relu, seed 3: why" in lines
+    assert lines[-1].startswith("5/5 runs, 1 diverged, 1 failed, 1 out of memory, 1 timed out")
 
 
 def test_runs_that_end_are_not_counted_twice(runs_of, clock):

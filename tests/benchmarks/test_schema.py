@@ -339,6 +339,79 @@ def test_designs_and_claims(schema, issue_suite, keys, is_right):
             Suite(**table)
 
 
+SEARCH = {
+    "strategy": "random",
+    "trials": 20,
+    "objective": "val_accuracy",
+    "space": {
+        "train.learning_rate": {"log": [1e-4, 1e-1]},
+        "train.weight_decay": {"log": [1e-6, 1e-2], "or": 0},
+        "model.dropout": {"linear": [0.0, 0.6], "step": 0.1},
+        "train.optimizer": ["momentum", "adam"],
+        "train.momentum": {"linear": [0.8, 0.99], "when": {"train.optimizer": "momentum"}},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("keys", "is_right"),
+    [
+        ({}, True),
+        ({"per": "suite", "rounds": 2, "seeds": [7, 8]}, True),
+        ({"per": ["model.activation", "dataset"]}, True),
+        ({"strategy": "bayesian", "batch": 2, "initial": 5}, True),
+        ({"strategy": "hyperband", "factor": 4}, True),
+        ({"space": {"model.width": {"choices": [16, 32]}}}, True),
+        ({"strategy": "randm"}, False),
+        ({"trials": 0}, False),
+        ({"per": "all"}, False),
+        ({"per": []}, False),
+        ({"objective": "test_accuracy"}, False),
+        ({"seeds": []}, False),
+        ({"seeds": 7}, False),
+        ({"rounds": 0}, False),
+        ({"space": {}}, False),
+        ({"space": {"train.learning_rat": [1]}}, False),
+        ({"space": {"train.epochs": [5, 10]}}, False),
+        ({"space": {"train.learning_rate": 0.1}}, False),
+        ({"space": {"train.learning_rate": []}}, False),
+        ({"space": {"train.learning_rate": {"log": [1e-4, 1e-1], "setp": 10}}}, False),
+        ({"tirals": 3}, False),
+    ],
+)
+def test_searches(schema, issue_suite, keys, is_right):
+    """Of a search, an editor accepts what the program accepts and marks what it refuses."""
+    table = tomllib.loads(issue_suite) | {"search": SEARCH | keys}
+    del table["model"]["dropout"]
+    assert accepts(schema, table) is is_right
+    if is_right:
+        Suite(**table)
+    else:
+        with pytest.raises(SettingError):
+            Suite(**table)
+
+
+@pytest.mark.parametrize(
+    ("entry", "is_right"),
+    [
+        ({"settings": {"train.learning_rate": 0.01}}, True),
+        ({"dataset": "digits", "where": {"model.activation": "tanh"}, "settings": {"model.width": 8}}, True),
+        ({"where": {"model.activation": "tanh"}}, False),
+        ({"settings": {}}, False),
+        ({"setting": {"model.width": 8}}, False),
+    ],
+)
+def test_tuned_settings(schema, issue_suite, entry, is_right):
+    """What `ablate tune` writes is told to editors too."""
+    table = tomllib.loads(issue_suite) | {"tuned": [entry]}
+    assert accepts(schema, table) is is_right
+    if is_right:
+        Suite(**table)
+    else:
+        with pytest.raises(SettingError):
+            Suite(**table)
+
+
 def test_claims_are_explained(schema):
     """Every key of a claim and of the analysis is told with its explanation where it stands."""
     claim, analysis = schema["properties"]["claims"]["items"], schema["properties"]["analysis"]

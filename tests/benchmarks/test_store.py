@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from benchmarks.errors import StoreError
-from benchmarks.store import APPLICATION_ID, FORMAT, STORE_FILE, DatasetFacts, Store
+from benchmarks.store import APPLICATION_ID, FORMAT, NOBODY, STORE_FILE, DatasetFacts, RegisteredClaim, Store
 from benchmarks.training.results import RunResult
 
 ROOT = Path(__file__).parents[2]
@@ -99,6 +99,26 @@ def test_round_trip_of_every_field(store, runs_of):
     assert (stored.message, stored.traceback, stored.attempts) == (None, None, 1)
     assert again.machines() == {stored.machine: MACHINE}
     assert before <= datetime.fromisoformat(stored.finished_at) <= datetime.now(UTC)
+    again.close()
+
+
+def test_claims_are_kept_with_their_moment(store):
+    """Each is there after the store is opened anew, by suite; one that is noted again replaces itself alone."""
+    first = RegisteredClaim("a1", "GELU | 'beats' ☃", 2, [0, 1, 2], {"alpha": 0.05, "looks": [6, 10]}, 0)
+    second = RegisteredClaim("b2", "and this", 1, [0], {"alpha": 0.01, "looks": []}, 4)
+    before = datetime.now(UTC).replace(microsecond=0)
+    store.register_claims("small", [first, second])
+    store.register_claims("other", [first])
+    store.close()
+    again = Store.open(store.path.parent)
+    found = again.claims("small")
+    assert list(found) == ["a1", "b2"]
+    assert before <= datetime.fromisoformat(found["a1"].registered_at) <= datetime.now(UTC)
+    assert [replace(each, registered_at="") for each in found.values()] == [first, second]
+    again.register_claims("small", [replace(second, n_results=0)], dropped=["a1"])
+    assert {hashed: claim.n_results for hashed, claim in again.claims("small").items()} == {"b2": 0}
+    assert list(again.claims("other")) == ["a1"]
+    assert again.claims("none") == {}
     again.close()
 
 
@@ -248,6 +268,58 @@ def test_a_failed_run_is_replaced_and_attempts_are_counted(store, runs_of):
     assert (last.metrics, last.history, last.parameters) == (DONE.metrics, DONE.history, DONE.parameters)
     assert store.machines()[last.machine] == {"processor": "other"}
     assert store.runs([other.key])[other.key].attempts == 1
+
+
+def test_a_reopened_run_is_not_there_until_its_next_attempt(store, runs_of):
+    """A failed run that is to be tried again counts as missing, keeps how it ended, and outcomes are never reopened."""
+    done, failed = runs_of(1)
+    store.record(done, DONE, MACHINE)
+    store.record(failed, FAILED, MACHINE)
+    keys = [done.key, failed.key]
+    assert store.reopen(keys, ["timed_out"]) == set()
+    assert store.reopen(keys, ["failed", "done"]) == {failed.key}
+    assert set(store.statuses(keys)) == set(store.runs(keys)) == {done.key}
+    assert store.attempt(failed.key).message == FAILED.message
+    assert store.lease(keys, "me") == {failed.key}
+    store.record(failed, RunResult("failed", message="again"), MACHINE)
+    assert store.runs([failed.key])[failed.key].attempts == 2
+
+
+def test_keys_by_their_beginning(store, runs_of):
+    """Keys are found by what they begin with, taken as it is."""
+    runs = runs_of(4)
+    for run in runs:
+        store.record(run, DONE, MACHINE)
+    keys = sorted(run.key for run in runs)
+    assert store.keys() == keys
+    assert store.keys(keys[3][:20]) == [keys[3]]
+    assert store.keys("%") == store.keys("_" * 32) == []
+
+
+def test_a_lease_that_ends_leaves_its_mark(store, runs_of):
+    """A run that somebody was on stays marked until it has a result, and is free for the next."""
+    run, other = runs_of(1)
+    store.lease([run.key, other.key], "first")
+    store.end_leases("first")
+    assert {lease.owner for lease in store.leases([run.key, other.key]).values()} == {NOBODY}
+    assert store.lease([run.key], "second") == {run.key}
+    store.record(run, DONE, MACHINE)
+    assert set(store.leases([run.key, other.key])) == {other.key}
+
+
+def test_taking_over_replaces_no_outcome(tmp_path, store, runs_of):
+    """Another store's outcome takes the place of a failure alone; what is done here by now stays, as it was."""
+    done, failed = runs_of(1)
+    other = Store.create_or_open(tmp_path / "other")
+    there = replace(DONE, seconds=77.0, predictions=np.ones((2, 1), np.float16))
+    for run, result in ((done, DONE), (failed, FAILED)):
+        store.record(run, result, MACHINE)
+        other.record(run, there, {"processor": "other"})
+    keys = [done.key, failed.key]
+    store.take_over(other, keys)
+    assert {key: run.seconds for key, run in store.runs(keys).items()} == {done.key: DONE.seconds, failed.key: 77.0}
+    assert set(store.predictions(keys)) == {failed.key}
+    other.close()
 
 
 def test_more_keys_than_one_query_takes(store, runs_of):

@@ -12,6 +12,7 @@ from sklearn.utils.class_weight import compute_class_weight
 import zoo
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
 from benchmarks.data.splits import batch_order
+from benchmarks.execution.local import TrainedValues
 from benchmarks.settings import settings_from
 from benchmarks.training.inputs import DatasetOnDevice, StreamedInputs
 from benchmarks.training.optimizers import OPTIMIZERS
@@ -624,7 +625,7 @@ def test_average_begins_with_the_initial_weights(trainer_for):
         average = 0.8 * average + 0.2 * np.asarray(program._weights)
     np.testing.assert_allclose(np.asarray(program._average), average, atol=1e-6)
     # What is evaluated is a model with these weights.
-    model = program.trained_model(1, inputs[1])
+    model = TrainedValues.of(program, 1, inputs[1]).as_model(inputs[1].settings, trainer.dataset)
     place, shape = offsets_of(program)["head/kernel"]
     head = np.asarray(program._average)[1, place].reshape(shape)
     assert np.array_equal(model.layers[-1].get_layer("head").kernel, head)
@@ -1181,7 +1182,8 @@ def test_predictions_are_the_outputs_of_the_model(dataset, added, data, trainer_
     trainer = trainer_for(changes, dataset)
     settings = settings_from(changes)
     result = trainer.train_stack({1: (settings, 5)})[1]
-    model = trainer.program.trained_model(1, trainer.inputs_of(settings, 5))
+    values = TrainedValues.of(trainer.program, 1, trainer.inputs_of(settings, 5))
+    model = values.as_model(settings, found)
     outputs = model.predict(found.test.inputs.astype(np.float32), verbose=0)
     if found.task == "regression":
         np.testing.assert_allclose(result.predictions, outputs, rtol=1e-4)

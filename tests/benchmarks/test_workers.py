@@ -1,10 +1,14 @@
 """Worker processes: they train what this process would train, and the death of one costs nothing but time."""
 
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 
@@ -16,6 +20,7 @@ from benchmarks.execution.schedule import StackQueue, program_of
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.suite import parse_suite
 from benchmarks.training.checkpoints import Checkpoints
+from benchmarks.training.results import failure_of
 from benchmarks.training.stopwatch import Stopwatch
 
 SUITE = """
@@ -99,15 +104,21 @@ def test_killed_worker_costs_nothing(runs_dir, undisturbed, tmp_path):
 
 
 @pytest.mark.slow
-def test_run_that_kills_its_worker_has_failed(runs_dir, monkeypatch):
-    """Runs that take their worker down again and again fail with the reason; the others are done."""
+@pytest.mark.parametrize(
+    ("sent", "status", "reason"),
+    [(signal.SIGKILL, "out_of_memory", "SIGKILL"), (signal.SIGSEGV, "failed", "SIGSEGV")],
+)
+def test_run_that_kills_its_worker(sent, status, reason, runs_dir, monkeypatch):
+    """Runs that take their worker down again and again end with the reason, a crash with its trace; others are done."""
     hand_out = Workers._hand_out
 
-    def deadly(self, worker, queue):
-        hand_out(self, worker, queue)
+    def deadly(self, worker, *rest):
+        hand_out(self, worker, *rest)
         if worker.task and any(is_tanh(run) for run in worker.task.stack.values()):
+            while not worker.task.future.running():
+                time.sleep(0.01)
             for process in worker_processes():
-                process.kill()
+                process.send_signal(sent)
 
     monkeypatch.setattr(Workers, "_hand_out", deadly)
     runs = [run for run in runs_of(1) if run.seed == 0]
@@ -116,9 +127,141 @@ def test_run_that_kills_its_worker_has_failed(runs_dir, monkeypatch):
         pairs = list(workers.train(runs, workers.open_datasets()))
     assert len(pairs) == len(runs)
     for run, result in pairs:
-        assert result.status == ("failed" if is_tanh(run) else "done")
+        assert result.status == (status if is_tanh(run) else "done")
         if is_tanh(run):
-            assert "its worker process died 3 times" in result.message
+            assert f"tried 3 times: its worker process died: {reason}" in result.message
+            assert ("Segmentation fault" in (result.traceback or "")) == (sent == signal.SIGSEGV)
+
+
+@pytest.mark.slow
+def test_run_out_of_memory_is_tried_again(runs_dir, monkeypatch, undisturbed):
+    """A stack that had no memory is tried again by a new worker, and then each of its runs alone; all are done."""
+    finish, failures, begun = Workers._finish, [], []
+    start = Workers._start
+    monkeypatch.setattr(Workers, "_start", lambda self, number: begun.append(number) or start(self, number))
+
+    def starving(self, worker, *rest):
+        report = worker.task.future.result()
+        if len(failures) < 2 and any(is_tanh(run) for run in worker.task.stack.values()):
+            failures.append(len(worker.task.stack))
+            starved = [(run, failure_of(MemoryError("no room"))) for run in worker.task.stack.values()]
+            worker.task.future._result = replace(report, results=starved)
+        return finish(self, worker, *rest)
+
+    monkeypatch.setattr(Workers, "_finish", starving)
+    with started(runs_dir, number=1) as workers:
+        pairs = list(workers.train(runs_of(30), workers.open_datasets()))
+    assert len(failures) == 2
+    assert len(begun) == 3
+    assert len(pairs) == len(undisturbed)
+    assert outcomes(pairs) == undisturbed
+
+
+LONG = (
+    SUITE.format(epochs=1)
+    .replace('"model.initializer" = ["he_normal", "lecun_normal"]', "")
+    .replace('"model.activation" = ["relu", "tanh"]', '"train.epochs" = [1, 1_000_000]')
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_stopped", [False, True], ids=["goes on for ever", "stands still"])
+def test_run_over_its_time(is_stopped, runs_dir):
+    """A run that takes longer than it may is ended, also where its process answers nothing; the others are done."""
+    suite = parse_suite(LONG, "long.toml")
+    runs = expand_runs(expand_cells(suite), [0], {"digits": "1.0.0"})
+
+    def stop(share):
+        if is_stopped and share > 0:
+            for process in worker_processes():
+                process.suspend()
+
+    began = time.monotonic()
+    with started(runs_dir, number=1, time_limit=12.0) as workers:
+        workers.wait_until_ready()
+        found = {
+            run.cell.settings.train.epochs: result for run, result in workers.train(runs, workers.open_datasets(), stop)
+        }
+    assert time.monotonic() - began < 120
+    assert found[1_000_000].status == "timed_out"
+    assert "the time limit is 12 s a run" in found[1_000_000].message
+    if is_stopped:
+        return
+    assert found[1].status == "done"
+    assert "in train_stack" in found[1_000_000].traceback
+
+
+@pytest.mark.slow
+def test_stack_has_the_time_of_its_runs(runs_dir):
+    """A stack of five runs may take five times as long as one, so that runs in a stack are not worse off."""
+    suite = parse_suite(LONG.replace("seeds = 4", "seeds = 5"), "long.toml")
+    runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})[5:]
+    with started(runs_dir, number=1, time_limit=2.0) as workers:
+        datasets = workers.open_datasets()
+        workers.wait_until_ready()
+        began = time.monotonic()
+        results = [result for _, result in workers.train(runs, datasets)]
+    assert {result.status for result in results} == {"timed_out"}
+    assert time.monotonic() - began > 2.0 * 5
+    assert "its stack of 5 runs" in results[0].message
+
+
+def test_what_exceptions_mean():
+    """What says that memory ran out is told from other exceptions, with the traceback of both."""
+
+    class ResourceExhaustedError(Exception):
+        """By its name, as that of TensorFlow."""
+
+    with pytest.raises(MemoryError) as too_large:
+        np.empty(2**60, np.float32)
+    results = [failure_of(error) for error in (too_large.value, ResourceExhaustedError("OOM\nwhen"), ValueError("no"))]
+    assert [result.status for result in results] == ["out_of_memory", "out_of_memory", "failed"]
+    assert results[1].message == "ResourceExhaustedError: OOM"
+    assert "np.empty" in results[0].traceback
+
+
+def test_dataset_that_is_gone_fails_its_runs(runs_dir, tmp_path):
+    """Data that cannot be read any more fail their runs, with the reason, and not the one who hands out the work."""
+    references = {"digits": find_dataset("digits", runs_dir / "none", runs_dir)}
+    with started(runs_dir, number=1) as workers:
+        datasets = workers.open_datasets()
+    with Workers(resources(4, 4, workers=1, threads=1), references, tmp_path / "gone") as workers:
+        pairs = list(workers.train(runs_of(1)[:4], datasets))
+    assert {result.status for _, result in pairs} == {"failed"}
+    assert all("Traceback" in result.traceback for _, result in pairs)
+
+
+@pytest.mark.slow
+def test_memory_stays_flat(runs_dir, monkeypatch):
+    """500 runs in one worker grow it by less than 100 MB after the first ten."""
+    sizes = []
+    finish = Workers._finish
+
+    def noting(self, worker, *rest):
+        sizes.append(worker.task.future.result().num_bytes)
+        return finish(self, worker, *rest)
+
+    monkeypatch.setattr(Workers, "_finish", noting)
+    text = SUITE.format(epochs=1).replace("seeds = 4", "seeds = 125")
+    suite = parse_suite(text, "tiny.toml")
+    runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
+    with started(runs_dir, number=1) as workers:
+        pairs = list(workers.train(runs, workers.open_datasets()))
+    assert len(pairs) == 500
+    assert {result.status for _, result in pairs} == {"done"}
+    assert max(sizes[2:]) - sizes[1] < 100e6  # a stack has five runs
+
+
+def test_worker_that_grows_is_replaced(runs_dir, monkeypatch, undisturbed):
+    """A worker that takes more memory than it may is replaced between two stacks, and nothing is lost."""
+    monkeypatch.setattr("benchmarks.execution.workers._MOST_GROWTH", -1)
+    begun = []
+    start = Workers._start
+    monkeypatch.setattr(Workers, "_start", lambda self, number: begun.append(number) or start(self, number))
+    with started(runs_dir, number=1) as workers:
+        pairs = list(workers.train(runs_of(30), workers.open_datasets()))
+    assert outcomes(pairs) == undisturbed
+    assert len(begun) > 2
 
 
 def is_tanh(run):

@@ -1,0 +1,151 @@
+"""How long the runs of a plan will take: from stored runs of the same programs, or from a short probe."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.design import Run
+from benchmarks.errors import UserError
+from benchmarks.execution.schedule import check_runs, least_stacks
+from benchmarks.execution.workers import Workers, resources
+from benchmarks.export import settings_of
+from benchmarks.plan import Plan
+from benchmarks.progress import duration
+from benchmarks.settings import RunSettings, canonical_json
+from benchmarks.store import STORE_FILE, Store
+from benchmarks.training.config import TrainConfig
+from benchmarks.training.parts import LARGEST_STACK
+
+MOST_SETTINGS = 200
+"""Different settings of a dataset's stored runs that an estimate is made from, the latest first."""
+
+PROBE_EPOCHS, PROBE_STEPS = 2, 200
+"""How long a probe trains at most."""
+
+LENGTHS = ("steps", "images", "epochs")
+"""The settings that say how long a training is; one of them is set."""
+
+Program = tuple[str, str]
+"""A dataset, and a program without the length of its training."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known of the time that runs will take."""
+
+    seconds: float
+    """Of one worker, for the runs of which something is known; compiling is left out."""
+    num_known: int
+    num_unknown: int
+    """Runs like which none was trained yet."""
+    workers: int
+    """How many there are by default."""
+
+    def as_text(self) -> str:
+        """One sentence for people."""
+        unknown = f"nothing is known of {self.num_unknown} runs: --probe measures" if self.num_unknown else ""
+        if not self.num_known:
+            return f"expected time: not known; {unknown}"
+        number = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
+        told = f"expected time: {duration(self.seconds / self.workers)} with {number}, compiling left out"
+        return f"{told}; {unknown}" if unknown else told
+
+
+def expected_time(plan: Plan, runs_dir: Path, *, probes: bool) -> Expected:
+    """How long the missing runs of a plan will take.
+
+    Args:
+        plan: whose runs.
+        runs_dir: its store tells what like runs took.
+        probes: whether programs of which nothing is known are trained for a moment.
+
+    Raises:
+        DatasetError, SettingError: only where it probes: a dataset cannot be had, or settings do not fit it.
+    """
+    rates: dict[Program, float] = {}
+    if (runs_dir / STORE_FILE).exists():
+        rates = stored_rates(Store.open(runs_dir), plan)
+    available = resources(least_stacks(plan.runs), least_stacks(plan.missing))
+    if probes:
+        with Workers(available, plan.references, runs_dir) as workers:
+            rates = probe(workers, plan, rates)
+    return _expected(plan.missing, rates, available.workers)
+
+
+def program_without_length(run: Run) -> Program:
+    """What runs have in common whose epochs take equally long."""
+    return _program(run.dataset, run.cell.settings)
+
+
+def _expected(runs: Iterable[Run], rates: Mapping[Program, float], workers: int) -> Expected:
+    seconds, known, unknown = 0.0, 0, 0
+    rate_of_cell: dict[int, float | None] = {}
+    for run in runs:
+        cell = id(run.cell)
+        if cell not in rate_of_cell:
+            rate_of_cell[cell] = rates.get(program_without_length(run)) if rates else None
+        rate = rate_of_cell[cell]
+        if rate is None:
+            unknown += 1
+        else:
+            known += 1
+            seconds += rate * _length(run.cell.settings.train)
+    return Expected(seconds, known, unknown, workers)
+
+
+def stored_rates(store: Store, plan: Plan) -> dict[Program, float]:
+    """Seconds an epoch (a step, an image: as the training is counted) of each program that a store knows."""
+    found = defaultdict(list)
+    for reference in plan.references.values():
+        for stored in store.one_of_each_setting(reference.name, reference.version, MOST_SETTINGS):
+            try:
+                settings = settings_of(stored)
+            except UserError:
+                continue  # of another version of this program
+            found[_program(stored.dataset, settings)].append(stored.seconds / _length(settings.train))
+    return {program: statistics.median(rates) for program, rates in found.items()}
+
+
+def probe(workers: Workers, plan: Plan, rates: Mapping[Program, float]) -> dict[Program, float]:
+    """Train some runs of each program that has no rate yet for a moment, and give all rates; nothing is stored.
+
+    Raises:
+        DatasetError, SettingError: a dataset cannot be had, or settings do not fit it.
+    """
+    samples: dict[Program, list[Run]] = defaultdict(list)
+    for run in plan.missing:
+        sample = samples[program_without_length(run)]
+        # As many as a stack holds: its runs share its time.
+        if len(sample) < LARGEST_STACK:
+            sample.append(_shortened(run))
+    runs = [run for program, sample in samples.items() if program not in rates for run in sample]
+    datasets = workers.open_datasets()
+    check_runs(runs, datasets)
+    found = defaultdict(list)
+    for run, result in workers.train(runs, datasets):
+        if result.status == "done":
+            found[program_without_length(run)].append(result.seconds / _length(run.cell.settings.train))
+    return {**rates, **{program: statistics.median(values) for program, values in found.items()}}
+
+
+def _program(dataset: str, settings: RunSettings) -> Program:
+    shaping = json.loads(settings.program())
+    shaping["train"] = {name: value for name, value in shaping["train"].items() if name not in (*LENGTHS, "stop_after")}
+    return dataset, canonical_json(shaping)
+
+
+def _length(train: TrainConfig) -> int:
+    return train.stop_after or next(int(getattr(train, name)) for name in LENGTHS if getattr(train, name))
+
+
+def _shortened(run: Run) -> Run:
+    train = run.cell.settings.train
+    most = {"steps": PROBE_STEPS, "images": PROBE_STEPS * train.batch_size, "epochs": PROBE_EPOCHS}
+    lengths = {name: min(getattr(train, name), most[name]) for name in LENGTHS if getattr(train, name)}
+    settings = replace(run.cell.settings, train=TrainConfig(**train.differing_from_default() | lengths))
+    return replace(run, cell=replace(run.cell, settings=settings))

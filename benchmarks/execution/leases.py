@@ -1,0 +1,122 @@
+"""Several runners on one store: who trains what, so that no run is trained twice at once.
+
+A runner holds a lease on each run that it is on. It gives signs of life by counting up a number; a runner whose number
+stands still for a time is dead, and its leases end. Every runner measures that time on its own steady clock, so that
+clocks that jump or disagree end no lease.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.data.dataset import Dataset
+from benchmarks.design import Run
+from benchmarks.errors import UserError
+from benchmarks.execution.schedule import Stack, stacks_by_program
+from benchmarks.store import NOBODY, Store
+
+LEASE_SECONDS = 60.0
+"""A runner that gave no sign of life for so long is dead."""
+
+SIGNS_A_LEASE = 6
+"""Signs of life that a runner gives in that time."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One part of a plan, for one job of several: such as 3/16, the third of sixteen."""
+
+    number: int = 1
+    count: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.count}"
+
+    @classmethod
+    def parse(cls, given: str) -> Shard:
+        """Read what `--shard` was given.
+
+        Raises:
+            UserError: it is no such part.
+        """
+        number, _, count = given.partition("/")
+        if number.isdecimal() and count.isdecimal() and 1 <= int(number) <= int(count):
+            return cls(int(number), int(count))
+        raise UserError(
+            f"--shard: no part of a plan\n  given:   {given}\n  allowed: NUMBER/COUNT, such as 3/16: 1/16 to 16/16"
+        )
+
+    def part_of(self, runs: Sequence[Run], datasets: Mapping[str, Dataset]) -> set[str]:
+        """The keys of the runs of this part: the parts of one count share no run, and are the whole together.
+
+        Whole stacks that follow one another, so that runs of one program stay together; what is stored already plays
+        no role, so that every job finds the same parts.
+
+        Args:
+            runs: all runs of the plan.
+            datasets: name as in the suite -> data.
+        """
+        stacks = list(stacks_by_program(runs, datasets))
+        first, end = (len(stacks) * place // self.count for place in (self.number - 1, self.number))
+        return {run.key for stack in stacks[first:end] for run in stack.values()}
+
+
+class Leases:
+    """The leases of one runner.
+
+    Args:
+        store: which the runners share.
+        seconds: after how long without a sign of life another runner counts as dead.
+    """
+
+    def __init__(self, store: Store, seconds: float = LEASE_SECONDS):
+        self._store = store
+        self._seconds = seconds
+        self._owner = uuid.uuid4().hex
+        self._last_sign = time.monotonic()
+        self._seen: dict[str, tuple[int, float]] = {}
+        """Other runner -> its number when it last changed, and the moment at which that was seen here."""
+
+    def take(self, stack: Stack) -> dict[int, Run]:
+        """The runs of a stack that are this runner's to train: those that nobody else is on, or has ended."""
+        granted = self._store.lease([run.key for run in stack.values()], self._owner)
+        return {slot: run for slot, run in stack.items() if run.key in granted}
+
+    def sign_of_life(self) -> None:
+        """Tell the others that this runner lives; to be called often, it does so when it is due."""
+        if time.monotonic() - self._last_sign >= self._seconds / SIGNS_A_LEASE:
+            self._store.renew_leases(self._owner)
+            self._last_sign = time.monotonic()
+
+    def release(self) -> None:
+        """Give up all leases of this runner."""
+        self._store.end_leases(self._owner)
+
+    def others(self, keys: Iterable[str]) -> set[str]:
+        """Those of these runs that another runner is on; the leases of dead ones end here."""
+        leases = self._store.leases(keys).items()
+        held = {key: (each.owner, each.number) for key, each in leases if each.owner not in (self._owner, NOBODY)}
+        now = time.monotonic()
+        for owner, number in set(held.values()):
+            if self._seen.get(owner, (None, 0.0))[0] != number:
+                self._seen[owner] = number, now
+            elif now - self._seen[owner][1] > self._seconds:
+                self._store.end_leases(owner, number)
+                held = {key: lease for key, lease in held.items() if lease[0] != owner}
+        return set(held)
+
+    def wait(self, keys: Iterable[str], on_look: Callable[[], None], pause: float = 1.0) -> None:
+        """Wait until some of these runs, which others are on, are finished or free.
+
+        Args:
+            keys: of the runs.
+            on_look: is called now and then.
+            pause: seconds between two looks.
+        """
+        wanted = list(keys)
+        while wanted and len(self.others(wanted)) == len(wanted):
+            on_look()
+            time.sleep(pause)

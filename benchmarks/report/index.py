@@ -1,0 +1,157 @@
+"""The page over all suites of a runs folder: what each asks, how much of it has run, and what came out."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from benchmarks.errors import UserError
+from benchmarks.plan import stored_counts
+from benchmarks.report import formatting
+from benchmarks.report.claims import CLAIMS_FORMAT
+from benchmarks.store import Registration, Store
+from benchmarks.suite import parse_suite
+from zoo.settings import SettingError
+
+INDEX_FILE = "index.html"
+
+MOST_CLAIMS = 20
+"""Judgements of a suite that the page shows; the report has them all."""
+
+
+_LOOKS = {"supported": "filled", "refuted": "crossed", "inconclusive": "plain"}
+
+
+@dataclass(frozen=True)
+class IndexClaim:
+    """A judgement of a claim, as the report of its suite has it."""
+
+    statement: str
+    dataset: str
+    """Empty where the claim is about several at once, or there is one only."""
+    word: str
+    """The first word of the verdict, or "exploratory"."""
+    kind: str
+    """The second part of the verdict; empty where there is none."""
+
+    @property
+    def look(self) -> str:
+        """How the word is framed, as in a report."""
+        return _LOOKS.get(self.word, "dashed")
+
+
+@dataclass(frozen=True)
+class IndexEntry:
+    """A suite of a runs folder."""
+
+    name: str
+    question: str
+    counts: Mapping[str, int]
+    """Status -> number of runs; empty where the suite is not understood."""
+    claims: tuple[IndexClaim, ...]
+    link: str
+    """Where its report is, seen from the page; empty where there is none."""
+    problem: str
+    """Why something of it is not shown; empty where nothing is in the way."""
+
+    @property
+    def n_runs(self) -> int:
+        """Runs that are planned."""
+        return sum(self.counts.values())
+
+    @property
+    def state(self) -> str:
+        """How much of the plan has run, such as: 38 of 40 runs done; 1 diverged, 1 missing."""
+        done = f"{formatting.whole(self.counts.get('done', 0))} of {formatting.counted(self.n_runs, 'run')} done"
+        others = [
+            f"{formatting.whole(number)} {status}"
+            for status, number in self.counts.items()
+            if number and status != "done"
+        ]
+        return "; ".join(filter(None, (done, ", ".join(others))))
+
+
+def index_entries(store: Store) -> list[IndexEntry]:
+    """Every suite that was run into a store, by name, with the verdicts that its report has.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return [_entry(registration, store) for registration in store.registrations()]
+
+
+def index_page(entries: Sequence[IndexEntry]) -> str:
+    """The page as HTML, without scripts, and without times of day: the same suites give the same bytes."""
+    environment = Environment(
+        loader=PackageLoader("benchmarks.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {function.__name__: function for function in (formatting.whole, formatting.counted)}
+    return environment.get_template("index.html.j2").render(entries=entries, most_claims=MOST_CLAIMS)
+
+
+def write_index(store: Store) -> Path:
+    """Write index.html into the runs folder of a store.
+
+    Returns:
+        Where it is.
+
+    Raises:
+        StoreError: the store cannot be read.
+        UserError: the folder cannot be written.
+    """
+    path = store.path.parent / INDEX_FILE
+    text = index_page(index_entries(store))
+    made = path.with_name(f".{INDEX_FILE}.{os.getpid()}")
+    try:
+        made.write_text(text, encoding="utf-8", newline="")
+        made.replace(path)
+    except OSError as error:
+        raise UserError(f"{path}: the index cannot be written: {error.strerror}") from None
+    finally:
+        made.unlink(missing_ok=True)
+    return path
+
+
+def _entry(registration: Registration, store: Store) -> IndexEntry:
+    name, folder = registration.name, store.path.parent / registration.name
+    link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
+    try:
+        suite = parse_suite(registration.text, f"the stored suite {name}")
+        counts = stored_counts(registration, store)
+    except SettingError:
+        return IndexEntry(name, "", {}, (), link, "this version of ablate no longer understands the suite")
+    if not link:
+        return IndexEntry(name, suite.question, counts, (), link, "no report yet")
+    if not suite.claims:
+        return IndexEntry(name, suite.question, counts, (), link, "")
+    try:
+        claims = tuple(_claims(json.loads((folder / "claims.json").read_text(encoding="utf-8"))))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        problem = f"the verdicts cannot be read; `ablate report` of {name} writes them anew"
+        return IndexEntry(name, suite.question, counts, (), link, problem)
+    return IndexEntry(name, suite.question, counts, claims, link, "")
+
+
+def _claims(written: Mapping[str, Any]) -> Iterator[IndexClaim]:
+    """The judgements of a claims.json."""
+    if written["format"] != CLAIMS_FORMAT:
+        raise ValueError("of another format")
+    for claim in written["claims"]:
+        judgements = claim["judgements"]
+        for judgement in judgements:
+            dataset = (judgement["dataset"] or "") if len(judgements) > 1 else ""
+            verdict = judgement["verdict"]
+            word, kind = (verdict["word"], verdict["kind"]) if verdict else ("exploratory", "")
+            yield IndexClaim(claim["statement"], dataset, word, kind)

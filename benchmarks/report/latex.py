@@ -1,0 +1,202 @@
+r"""The tables of a report in LaTeX, with booktabs, to be read by `\input` into a paper.
+
+All text is escaped. What pdfTeX has no character for by itself (letters beyond Latin ones) needs LuaLaTeX or XeLaTeX.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from benchmarks.analysis.contrasts import Contrast
+from benchmarks.analysis.estimates import Estimate, standardized_mean
+from benchmarks.analysis.judgements import JudgedClaim, JudgedClaims, Judgement
+from benchmarks.analysis.summaries import CellSummary
+from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, decimal, titled
+from benchmarks.training.metrics import Metric
+
+MOST_ROWS = 40
+"""Rows of a table that fits a page; longer ones are set as `longtable`."""
+
+_ESCAPES = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "^": r"\textasciicircum{}",
+    "~": r"\textasciitilde{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # After the end of a row these would be taken for its options.
+    "[": "{[}",
+    "]": "{]}",
+    "*": "{*}",
+    '"': "{''}",
+    "−": r"\ensuremath{-}",
+    "×": r"\ensuremath{\times}",
+    "±": r"\ensuremath{\pm}",
+    "≤": r"\ensuremath{\leq}",
+    "≥": r"\ensuremath{\geq}",
+    "²": r"\textsuperscript{2}",
+    "ω": r"\ensuremath{\omega}",
+    "…": r"\ldots{}",
+    "–": "{--}",
+    "—": "{---}",
+    "‘": "{`}",
+    "’": "{'}",
+    "“": "{``}",
+    "”": "{''}",
+    THIN_SPACE: r"\,",
+    "\N{NO-BREAK SPACE}": "~",
+}
+
+_LIGATURE = re.compile(r"(?<=-)(?=-)|(?<=')(?=')|(?<=[!?`])(?=`)|(?<=,)(?=,)")
+"""Between characters that would become one other character."""
+
+
+def latex_text(text: object) -> str:
+    """Text that LaTeX sets as it is, on one line: nothing in it is a command, and nothing ends a cell or a row."""
+    line = " ".join(str(text).split())
+    kept = "".join(character for character in line if character.isprintable() or character in _ESCAPES)
+    parts = _LIGATURE.split(kept)
+    return "{}".join("".join(_ESCAPES.get(character, character) for character in part) for part in parts)
+
+
+def cells_tex(summaries: Sequence[CellSummary], metric: Metric, style: Style, caption: str = "") -> str:
+    """The cells of one dataset: levels, how many runs there are, mean, standard deviation and interval of the outcome.
+
+    Args:
+        summaries: what `cell_summaries` gave.
+        metric: the outcome.
+        style: how its values are written.
+        caption: of the table, as plain text; without one it is a bare `tabular`.
+    """
+    rows = [
+        {
+            **each.levels,
+            "planned": str(each.n_planned),
+            "done": str(each.n_done),
+            "diverged": str(each.n_diverged),
+            "mean": _value(each.outcome.mean, each.outcome, style),
+            "SD": style.value(each.outcome.sd),
+            "95 % interval": style.interval(each.outcome),
+        }
+        for each in summaries
+    ]
+    factors = len(summaries[0].levels) if summaries else 0
+    note = f"{titled(metric.title, style.unit_of_values)}; {metric.better} is better."
+    return _table(rows, "l" * factors + "rrrrrr", note, caption)
+
+
+def contrasts_tex(
+    contrasts: Mapping[str, Sequence[Contrast]],
+    baseline: Mapping[str, str],
+    metric: Metric,
+    style: Style,
+    caption: str = "",
+) -> str:
+    """The difference of each level from the baseline, on one dataset, without verdicts.
+
+    Args:
+        contrasts: factor -> its contrasts.
+        baseline: factor -> label of its baseline level.
+        metric: the outcome.
+        style: how its differences are written.
+        caption: of the table, as plain text; without one it is a bare `tabular`.
+    """
+    rows = [
+        {
+            "factor": factor,
+            "level": each.level + (", averaged" if each.kind == "main" else ""),
+            "baseline": baseline[factor],
+            "pairs": f"{each.estimate.n} of {each.n_planned}" if each.in_design else NOTHING,
+            "difference": _difference(each.estimate, style) if each.in_design else "not in the design",
+            "95 % interval": style.difference_interval(each.estimate),
+            "d_z": decimal(standardized_mean(each.estimate)),
+        }
+        for factor, of_factor in contrasts.items()
+        for each in of_factor
+    ]
+    turn = "gain in" if metric.better == "higher" else "reduction of"
+    unit = f", {style.unit_of_differences}" if style.unit_of_differences else ""
+    note = f"{turn[:1].upper()}{turn[1:]} {metric.title}{unit}; more is better. Exploratory."
+    return _table(rows, "lllrrrr", note, caption)
+
+
+def claims_tex(judged: JudgedClaims, styles: Mapping[str, Style], caption: str = "") -> str:
+    """The claims with their evidence and verdicts, and the seeds that would be needed where one is inconclusive.
+
+    Args:
+        judged: what `judge_claims` gave.
+        styles: metric -> how its differences are written.
+        caption: of the table, as plain text; without one it is a bare `tabular`.
+    """
+    rows = [_claim_row(claim, each, styles[each.metric]) for claim in judged.claims for each in claim.judgements]
+    note = (
+        f"Intervals of {100 * (1 - judged.alpha_per_look):.4g} % each; p adjusted by Holm over "
+        f"{counted(judged.family, 'registered judgement')}, alpha {judged.alpha_per_look:.4g}; exploratory claims have "
+        "no verdict, and their p is adjusted for false discoveries."
+    )
+    columns = r">{\raggedright\arraybackslash}p{0.3\linewidth}lrrrr>{\raggedright\arraybackslash}p{0.24\linewidth}"
+    return _table(rows, columns, note, caption)
+
+
+def _claim_row(claim: JudgedClaim, judgement: Judgement, style: Style) -> dict[str, str]:
+    found, verdict = judgement.evidence, judgement.verdict
+    told = verdict.text if verdict else "exploratory"
+    if verdict and verdict.word == "inconclusive":
+        told += f"; needed: {found.seeds_needed.text}"
+    has_interval = found.state == "interval"
+    interval = f"{style.difference(found.ci_low)} to {style.difference(found.ci_high)}"
+    difference = style.difference(found.mean)
+    if found.state == "raw values":
+        difference = f"raw: {style.differences(found.differences)}"
+    unit = " pp" if style.unit == "share" else ""
+    return {
+        "claim": claim.statement,
+        "dataset": judgement.dataset or "all",
+        "margin": f"{style.factor * claim.margin:.10g}{unit}",
+        "difference": difference,
+        "interval": interval if has_interval else NOTHING,
+        "adjusted p": _p_text(math.nan if math.isnan(judgement.p) else judgement.adjusted_p),
+        "verdict": told,
+    }
+
+
+def _value(value: float, found: Estimate, style: Style) -> str:
+    return f"raw: {style.values(found.values)}" if found.state == "raw values" else style.value(value)
+
+
+def _difference(found: Estimate, style: Style) -> str:
+    return f"raw: {style.differences(found.values)}" if found.state == "raw values" else style.difference(found.mean)
+
+
+def _p_text(p: float) -> str:
+    return NOTHING if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _table(rows: Sequence[Mapping[str, str]], columns: str, note: str, caption: str) -> str:
+    """Rows of equal columns between rules of booktabs, headed by the packages that they need."""
+    is_long = len(rows) > MOST_ROWS
+    packages = ["array", "booktabs", *(["longtable"] if is_long else [])]
+    heading = "".join(f"% \\usepackage{{{package}}}\n" for package in packages)
+    if not rows:
+        return f"{heading}% There is nothing to show.\n"
+    frame = pd.DataFrame([[latex_text(value) for value in row.values()] for row in rows])
+    frame.columns = pd.Index([latex_text(name) for name in rows[0]])
+    text = frame.style.hide(axis="index").to_latex(
+        hrules=True,
+        column_format=columns,
+        environment="longtable" if is_long else "table" if caption else None,
+        caption=latex_text(caption) if caption else None,
+        position_float="centering" if caption and not is_long else None,
+    )
+    return f"{heading}% {latex_text(note)}\n{text}"

@@ -1,0 +1,192 @@
+"""What the plots of a report share: a plot as it is handed on, marks that tell lines apart, axes and labels."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+
+from benchmarks.report.formatting import THIN_SPACE, short
+from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND
+
+Item = TypeVar("Item")
+
+WIDTH = 3.6
+"""Inches of a plot that a phone shows whole."""
+
+CHARACTER = 0.066
+"""Inches of a character of a label, on average."""
+
+LINE = 0.165
+"""Inches of a line of text."""
+
+LETTERS = round((WIDTH - 0.1) / CHARACTER)
+"""Characters of a line of text across a plot."""
+
+KEY_WIDTH = 0.13
+"""Share of a plot's width that the piece of a line takes which its label explains."""
+
+_ROUND = [1, 2, 5, 10]
+_LOGARITHMIC_FROM = 10
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A figure that answers one question."""
+
+    title: str
+    """The question."""
+    svg: Markup
+    note: str
+    """How it is to be read, and what is left out or put together in it, in sentences."""
+
+
+@dataclass(frozen=True)
+class LineLook:
+    """What tells a line from others, in colour, in grey, and by those who see no colours."""
+
+    colour: str
+    dashes: str
+    marker: str
+    is_filled: bool
+
+
+LOOKS = (
+    LineLook(FIRST, "-", "o", True),
+    LineLook(SECOND, "--", "s", True),
+    LineLook(INK, ":", "^", True),
+    LineLook(FIRST, "-.", "D", False),
+    LineLook(SECOND, ":", "v", False),
+    LineLook(MUTED, "-", "P", True),
+)
+
+
+def paged(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
+    """The items in pages of about equal length, none longer than `most`."""
+    number = -(-len(items) // most)
+    ends = [round(page * len(items) / number) for page in range(number + 1)] if number else [0]
+    return [items[start:end] for start, end in itertools.pairwise(ends)]
+
+
+def page_note(page: int, pages: int) -> str:
+    """Which page of a plot this is; empty where there is one."""
+    return f"Page {page + 1} of {pages}." if pages > 1 else ""
+
+
+def sentences(*parts: str) -> str:
+    """Those of the sentences that are not empty, one after the other."""
+    return " ".join(part for part in parts if part)
+
+
+def wrapped(text: str, length: int, most_lines: int) -> list[str]:
+    """Text in lines of at most `length` characters, the last cut short where there are more than `most_lines`."""
+    lines = textwrap.wrap(" ".join(text.split()), length) or [""]
+    return [*lines[: most_lines - 1], short(" ".join(lines[most_lines - 1 :]), length)] if lines[most_lines:] else lines
+
+
+def spread(places: Sequence[float], least: float) -> list[float]:
+    """Places moved as little as needed so that they are at least so far apart, in their order."""
+    order = np.argsort(np.asarray(places), kind="stable")
+    # Groups that touch are set around their common centre, and merge with the neighbours that they then touch.
+    groups: list[tuple[float, int]] = []
+    for index in order:
+        centre, count = float(places[index]), 1
+        while groups and centre - least * (count - 1) / 2 < groups[-1][0] + least * (groups[-1][1] + 1) / 2:
+            before, others = groups.pop()
+            centre = (centre * count + before * others) / (count + others)
+            count += others
+        groups.append((centre, count))
+    moved = [centre + least * (step - (count - 1) / 2) for centre, count in groups for step in range(count)]
+    return [place for _, place in sorted(zip(order, moved, strict=True))]
+
+
+def number_text(value: float, sign: str = "") -> str:
+    """A number of an axis, with a true minus."""
+    return f"{value:{sign},.10g}".replace("-", "−").replace(",", THIN_SPACE) if value else "0"
+
+
+def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
+    """A range that holds all finite values, with some room."""
+    known = [value for value in values if np.isfinite(value)]
+    low, high = min(known, default=0.0), max(known, default=1.0)
+    room = share * (high - low) or abs(high) * share or 1.0
+    return low - room, high + room
+
+
+def number_axis(axes: Axes, which: str, most: int = 6, sign: str = "") -> None:
+    """Round numbers on an axis, few enough to stand side by side."""
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    limits = axes.get_xlim() if which == "x" else axes.get_ylim()
+    room = axes.get_position().width * axes.get_figure().get_figwidth() / CHARACTER / 1.35  # type: ignore[union-attr]
+    locators = [MaxNLocator(number, steps=_ROUND) for number in range(most, 1, -1)]
+    fitting = (each for each in locators if which == "y" or _length(each, limits, sign) <= room)
+    axis.set_major_locator(next(fitting, locators[-1]))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, sign)))
+
+
+def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
+    """A horizontal axis of costs, logarithmic where they span a factor of ten.
+
+    Args:
+        axes: where.
+        values: the costs.
+        counts: whether they are counts, which are shortened: 1 200 000 is 1.2M.
+    """
+    low, high = min(values), max(values)
+    if low > 0 and high / low > _LOGARITHMIC_FROM:
+        axes.set_xscale("log")
+        axes.set_xlim(low / (high / low) ** 0.06, high * (high / low) ** 0.06)
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high / low < 1e3 else (1,), numticks=5))
+        axes.xaxis.set_minor_locator(NullLocator())
+        axes.xaxis.set_minor_formatter(NullFormatter())
+    else:
+        axes.set_xlim(padded(values))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=_ROUND))
+    engineering = EngFormatter(sep="")
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: engineering.format_eng(value) if counts else number_text(value))
+    )
+
+
+def bare(axes: Axes, *sides: str) -> None:
+    """Take away the grid and the line of an axis that has no numbers."""
+    for side in sides:
+        axes.spines[side].set_visible(False)
+        axes.grid(axis="y" if side == "left" else "x", visible=False)
+        (axes.set_yticks if side == "left" else axes.set_xticks)([])
+
+
+def cycled_looks(number: int) -> Iterator[LineLook]:
+    """A look for each of so many lines."""
+    return itertools.islice(itertools.cycle(LOOKS), number)
+
+
+def paint_key(figure: Figure, look: LineLook, label: str, place: float) -> None:
+    """A piece of a line with its label beside it, below a plot.
+
+    Args:
+        figure: where.
+        look: of the line.
+        label: what it is; a long one is cut short.
+        place: the height of its middle as a share of the figure's.
+    """
+    axes = figure.add_axes((0.02, place - 0.01, KEY_WIDTH - 0.04, 0.02))
+    axes.set_axis_off()
+    axes.set_ylim(-1, 1)
+    face = look.colour if look.is_filled else PAPER
+    axes.plot([0, 1], [0, 0], look.dashes, color=look.colour, linewidth=1.5, clip_on=False)
+    axes.plot([0.5], [0], look.marker, color=look.colour, markerfacecolor=face, markersize=4.5, clip_on=False)
+    figure.text(KEY_WIDTH, place, short(label, round((0.98 - KEY_WIDTH) * WIDTH / CHARACTER)), va="center")
+
+
+def _length(locator: MaxNLocator, limits: tuple[float, float], sign: str) -> int:
+    ticks = [value for value in locator.tick_values(*limits) if limits[0] <= value <= limits[1]]
+    return len(ticks) * (2 + max((len(number_text(value, sign)) for value in ticks), default=0))

@@ -1,0 +1,197 @@
+"""What a result costs: how soon runs reach a target, and which cells give the most for their cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from benchmarks.analysis.effects import ParetoPoint
+from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget, TimeUnit
+from benchmarks.report.formatting import Style, counted, short, titled
+from benchmarks.report.plots.common import (
+    KEY_WIDTH,
+    LETTERS,
+    LINE,
+    WIDTH,
+    LineLook,
+    Plot,
+    cost_axis,
+    cycled_looks,
+    number_axis,
+    number_text,
+    padded,
+    page_note,
+    paged,
+    paint_key,
+    sentences,
+)
+from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
+from benchmarks.training.metrics import METRICS
+
+MOST_CURVES, MOST_CURVE_PAGES = 4, 3
+"""Cells on one page of a plot of times to a target, and pages; where there are more cells, the soonest are shown."""
+
+MOST_NAMED = 8
+"""Cells on a front that are named."""
+
+COSTS: Mapping[str, tuple[str, str]] = {
+    "seconds": ("seconds of training", "seconds"),
+    "parameters": ("parameters", "parameters"),
+    "macs": ("multiply-accumulates an example", "MACs"),
+}
+"""Column of a cost -> what its axis says, and its name in a question."""
+
+
+def time_to_target(
+    name: str, found: Sequence[TimeToTarget], metric: str, target: float, style: Style, unit: TimeUnit = "epochs"
+) -> tuple[Plot, ...]:
+    """The share of each cell's runs that have reached a target, over time; runs that never do stay below.
+
+    Args:
+        name: tells these figures from the others of the page.
+        found: what `times_to_target` gave of one dataset.
+        metric: which it was of.
+        target: what was to be reached.
+        style: how values of the metric are written.
+        unit: of the times.
+    """
+    cells = [each for each in found if each.survival.n >= LEAST_RUNS]
+    if not cells:
+        return ()
+    most = MOST_CURVES * MOST_CURVE_PAGES
+    shown = cells
+    if len(cells) > most:
+        shown = sorted(cells, key=lambda each: each.survival.restricted_mean)[:most]
+    pages = paged(shown, MOST_CURVES)
+    end = max(each.survival.horizon for each in shown)
+    left_out = sum(each.n_left_out for each in found)
+    few = len(found) - len(cells)
+    percent = " %" if style.unit == "share" else ""
+    note = sentences(
+        "A line rises by a run whenever one of its runs reaches the target, and ends level: runs that diverged, "
+        "stopped or ran out of time are counted as not there yet until the end.",
+        "Beside each cell: its runs that came there, and the mean time with the end standing for all later times.",
+        f"The {len(shown)} soonest of {len(cells)} cells, by that mean." if len(shown) < len(cells) else "",
+        f"{counted(few, 'cell')} with fewer than {LEAST_RUNS} runs left out." if few else "",
+        f"{counted(left_out, 'run')} that failed or {'is' if left_out == 1 else 'are'} missing not counted."
+        if left_out
+        else "",
+    )
+    title = f"How soon do runs reach a {METRICS[metric].title} of {style.value(target)}{percent}?"
+    return tuple(
+        Plot(
+            title,
+            _survival_page(f"{name}-{number}", title, page, end, unit),
+            sentences(note, page_note(number, len(pages))),
+        )
+        for number, page in enumerate(pages)
+    )
+
+
+def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str, style: Style) -> tuple[Plot, ...]:
+    """Every cell by what it costs and what it gives; those that no other beats in both are joined and named.
+
+    Args:
+        name: tells this figure from the others of the page.
+        found: what `pareto_points` gave, of one dataset.
+        cost: the column that they are of, one of `COSTS`.
+        metric: the outcome.
+        style: how its values are written.
+    """
+    if not found:
+        return ()
+    front = sorted((point for point in found if point.is_on_front), key=lambda point: (point.cost, point.outcome))
+    named = front[:MOST_NAMED]
+    rows = [f"{number}: {', '.join(point.levels.values())}" for number, point in enumerate(named, 1)]
+    below = 0.46 + LINE * len(rows) + 0.08
+    height = 2.0 + below
+    label, question = COSTS[cost]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.15, below / height, 0.82, 1 - (below + 0.06) / height))
+        cost_axis(axes, [point.cost for point in found], counts=cost != "seconds")
+        axes.set_ylim(padded([style.factor * point.outcome for point in found], 0.1))
+        behind = [point for point in found if not point.is_on_front]
+        size = 4.5 if len(found) <= 100 else 2.8
+        axes.plot(
+            [point.cost for point in behind],
+            [style.factor * point.outcome for point in behind],
+            "o",
+            color=MUTED,
+            markerfacecolor=PAPER,
+            markersize=size,
+            markeredgewidth=0.8,
+        )
+        _paint_front(axes, front, style.factor)
+        for number, point in enumerate(named, 1):
+            place = (point.cost, style.factor * point.outcome)
+            up = 6 if METRICS[metric].better == "higher" else -11
+            axes.annotate(str(number), place, (-6, up), textcoords="offset points", ha="center", weight="bold")
+        axes.set_xlabel(label, labelpad=2)
+        number_axis(axes, "y")
+        for number, row in enumerate(rows):
+            top = (LINE * (len(rows) - number) - 0.02) / height
+            figure.text(0.02, top, short(row, LETTERS), va="center")
+
+    points = METRICS[metric]
+    note = sentences(
+        titled(points.title, style.unit_of_values) + f", mean over the seeds; {points.better} is better.",
+        "Filled and joined: no other cell is as good for less, or better for as much. Hollow: the others.",
+        "One seed more or less can change which cells these are.",
+        f"The cheapest {len(named)} of the {len(front)} are named." if len(named) < len(front) else "",
+    )
+    title = f"Which cells give the most for their {question}?"
+    return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
+
+
+def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: float, unit: TimeUnit) -> Markup:
+    below = 0.44 + 2 * LINE * len(cells) + 0.08
+    height = 1.7 + below
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.13, below / height, 0.84, 1 - (below + 0.06) / height))
+        axes.set_xlim(0, end * 1.02)
+        axes.set_ylim(-4, 104)
+        for number, (cell, look) in enumerate(zip(cells, cycled_looks(len(cells)), strict=True)):
+            _paint_curve(axes, cell, look, end)
+            top = LINE * (2 * (len(cells) - number) - 0.5) / height
+            paint_key(figure, look, ", ".join(cell.levels.values()), top)
+            figure.text(KEY_WIDTH, top - 0.9 * LINE / height, _told(cell, unit), va="center", color=MUTED)
+        axes.set_xlabel(unit, labelpad=2)
+        number_axis(axes, "x")
+        axes.set_yticks([0, 25, 50, 75, 100])
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
+
+    return draw(name, title, WIDTH, height, paint)
+
+
+def _paint_curve(axes: Axes, cell: TimeToTarget, look: LineLook, end: float) -> None:
+    found = cell.survival
+    inside = [
+        (time, 100 * (1 - share)) for time, share in zip(found.times, found.not_reached, strict=True) if share < 1
+    ]
+    # A run that never comes there counts as watched until the end: the last step stays.
+    times, shares = [0.0, *(time for time, _ in inside), end], [0.0, *(share for _, share in inside)]
+    axes.step(times, [*shares, shares[-1]], where="post", color=look.colour, linestyle=look.dashes, linewidth=1.5)
+    face = look.colour if look.is_filled else PAPER
+    axes.plot(
+        times[1:-1], shares[1:], look.marker, color=look.colour, markerfacecolor=face, markersize=4, clip_on=False
+    )
+    if found.n_reached < found.n:
+        axes.plot([found.horizon], shares[-1:], "|", color=look.colour, markersize=9, markeredgewidth=1.6)
+
+
+def _told(cell: TimeToTarget, unit: TimeUnit) -> str:
+    found = cell.survival
+    mean = number_text(float(f"{found.restricted_mean:.3g}"))
+    return f"{found.n_reached} of {counted(found.n, 'run')}, mean {mean} {unit}"
+
+
+def _paint_front(axes: Axes, front: Sequence[ParetoPoint], factor: int) -> None:
+    costs, outcomes = [point.cost for point in front], [factor * point.outcome for point in front]
+    axes.step(costs, outcomes, where="post", color=FIRST, linewidth=1.2)
+    axes.plot(costs, outcomes, "o", color=FIRST, markeredgecolor=INK, markeredgewidth=0.8, markersize=5.5, zorder=3)

@@ -1,0 +1,338 @@
+"""What two factors do together: the mean of every combination of their levels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from benchmarks.analysis.contrasts import Factors, is_balanced
+from benchmarks.analysis.estimates import Estimate, estimate
+from benchmarks.analysis.tables import level_column
+from benchmarks.report.formatting import Style, short, titled
+from benchmarks.report.plots.common import (
+    CHARACTER,
+    LINE,
+    WIDTH,
+    Plot,
+    bare,
+    cycled_looks,
+    number_axis,
+    padded,
+    page_note,
+    paged,
+    sentences,
+    spread,
+)
+from benchmarks.report.svg import FIRST, INK, PAPER, RULE, draw
+from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
+
+MOST_ROWS, MOST_COLUMNS = 20, 6
+"""Levels on one page of a heat map."""
+
+MOST_LINES, MOST_PLACES = 4, 8
+"""Levels on one page of an interaction plot: of the factor that lines are of, and of the other one."""
+
+_LABEL = 18
+_DARKEST = 0.6
+
+
+@dataclass(frozen=True)
+class CellMeans:
+    """The mean of every combination of the levels of two factors, on one dataset."""
+
+    dataset: str
+    metric: str
+    first: str
+    second: str
+    first_levels: tuple[str, ...]
+    second_levels: tuple[str, ...]
+    means: Mapping[tuple[str, str], Estimate]
+    """(level of the first, level of the second) -> over the seeds; a combination that is not in the design has none."""
+    n_planned: int
+    """Seeds that each should have."""
+    averaged_over: tuple[str, ...]
+    """Other factors that are averaged over within each seed."""
+    held: Mapping[str, str]
+    """Other factors that are held at their baseline, where the design lacks combinations."""
+
+
+def cell_means(
+    runs: pd.DataFrame,
+    factors: Factors,
+    first: str,
+    second: str,
+    baseline: Mapping[str, str],
+    metric: str | None = None,
+) -> CellMeans:
+    """The mean of each combination of two factors, over the others where the design has every combination of these.
+
+    A seed of which a run has no value counts for nothing; the number of seeds tells.
+
+    Args:
+        runs: rows of one dataset of what `run_table` gave.
+        factors: every factor of the suite.
+        first: a factor.
+        second: another one.
+        baseline: factor -> label of its baseline level.
+        metric: None is the outcome of the task.
+    """
+    name = metric or OUTCOME_METRICS[runs["task"].iloc[0]]
+    column = "outcome" if name == OUTCOME_METRICS[runs["task"].iloc[0]] else name
+    others = [each for each in factors if each not in (first, second)]
+    balanced = is_balanced(runs, factors)
+    held = {} if balanced else {each: baseline[each] for each in others}
+    kept = runs[(runs[[level_column(each) for each in held]] == list(held.values())).all(axis="columns")]
+    means = {}
+    for (one, other), cells in kept.groupby([level_column(first), level_column(second)], sort=False):
+        by_seed = cells.pivot(index="seed", columns="cell", values=column).mean(axis="columns", skipna=False)
+        means[str(one), str(other)] = estimate(by_seed)
+    return CellMeans(
+        str(runs["dataset"].iloc[0]),
+        name,
+        first,
+        second,
+        tuple(factors[first]),
+        tuple(factors[second]),
+        means,
+        int(runs["seed"].nunique()),
+        tuple(others) if balanced else (),
+        held,
+    )
+
+
+def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
+    """A line for each level of the second factor, over the levels of the first: parallel lines mean no interaction.
+
+    Args:
+        name: tells these figures from the others of the page.
+        found: what `cell_means` gave.
+        style: how values of the metric are written.
+    """
+    ends = [end for each in found.means.values() for end in (each.ci_low, each.ci_high, each.mean, *_raw(each))]
+    if not any(map(math.isfinite, ends)):
+        return ()
+    limits = padded([style.factor * end for end in ends])
+    pages = [
+        (places, lines)
+        for places in paged(found.first_levels, MOST_PLACES)
+        for lines in paged(found.second_levels, MOST_LINES)
+    ]
+    note = sentences(
+        titled(METRICS[found.metric].title, style.unit_of_values) + f"; {METRICS[found.metric].better} is better.",
+        "Lines that do not run side by side speak for an interaction.",
+        "Bars: 95 % t intervals of the means."
+        if any(each.state == "interval" for each in found.means.values())
+        else "",
+        "Marks without a line: single seeds, too few for a mean." if any(map(_raw, found.means.values())) else "",
+        _about(found),
+    )
+    title = f"Does the effect of {found.first} depend on {found.second}?"
+    return tuple(
+        Plot(
+            title,
+            _interaction_page(f"{name}-{number}", found, style, limits, *page),
+            sentences(note, page_note(number, len(pages))),
+        )
+        for number, page in enumerate(pages)
+    )
+
+
+def heat_map(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
+    """The mean of each combination as a number on a tint that is the stronger, the better it is.
+
+    Args:
+        name: tells these figures from the others of the page.
+        found: what `cell_means` gave.
+        style: how values of the metric are written.
+    """
+    known = [each.mean for each in found.means.values() if math.isfinite(each.mean)]
+    if not known:
+        return ()
+    best = max(known) if METRICS[found.metric].better == "higher" else min(known)
+    worst = min(known) if METRICS[found.metric].better == "higher" else max(known)
+    pages = [
+        (rows, columns)
+        for rows in paged(found.first_levels, MOST_ROWS)
+        for columns in paged(found.second_levels, MOST_COLUMNS)
+    ]
+    note = sentences(
+        titled(METRICS[found.metric].title, style.unit_of_values)
+        + f", mean over the seeds; {METRICS[found.metric].better} is better. "
+        "The stronger the tint, the better; the best is framed.",
+        _about(found),
+        "A dash: not in the design." if len(found.means) < len(found.first_levels) * len(found.second_levels) else "",
+        "n and a number: so few values have no mean."
+        if any(each.state == "raw values" for each in found.means.values())
+        else "",
+    )
+    title = f"Which combination of {found.first} and {found.second} does best?"
+    return tuple(
+        Plot(
+            title,
+            _heat_page(f"{name}-{number}", found, style, (worst, best), *page),
+            sentences(note, page_note(number, len(pages))),
+        )
+        for number, page in enumerate(pages)
+    )
+
+
+def _raw(found: Estimate) -> tuple[float, ...]:
+    return found.values if found.state == "raw values" else ()
+
+
+def _about(found: CellMeans) -> str:
+    held = ", ".join(f"{factor} = {level}" for factor, level in found.held.items())
+    short_of = sum(each.n < found.n_planned for each in found.means.values())
+    return sentences(
+        f"Averaged over {', '.join(found.averaged_over)} within each seed." if found.averaged_over else "",
+        f"The others are at their baseline: {held}." if held else "",
+        f"A star: fewer than the {found.n_planned} seeds planned; what is missing is left out." if short_of else "",
+    )
+
+
+def _interaction_page(
+    name: str,
+    found: CellMeans,
+    style: Style,
+    limits: tuple[float, float],
+    places: Sequence[str],
+    lines: Sequence[str],
+) -> Markup:
+    steep = max(map(len, places)) * len(places) > 34
+    below = 0.22 + (0.64 * CHARACTER * min(_LABEL, max(map(len, places))) if steep else 0.06)
+    height = 1.9 + below
+    stars = {line: any(_is_short(found, (place, line)) for place in places) for line in lines}
+    labels = {line: short(line, _LABEL - 1) + ("*" if stars[line] else "") for line in lines}
+    right = (CHARACTER * max(map(len, labels.values())) + 0.28) / WIDTH
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.13, below / height, 0.86 - right, 1 - (below + 0.06) / height))
+        axes.set_xlim(-0.35, len(places) - 0.65)
+        axes.set_ylim(limits)
+        last = []
+        for number, (line, look) in enumerate(zip(lines, cycled_looks(len(lines)), strict=True)):
+            shift = 0.05 * (number - (len(lines) - 1) / 2)
+            points = [(x + shift, found.means.get((place, line))) for x, place in enumerate(places)]
+            _interaction_line(axes, points, look.colour, look.dashes, look.marker, look.is_filled, style.factor)
+            known = [style.factor * each.mean for _, each in points if each and math.isfinite(each.mean)]
+            last.append(known[-1] if known else sum(limits) / 2)
+        least = (limits[1] - limits[0]) * LINE / (axes.get_position().height * height)
+        beside = axes.get_yaxis_transform()
+        for place, line, look in zip(spread(last, least), lines, cycled_looks(len(lines)), strict=True):
+            face = look.colour if look.is_filled else PAPER
+            axes.plot(
+                [1.02, 1.1],
+                [place, place],
+                look.dashes,
+                color=look.colour,
+                transform=beside,
+                clip_on=False,
+                linewidth=1.4,
+            )
+            axes.plot(
+                [1.06], [place], look.marker, color=look.colour, markerfacecolor=face, transform=beside, clip_on=False
+            )
+            axes.text(1.13, place, labels[line], transform=beside, va="center")
+        axes.set_xticks(range(len(places)), [short(place, _LABEL) for place in places])
+        if steep:
+            for text in axes.get_xticklabels():
+                text.set(rotation=40, ha="right", rotation_mode="anchor")
+        axes.tick_params(axis="x", labelcolor=INK)
+        axes.grid(axis="x", visible=False)
+        number_axis(axes, "y")
+
+    return draw(name, f"Means of {found.first}, a line for each of {found.second}", WIDTH, height, paint)
+
+
+def _interaction_line(
+    axes: Axes,
+    points: Iterable[tuple[float, Estimate | None]],
+    colour: str,
+    dashes: str,
+    marker: str,
+    is_filled: bool,
+    factor: int,
+) -> None:
+    known = [(x, each) for x, each in points if each and math.isfinite(each.mean)]
+    face = colour if is_filled else PAPER
+    axes.plot([x for x, _ in known], [factor * each.mean for _, each in known], dashes, color=colour, linewidth=1.4)
+    for x, each in known:
+        if each.state == "interval":
+            axes.plot([x, x], [factor * each.ci_low, factor * each.ci_high], color=colour, linewidth=0.9)
+        axes.plot([x], [factor * each.mean], marker, color=colour, markerfacecolor=face, markersize=4.5)
+    for x, one in points:
+        if one and one.state == "raw values":
+            axes.plot(
+                [x] * one.n,
+                [factor * value for value in one.values],
+                marker,
+                color=colour,
+                markerfacecolor=PAPER,
+                markersize=4,
+            )
+
+
+def _heat_page(
+    name: str,
+    found: CellMeans,
+    style: Style,
+    ends: tuple[float, float],
+    rows: Sequence[str],
+    columns: Sequence[str],
+) -> Markup:
+    label = CHARACTER * min(_LABEL, max(map(len, rows))) + 0.1
+    head = 0.62 * CHARACTER * 1.35 * min(_LABEL, max(map(len, columns))) + 0.14
+    overhang = 0.5
+    wide = (WIDTH - label - overhang) / len(columns)
+    wide, tall = min(wide, 0.9), 0.28
+    height = head + tall * len(rows) + 0.06
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((label / WIDTH, 0.06 / height, wide * len(columns) / WIDTH, tall * len(rows) / height))
+        axes.set_xlim(0, len(columns))
+        axes.set_ylim(len(rows), 0)
+        for y, row in enumerate(rows):
+            axes.text(-0.06 / wide, y + 0.5, short(row, _LABEL), va="center", ha="right")
+            for x, column in enumerate(columns):
+                _heat_cell(axes, x, y, found, (row, column), style, ends)
+        for x, column in enumerate(columns):
+            axes.text(x + 0.5, -0.15, short(column, _LABEL), rotation=40, rotation_mode="anchor", ha="left")
+        axes.spines["bottom"].set_visible(False)
+        bare(axes, "left")
+        axes.set_xticks([])
+
+    return draw(name, f"Means of each combination of {found.first} and {found.second}", WIDTH, height, paint)
+
+
+def _heat_cell(
+    axes: Axes, x: int, y: int, found: CellMeans, levels: tuple[str, str], style: Style, ends: tuple[float, float]
+) -> None:
+    each = found.means.get(levels)
+    worst, best = ends
+    text, ground, is_best = "–", 0.0, False
+    if each is not None and math.isfinite(each.mean):
+        ground = _DARKEST * ((each.mean - worst) / (best - worst) if best != worst else 0.5)
+        text = style.value(each.mean)
+        is_best = each.mean == best
+    elif each is not None:
+        text = f"n {each.n}"
+    inside = 0.02
+    corner, side = (x + inside, y + inside), 1 - 2 * inside
+    axes.add_patch(Rectangle(corner, side, side, facecolor=FIRST, alpha=ground, linewidth=0))
+    edge = INK if is_best else RULE
+    line = 1.6 if is_best else 0.5
+    axes.add_patch(Rectangle(corner, side, side, facecolor="none", edgecolor=edge, linewidth=line))
+    star = "*" if each is not None and _is_short(found, levels) else ""
+    axes.text(x + 0.5, y + 0.52, text + star, ha="center", va="center", fontsize=8)
+
+
+def _is_short(found: CellMeans, levels: tuple[str, str]) -> bool:
+    each = found.means.get(levels)
+    return each is not None and each.n < found.n_planned

@@ -1,0 +1,152 @@
+"""Whether further seeds would tell more: how wide an interval was with fewer seeds, and would be with more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from scipy import stats
+
+from benchmarks.analysis.estimates import CONFIDENCE, LEAST_N, estimate
+from benchmarks.report.formatting import Style
+from benchmarks.report.plots.common import (
+    LINE,
+    LOOKS,
+    WIDTH,
+    LineLook,
+    Plot,
+    number_axis,
+    paint_key,
+    sentences,
+)
+from benchmarks.report.svg import FIRST, INK, MUTED, draw
+from benchmarks.training.metrics import METRICS
+
+MOST_LINES = 4
+"""Differences that have a line of their own; of more, the middle and the range are shown."""
+
+_FURTHER = 3
+"""Times the seeds there are that the plot looks ahead."""
+
+_Widths = list[tuple[int, float]]
+
+
+def half_width(sd: float, n: int, confidence: float = CONFIDENCE) -> float:
+    """Half the t interval of a mean of n values with this standard deviation."""
+    return float(stats.t.isf((1 - confidence) / 2, n - 1)) * sd / math.sqrt(n)
+
+
+def precision_so_far(values: Sequence[float], confidence: float = CONFIDENCE) -> _Widths:
+    """Half the interval after each number of seeds, from the least that gives one."""
+    known = [value for value in values if math.isfinite(value)]
+    found = ((n, estimate(known[:n], confidence=confidence)) for n in range(LEAST_N, len(known) + 1))
+    return [(n, half_width(each.sd, n, confidence)) for n, each in found if each.state == "interval"]
+
+
+def precision_ahead(values: Sequence[float], confidence: float = CONFIDENCE) -> _Widths:
+    """Half the interval with further seeds, from those there are to three times as many, if the spread stays."""
+    found = estimate(values, confidence=confidence)
+    if found.state != "interval":
+        return []
+    return [(n, half_width(found.sd, n, confidence)) for n in range(found.n, _FURTHER * found.n + 1)]
+
+
+def precision_plot(
+    name: str,
+    differences: Mapping[str, Sequence[float]],
+    metric: str,
+    style: Style,
+    margin: float | None = None,
+    confidence: float = CONFIDENCE,
+) -> tuple[Plot, ...]:
+    """Half the interval of differences over the number of seeds, with what further seeds would give.
+
+    Args:
+        name: tells this figure from the others of the page.
+        differences: what is compared -> one difference a seed, in their order.
+        metric: what they are of.
+        style: how differences are written.
+        margin: of the claims, if they have one and the same.
+        confidence: of the intervals.
+    """
+    lines = {
+        label: (precision_so_far(values, confidence), precision_ahead(values, confidence))
+        for label, values in differences.items()
+    }
+    lines = {label: line for label, line in lines.items() if line[1]}
+    if not lines:
+        return ()
+    together = len(lines) > MOST_LINES
+    keys = 0 if together else len(lines)
+    below = 0.46 + LINE * keys + 0.04
+    height = 1.8 + below
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.15, below / height, 0.82, 1 - (below + 0.06) / height))
+        top = max(style.factor * width for line in lines.values() for part in line for _, width in part)
+        axes.set_ylim(0, 1.05 * max(top, style.factor * (margin or 0.0)))
+        axes.set_xlim(2.5, max(part[-1][0] for _, part in lines.values()) + 0.5)
+        if margin:
+            axes.axhline(style.factor * margin, color=INK, linewidth=1)
+        if together:
+            _paint_range(axes, [line[0] for line in lines.values()], style.factor, is_ahead=False)
+            _paint_range(axes, [line[1] for line in lines.values()], style.factor, is_ahead=True)
+        else:
+            for number, (label, line) in enumerate(lines.items()):
+                look = LOOKS[number]
+                _paint_line(axes, line, look, style.factor)
+                paint_key(figure, look, label, LINE * (keys - number - 0.4) / height)
+        axes.set_xlabel("seeds", labelpad=2)
+        axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
+        number_axis(axes, "y")
+
+    title = "Would further seeds tell more?"
+    unit = f", {style.unit_of_differences}" if style.unit_of_differences else ""
+    note = sentences(
+        f"Half the {100 * confidence:.4g} % t interval of a difference in {METRICS[metric].title}{unit}, by the number "
+        "of seeds.",
+        f"Of {len(lines)} differences together: their median, and the range of all of them shaded." if together else "",
+        "Marks: the seeds so far, in their order. Without marks, and thinner: what further seeds would give if the "
+        "spread stays as it is.",
+        f"Level line: the margin, {style.difference(margin).lstrip('+')}." if margin else "",
+        "To look until a result is significant is no test: further seeds need looks that were declared.",
+    )
+    return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
+
+
+def _paint_line(axes: Axes, line: tuple[_Widths, _Widths], look: LineLook, factor: int) -> None:
+    so_far, ahead = line
+    face = look.colour if look.is_filled else "none"
+    axes.plot(
+        [n for n, _ in so_far],
+        [factor * width for _, width in so_far],
+        look.dashes,
+        marker=look.marker,
+        markersize=3.6,
+        color=look.colour,
+        markerfacecolor=face,
+        linewidth=1.6,
+    )
+    numbers, widths = [n for n, _ in ahead], [factor * width for _, width in ahead]
+    axes.plot(numbers, widths, look.dashes, color=look.colour, linewidth=0.8)
+
+
+def _paint_range(axes: Axes, lines: Sequence[_Widths], factor: int, *, is_ahead: bool) -> None:
+    by_number: dict[int, list[float]] = {}
+    for line in lines:
+        for n, width in line:
+            by_number.setdefault(n, []).append(factor * width)
+    places = sorted(by_number)
+    if not places:
+        return
+    lowest, highest = ([pick(by_number[n]) for n in places] for pick in (min, max))
+    axes.fill_between(places, lowest, highest, color=MUTED if is_ahead else FIRST, alpha=0.18, linewidth=0)
+    middle = [float(np.median(by_number[n])) for n in places]
+    if is_ahead:
+        axes.plot(places, middle, color=FIRST, linewidth=0.8)
+    else:
+        axes.plot(places, middle, "o-", color=FIRST, linewidth=1.6, markersize=3.6)

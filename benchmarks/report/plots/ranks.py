@@ -1,0 +1,90 @@
+"""Which candidate ranks first over many datasets: mean ranks, and which of them the tests do not tell apart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.analysis.ranks import Ranks
+from benchmarks.analysis.verdicts import ALPHA
+from benchmarks.report.formatting import decimal, short
+from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, sentences
+from benchmarks.report.svg import FIRST, INK, MUTED, draw
+
+MOST_CANDIDATES = 30
+"""Candidates that have a row."""
+
+_LABEL = 22
+
+
+def rank_plot(name: str, found: Ranks, alpha: float = ALPHA) -> tuple[Plot, ...]:
+    """Each candidate's mean rank, the best first, with a bar beside those that are not told apart.
+
+    Args:
+        name: tells this figure from the others of the page.
+        found: what `rank_over_datasets` gave.
+        alpha: which it was given.
+    """
+    if found.obstacle:
+        return ()
+    candidates = list(found.mean_ranks)
+    shown = candidates[:MOST_CANDIDATES]
+    groups = not_told_apart(found, shown, alpha)
+    height = 0.24 * len(shown) + 0.5
+    label = CHARACTER * min(_LABEL, max(map(len, shown))) + 0.12
+    right = 0.42 + 0.1 * len(groups)
+
+    def paint(figure: Figure) -> None:
+        wide = (WIDTH - label - right) / WIDTH
+        axes = figure.add_axes((label / WIDTH, 0.42 / height, wide, 1 - 0.45 / height))
+        places = [found.mean_ranks[candidate] for candidate in shown]
+        axes.set_xlim(0.8, max(places) + 0.3)
+        axes.set_ylim(len(shown) - 0.5, -0.5)
+        for row, place in enumerate(places):
+            axes.plot([0.8, place], [row, row], color=FIRST, linewidth=1)
+            axes.plot([place], [row], "o", color=FIRST, markersize=5)
+            axes.text(1.03, row, decimal(place), transform=axes.get_yaxis_transform(), va="center")
+        _paint_groups(axes, groups, wide * WIDTH)
+        axes.set_yticks(range(len(shown)), [short(candidate, _LABEL) for candidate in shown])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel("mean rank; 1 is best", color=MUTED)
+        number_axis(axes, "x", most=5)
+
+    tested = "Wilcoxon's tests with Holm's correction"
+    friedman = f"Friedman's test: p = {found.friedman_p:.3g}." if found.friedman_p == found.friedman_p else ""
+    note = sentences(
+        f"Over {found.n_datasets} datasets. {friedman}".strip(),
+        f"An upright bar joins candidates that {tested} do not tell apart."
+        if found.pairs
+        else "No pair is told apart: Friedman's test does not find that the candidates differ at all.",
+        f"{found.note[:1].upper()}{found.note[1:]}." if found.note else "",
+        f"The first {len(shown)} of {len(candidates)} candidates are shown." if len(shown) < len(candidates) else "",
+    )
+    title = "Which candidate ranks first over the datasets?"
+    return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
+
+
+def not_told_apart(found: Ranks, candidates: Sequence[str], alpha: float = ALPHA) -> list[tuple[int, int]]:
+    """First and last place of every longest run of neighbours of which no two differ, as places in `candidates`."""
+    differing = {frozenset((pair.first, pair.second)) for pair in found.pairs if pair.adjusted_p < alpha}
+    groups: list[tuple[int, int]] = []
+    for first in range(len(candidates)):
+        last = first
+        while last + 1 < len(candidates) and not any(
+            frozenset((candidates[each], candidates[last + 1])) in differing for each in range(first, last + 1)
+        ):
+            last += 1
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups
+
+
+def _paint_groups(axes: Axes, groups: Sequence[tuple[int, int]], inches: float) -> None:
+    beside = axes.get_yaxis_transform()
+    for number, (first, last) in enumerate(groups):
+        place = 1 + (0.46 + 0.1 * number) / inches
+        axes.plot([place] * 2, [first - 0.25, last + 0.25], color=INK, linewidth=2.5, transform=beside, clip_on=False)

@@ -1,0 +1,154 @@
+"""Whether probabilities can be believed: how often the most probable class is right, by how sure the model was."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+
+from benchmarks.data.tasks import Task
+from benchmarks.report.formatting import counted, percent, whole
+from benchmarks.report.plots.common import Plot, sentences
+from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
+from benchmarks.training.metrics import CALIBRATION_BINS, log_softmax
+
+_WIDTH, _HEIGHT = 3.0, 3.2
+_LEAST_IN_A_BIN = 10
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The examples whose most probable class has a probability in one range."""
+
+    low: float
+    high: float
+    """It belongs to the bin."""
+    n: int
+    confidence: float
+    """Mean probability; NaN in an empty bin."""
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """How probabilities and truth agree, over the runs of a cell."""
+
+    bins: tuple[Bin, ...]
+    """Over all runs together."""
+    n_examples: int
+    """Of the test split."""
+    n_runs: int
+    ece: float
+    """Mean of the runs' own expected calibration errors."""
+    ece_by_chance: float
+    """About what a run with these probabilities would show if each of them were true."""
+
+
+def reliability(task: Task, outputs: Sequence[ArrayLike], labels: ArrayLike) -> Reliability:
+    """Compare how sure runs are with how often they are right, in bins of equal width.
+
+    Args:
+        task: a classification or a binary one.
+        outputs: of each run for the test examples, as `kept_predictions` made them, (n, outputs).
+        labels: (n,).
+
+    Raises:
+        ValueError: the task has no probabilities, or the numbers of examples disagree.
+    """
+    if task == "regression":
+        raise ValueError("a regression has no probabilities")
+    truth = np.asarray(labels).reshape(-1)
+    runs = [np.asarray(each, dtype=np.float64) for each in outputs]
+    if not runs or not len(truth) or any(each.ndim != 2 or len(each) != len(truth) for each in runs):
+        shapes = " and ".join(str(each.shape) for each in runs) or "none"
+        raise ValueError(f"outputs of shapes {shapes} for {len(truth)} labels: (n, outputs) is needed, n at least 1")
+    sure, right = zip(*(_sure_and_right(each, truth) for each in runs), strict=True)
+    errors = [_calibration_error(one, other) for one, other in zip(sure, right, strict=True)]
+    chances = [_error_by_chance(each) for each in sure]
+    all_sure, all_right = np.concatenate(sure), np.concatenate(right)
+    places = _places(all_sure)
+    inside = [places == place for place in range(CALIBRATION_BINS)]
+    bins = tuple(_bin(place, all_sure[own], all_right[own]) for place, own in enumerate(inside))
+    return Reliability(bins, len(truth), len(runs), float(np.mean(errors)), float(np.mean(chances)))
+
+
+def reliability_diagram(name: str, found: Reliability) -> tuple[Plot, ...]:
+    """Accuracy over confidence, with the diagonal on which both agree, and how many examples each bin has.
+
+    Args:
+        name: tells this figure from the others of the page.
+        found: what `reliability` gave.
+    """
+    known = [each for each in found.bins if each.n]
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.17, 0.36, 0.79, 0.62))
+        axes.plot([0, 100], [0, 100], "--", color=MUTED, linewidth=1)
+        points = [(100 * each.confidence, 100 * each.accuracy) for each in known]
+        for each, (x, y) in zip(known, points, strict=True):
+            axes.plot([x, x], [x, y], color=FIRST, linewidth=0.9)
+            face = FIRST if each.n >= _LEAST_IN_A_BIN else PAPER
+            axes.plot([x], [y], "o", color=FIRST, markerfacecolor=face, markersize=4.5, zorder=3, clip_on=False)
+        axes.plot([x for x, _ in points], [y for _, y in points], color=FIRST, linewidth=1.2)
+        below = figure.add_axes((0.17, 0.135, 0.79, 0.17))
+        total = sum(each.n for each in found.bins)
+        for each in known:
+            place, width = 100 * each.low, 100 * (each.high - each.low)
+            below.bar(place, 100 * each.n / total, width, align="edge", facecolor=FIRST, alpha=0.6, edgecolor=PAPER)
+        for each_axes in (axes, below):
+            each_axes.set_xlim(0, 100)
+            each_axes.set_xticks([0, 25, 50, 75, 100])
+        axes.set_ylim(0, 100)
+        axes.set_yticks([0, 25, 50, 75, 100])
+        axes.set_xticklabels([])
+        axes.set_ylabel("right, %", labelpad=2, color=INK)
+        below.set_yticks([0, 50, 100] if max(each.n for each in known) > total / 2 else [0, 25, 50])
+        below.set_ylabel("share, %", labelpad=2, color=INK)
+        below.set_xlabel("probability of the most probable class, %", labelpad=2)
+
+    title = "Can the probabilities be believed?"
+    of_runs = f" of each of {counted(found.n_runs, 'run')}" if found.n_runs > 1 else ""
+    runs = f", the mean over the runs' own; the bins hold all {found.n_runs} runs together" if found.n_runs > 1 else ""
+    note = sentences(
+        "Below the dashed line, the model is surer than it is right.",
+        f"{CALIBRATION_BINS} bins of equal width, each with its upper edge, over the n = {whole(found.n_examples)} "
+        f"test examples{of_runs}.",
+        f"Expected calibration error {percent(found.ece)} %{runs}; if every probability were true, a run with this n "
+        f"would still show about {percent(found.ece_by_chance)} %.",
+        f"Hollow: fewer than {_LEAST_IN_A_BIN} examples in the bin."
+        if any(each.n < _LEAST_IN_A_BIN for each in known)
+        else "",
+    )
+    return (Plot(title, draw(name, title, _WIDTH, _HEIGHT, paint), note),)
+
+
+def _sure_and_right(outputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each example the probability of its most probable class, and whether that is the true one."""
+    logits = np.concatenate([-outputs / 2, outputs / 2], axis=1) if outputs.shape[1] == 1 else outputs
+    return np.exp(log_softmax(logits).max(axis=1)), logits.argmax(axis=1) == truth
+
+
+def _places(sure: np.ndarray) -> np.ndarray:
+    return np.searchsorted(np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, sure, side="left")
+
+
+def _bin(place: int, sure: np.ndarray, right: np.ndarray) -> Bin:
+    low, high = place / CALIBRATION_BINS, (place + 1) / CALIBRATION_BINS
+    if not len(sure):
+        return Bin(low, high, 0, math.nan, math.nan)
+    return Bin(low, high, len(sure), float(sure.mean()), float(right.mean()))
+
+
+def _calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
+    gaps = np.bincount(_places(sure), weights=right - sure, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(sure))
+
+
+def _error_by_chance(sure: np.ndarray) -> float:
+    """The mean of the error if each example were right with the probability given: half-normal gaps in every bin."""
+    variances = np.bincount(_places(sure), weights=sure * (1 - sure), minlength=CALIBRATION_BINS)
+    return float(np.sqrt(2 / math.pi * variances).sum() / len(sure))

@@ -1,0 +1,95 @@
+"""The results of a runs folder as tables of pandas, for notebooks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.analysis.tables import factor_of, level_columns
+from benchmarks.errors import UserError
+from benchmarks.report.reading import read_tables
+from benchmarks.store import Registration, Store
+from benchmarks.suite import parse_suite
+from benchmarks.training.metrics import CURVE_METRICS, METRICS
+from zoo.settings import nearest
+
+
+def load_results(
+    path: str | os.PathLike[str] = "runs", suite: str | None = None, *, epochs: bool = False
+) -> pd.DataFrame:
+    """Read the results of a runs folder as a tidy table: one row per planned run, or one per epoch.
+
+    Columns of runs: `suite`, `dataset`, a column per factor with the label of the level, `seed`, `status` ("done",
+    "diverged", "failed", or "missing" for a run that was planned and is not stored), `outcome`, every metric of the
+    tasks of these runs, `parameters`, `seconds`, `message` and `key`. The outcome is what reports compare: the test
+    accuracy or RMSE, and for a diverged run the level of who learnt nothing. A mean over a metric leaves diverged runs
+    out without a word; one over the outcome does not.
+
+    Columns of epochs: `suite`, `dataset`, the factors, `seed`, `status`, `epoch` (from 1), and what is followed while
+    a network trains; of runs that are done or diverged.
+
+    A factor with the name of another column is called `level:` and its name. Where there are several suites, a factor
+    that a suite does not have is missing in its rows, and a run that two suites share is in the table once for each.
+
+        results = benchmarks.load_results("runs", "quickstart")
+        results.groupby("model.activation")["outcome"].agg(["mean", "std", "count"])
+
+    Args:
+        path: a runs folder.
+        suite: the name of a suite that was run into it; all of them if it is not given.
+        epochs: whether to give epochs in place of runs.
+
+    Raises:
+        UserError: the folder has no usable store, or not that suite.
+        SettingError: this version of the program no longer understands a suite.
+    """
+    store = Store.open(Path(path))
+    try:
+        tables = [_table(store, each, epochs=epochs) for each in _chosen(store, suite)]
+    finally:
+        store.close()
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else tables[0]
+
+
+def _chosen(store: Store, suite: str | None) -> Sequence[Registration]:
+    registrations = store.registrations()
+    names = [each.name for each in registrations]
+    if not names:
+        raise UserError(f"{store.path}: no suite was run here yet; `ablate run SUITE` runs one")
+    if suite is None:
+        return registrations
+    if suite not in names:
+        closest = nearest(suite, names)
+        raise UserError(
+            f"suite: no such suite was run into {store.path}\n  given:   {suite}\n  allowed: {', '.join(names)}"
+            + (f"\n  nearest: {closest}" if closest else "")
+        )
+    return [each for each in registrations if each.name == suite]
+
+
+def _table(store: Store, registration: Registration, *, epochs: bool) -> pd.DataFrame:
+    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
+    _, runs, followed = read_tables(suite, registration, store)
+    tasks = set(runs["task"])
+    if epochs:
+        metrics = list(dict.fromkeys(name for task in CURVE_METRICS if task in tasks for name in CURVE_METRICS[task]))
+        return _named(followed, registration.name, ["seed", "status", "epoch", *metrics])
+    metrics = [name for name, metric in METRICS.items() if tasks & set(metric.tasks)]
+    facts = ["parameters", "seconds", "message", "key"]
+    return _named(runs, registration.name, ["seed", "status", "outcome", *metrics, *facts])
+
+
+def _named(table: pd.DataFrame, suite: str, columns: Sequence[str]) -> pd.DataFrame:
+    """The columns of interest in their order, those of levels with the names of their factors."""
+    levels = level_columns(table)
+    if table.empty:
+        return pd.DataFrame(columns=["suite", "dataset", *columns])
+    taken = {"suite", "dataset", *columns}
+    plain = {column: factor_of(column) for column in levels if factor_of(column) not in taken}
+    found = table[["dataset", *levels, *columns]].rename(columns=plain)
+    found.insert(0, "suite", suite)
+    return found

@@ -1,0 +1,127 @@
+"""Writes a suite with the settings that its search has found in place of the search."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import UserError
+from benchmarks.plan import Plan
+from benchmarks.search.config import Tuned
+from benchmarks.search.groups import tuned_tables
+from benchmarks.suite import parse_suite
+
+_HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')\s*(\..*)?\]{1,2}\s*(#.*)?$")
+_LONGEST_NAME = 64
+
+
+@dataclass(frozen=True)
+class Written:
+    """A suite that was written."""
+
+    path: Path
+    name: str
+    tuned: list[Tuned]
+    is_complete: bool
+    """Whether something was found for every group."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program to read."""
+        return {
+            "suite": self.name,
+            "file": str(self.path),
+            "tuned": [each.model_dump(mode="json") for each in self.tuned],
+        }
+
+
+class TunedSuite:
+    """The suite that is to be written; whether that can be done is seen before anything is trained.
+
+    Args:
+        plan: of the suite with the search.
+        output: the file; by default it is named after the suite.
+
+    Raises:
+        UserError: the suite searches nothing, the file exists already, or the search cannot be taken out of the text.
+    """
+
+    def __init__(self, plan: Plan, output: Path | None):
+        suite = plan.suite
+        if suite.search is None:
+            raise UserError(f"{plan.path}: nothing to tune: it has no [search]; `ablate new` writes one in a comment")
+        self.name = f"{suite.name[: _LONGEST_NAME - len('_tuned')]}_tuned"
+        self.path = output or Path(f"{self.name}.toml")
+        if self.path.exists():
+            raise UserError(f"{self.path}: exists already; nothing was changed. --output names another file")
+        self._text = _without_search(plan.text, suite.name, self.name)
+        expected = {key: value for key, value in tomllib.loads(plan.text).items() if key != "search"}
+        if _parsed(self._text) != expected | {"name": self.name}:
+            raise UserError(
+                f"{plan.path}: [search] cannot be taken out of this text; write it as tables of its own, [search] and "
+                "[search.space], at the end"
+            )
+
+    def write(self, plan: Plan) -> Written:
+        """Write the suite with what the search of the plan, which has ended, has found.
+
+        Raises:
+            UserError: the file cannot be written, or exists by now.
+        """
+        found = {key: search.chosen for key, search in plan.searches.items()}
+        tuned = tuned_tables(plan.suite, plan.groups, found)
+        text = "\n".join([self._text.rstrip("\n"), "", *map(_as_toml, tuned)])
+        parse_suite(text, str(self.path))
+        try:
+            with self.path.open("x", encoding="utf-8") as file:
+                file.write(text)
+        except FileExistsError:
+            raise UserError(f"{self.path}: exists already; nothing was changed") from None
+        except OSError as error:
+            raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
+        return Written(self.path, self.name, tuned, len(tuned) == len(plan.groups))
+
+
+def _without_search(text: str, old_name: str, new_name: str) -> str:
+    """The text of a suite with another name, and without its search; comments stay where they are."""
+    kept: list[str] = []
+    table = ""
+    for line in text.splitlines():
+        header = _HEADER.match(line)
+        if header:
+            table = header.group(1).strip("\"'")
+        if table == "search" or (not table and re.match(r"\s*search\s*[.=]", line)):
+            continue
+        if not table and re.match(r"\s*[\"']?name[\"']?\s*=", line):
+            line = re.sub(rf"([\"']){re.escape(old_name)}\1", json.dumps(new_name), line, count=1)
+        kept.append(line)
+    return "\n".join(kept) + "\n"
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def _as_toml(tuned: Tuned) -> str:
+    """One entry of `tuned`."""
+    lines = ["[[tuned]]"]
+    if tuned.dataset is not None:
+        lines.append(f"dataset = {_value(tuned.dataset)}")
+    if tuned.where:
+        lines.append(f"where = {_inline(tuned.where)}")
+    return "\n".join([*lines, f"settings = {_inline(tuned.settings)}", ""])
+
+
+def _inline(table: dict[str, Any]) -> str:
+    return "{ " + ", ".join(f"{_value(key)} = {_value(value)}" for key, value in table.items()) + " }"
+
+
+def _value(value: Any) -> str:
+    """A value as TOML has it: as JSON does, for text, numbers, truth values and lists of them."""
+    return json.dumps(value)

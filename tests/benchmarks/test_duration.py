@@ -1,0 +1,81 @@
+"""How long a plan will take, by what like runs took."""
+
+import pytest
+
+from benchmarks.duration import Expected, expected_time
+from benchmarks.plan import make_plan
+from benchmarks.store import Store
+from benchmarks.training.results import RunResult
+
+SUITE = """
+name = "study"
+datasets = ["digits"]
+seeds = {seeds}
+model = {{ variant = "mlp_small", width = 8 }}
+train = {{ epochs = {epochs} }}
+[factors]
+"model.activation" = ["relu", "tanh"]
+"model.initializer" = ["he_normal", "lecun_normal"]
+"""
+
+
+@pytest.fixture
+def plan_of(tmp_path):
+    def plan(seeds, epochs):
+        path = tmp_path / "study.toml"
+        path.write_text(SUITE.format(seeds=seeds, epochs=epochs))
+        return make_plan(path, tmp_path / "runs", tmp_path / "none")
+
+    return plan
+
+
+def store_seconds(plan, tmp_path, seconds_of):
+    """Store runs of a plan as done in so many seconds each; None leaves one out."""
+    store = Store.create_or_open(tmp_path / "runs")
+    for run in plan.runs:
+        if seconds_of(run) is not None:
+            store.record(run, RunResult("done", seconds=seconds_of(run)), {})
+
+
+def test_nothing_is_known_at_first(plan_of, tmp_path):
+    """Without a store nothing is known, and the text says what would help."""
+    expected = expected_time(plan_of(2, 5), tmp_path / "runs", probes=False)
+    assert (expected.seconds, expected.num_known, expected.num_unknown) == (0, 0, 8)
+    assert expected.as_text() == "expected time: not known; nothing is known of 8 runs: --probe measures"
+
+
+def test_stored_runs_of_the_program_tell(plan_of, tmp_path):
+    """Ten times the epochs take ten times as long; a program that was never trained is told apart."""
+
+    def seconds(run):
+        return 3.0 if run.cell.settings.model.activation == "relu" else None
+
+    store_seconds(plan_of(2, 5), tmp_path, seconds)
+    expected = expected_time(plan_of(4, 50), tmp_path / "runs", probes=False)
+    assert (expected.num_known, expected.num_unknown) == (8, 8)
+    assert expected.seconds == pytest.approx(8 * 30.0)
+    assert "nothing is known of 8 runs" in expected.as_text()
+
+
+def test_only_what_is_missing_counts(plan_of, tmp_path):
+    """Runs that are stored take no more time."""
+    store_seconds(plan_of(2, 5), tmp_path, lambda _: 2.0)
+    expected = expected_time(plan_of(3, 5), tmp_path / "runs", probes=False)
+    assert (expected.num_known, expected.num_unknown) == (4, 0)
+    assert expected.seconds == pytest.approx(8.0)
+
+
+def test_time_is_divided_among_workers():
+    """The text tells the time of all workers together."""
+    assert Expected(120.0, 8, 0, workers=2).as_text() == "expected time: 1 min 0 s with 2 workers, compiling left out"
+    assert Expected(120.0, 8, 0, workers=1).as_text() == "expected time: 2 min 0 s with 1 worker, compiling left out"
+
+
+@pytest.mark.slow
+def test_probe_trains_and_stores_nothing(plan_of, tmp_path):
+    """A probe finds the rate of every program and leaves no run in the store."""
+    plan = plan_of(2, 100)
+    expected = expected_time(plan, tmp_path / "runs", probes=True)
+    assert (expected.num_known, expected.num_unknown) == (8, 0)
+    assert expected.seconds > 0
+    assert plan_of(2, 100).counts["missing"] == 8

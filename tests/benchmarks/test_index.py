@@ -1,0 +1,219 @@
+"""The page over all suites of a runs folder."""
+
+from __future__ import annotations
+
+import json
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from benchmarks import cli
+from benchmarks.claims import claim_hash
+from benchmarks.design import expand_cells, expand_runs
+from benchmarks.errors import UserError
+from benchmarks.report.claims import CLAIMS_FORMAT
+from benchmarks.report.index import MOST_CLAIMS, index_entries, index_page, write_index
+from benchmarks.report.writing import write_report
+from benchmarks.store import DatasetFacts, RegisteredClaim, Store
+from benchmarks.suite import parse_suite
+from benchmarks.training.results import RunResult
+
+DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
+
+SUITE = """
+name = "plain"
+question = "Is <b>this</b> & that {{ 7 * 7 }} shown as it is?"
+datasets = ["digits"]
+seeds = 8
+[model]
+variant = "mlp_small"
+[factors]
+"model.activation" = ["relu", "tanh"]
+"""
+CLAIM = """
+[[claims]]
+statement = "Tanh beats <i>ReLU</i>"
+factor = "model.activation"
+better = "tanh"
+than = "relu"
+margin = 0.002
+"""
+CLAIMS = SUITE.replace('"plain"', '"claiming"').replace("[factors]", "[train]\nepochs = 7\n[factors]") + CLAIM
+
+
+class Page(HTMLParser):
+    """Collects what a page shows, and checks that tags are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.links, self.texts, self._open = set(), [], [], []
+        self.feed(text)
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        """Note a tag, its link, and that it is open."""
+        self.tags.add(tag)
+        self.links += [value for name, value in attrs if name in ("href", "src")]
+        if tag not in ("meta", "br", "link", "img"):
+            self._open.append(tag)
+
+    def handle_endtag(self, tag):
+        """Check that the tag that was opened last is closed."""
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        """Note text."""
+        self.texts.append(data)
+
+    @property
+    def text(self):
+        """All text on one line."""
+        return " ".join(" ".join(self.texts).split())
+
+
+def result_of(run):
+    accuracy = 0.9 + 0.001 * (run.seed * run.seed % 7) + 0.03 * (run.cell.levels["model.activation"] == "tanh")
+    accuracy += 0.001 * (run.seed % 3) * (run.cell.levels["model.activation"] == "tanh")
+    return RunResult("done", {"test_accuracy": accuracy, "test_loss": 0.1}, {}, 9034, 0.4)
+
+
+def stored(folder, text, results=result_of, report=True):
+    """Record the runs of a suite, but those without a result, and write its report."""
+    suite = parse_suite(text, "suite.toml")
+    store = Store.create_or_open(folder)
+    store.register(suite.name, text, suite.seed_list, {"digits": DIGITS})
+    analysis = suite.analysis.model_dump(mode="json")
+    claims = [
+        RegisteredClaim(claim_hash(each), each.statement, 1, suite.seed_list, analysis, 0) for each in suite.claims
+    ]
+    store.register_claims(suite.name, claims)
+    for run in expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"}):
+        found = results(run)
+        if found is not None:
+            store.record(run, found, {"cpu": "a processor"})
+    if report:
+        write_report(suite, store.registration(suite.name), store, folder / suite.name)
+    return store
+
+
+def test_every_suite_is_there(tmp_path):
+    """Each has its name, its question as it is written, how much has run, and a link to its report if there is one."""
+
+    def partly(run):
+        if run.seed == 0:
+            return RunResult("diverged", message="the loss was not finite", seconds=0.1)
+        return result_of(run) if run.seed < 7 else None
+
+    stored(tmp_path, CLAIMS)
+    store = stored(tmp_path, SUITE, partly, report=False)
+    text = write_index(store).read_text(encoding="utf-8")
+    page = Page(text)
+    assert not {"script", "link", "img", "b", "iframe"} & page.tags
+    assert page.text.count("Is <b>this</b> & that {{ 7 * 7 }} shown as it is?") == 2
+    assert page.links == ["claiming/report.html"]
+    assert "16 of 16 runs done" in page.text
+    assert "12 of 16 runs done; 2 diverged, 2 missing" in page.text
+    assert "no report yet" in page.text
+    assert "2 suites in this folder" in page.text
+    assert "://" not in text
+
+
+def test_the_verdicts_of_the_report(tmp_path):
+    """The words beside a claim are those of the claims.json that lies beside the report."""
+    store = stored(tmp_path, CLAIMS)
+    written = json.loads((tmp_path / "claiming" / "claims.json").read_text(encoding="utf-8"))
+    verdict = written["claims"][0]["judgements"][0]["verdict"]
+    assert verdict["word"] == "supported"
+    [entry] = index_entries(store)
+    [claim] = entry.claims
+    assert claim.statement == "Tanh beats <i>ReLU</i>"
+    assert (claim.word, claim.kind) == ("supported", verdict["kind"])
+    assert f"Tanh beats <i>ReLU</i> supported {verdict['kind']}" in Page(index_page([entry])).text
+
+
+@pytest.mark.parametrize("dataset", [None, "digits"])
+def test_verdicts_for_single_datasets_are_told_apart(dataset, tmp_path):
+    """Of several judgements of a claim each names its dataset; a claim without a verdict is exploratory."""
+    store = stored(tmp_path, CLAIMS)
+    verdict = {"word": "supported", "kind": "superior", "detail": ""}
+    judgements = [{"dataset": dataset, "verdict": verdict}, {"dataset": "mnist", "verdict": None}]
+    written = {"format": CLAIMS_FORMAT, "claims": [{"statement": "One", "judgements": judgements}]}
+    (tmp_path / "claiming" / "claims.json").write_text(json.dumps(written), encoding="utf-8")
+    [entry] = index_entries(store)
+    assert [(claim.dataset, claim.word, claim.kind) for claim in entry.claims] == [
+        (dataset or "", "supported", "superior"),
+        ("mnist", "exploratory", ""),
+    ]
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", "no JSON", '{"format": 99, "claims": []}'])
+def test_verdicts_that_cannot_be_read(text, tmp_path):
+    """A missing or foreign claims.json is told, and how to mend it; the suite is shown all the same."""
+    store = stored(tmp_path, CLAIMS)
+    path = tmp_path / "claiming" / "claims.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    page = Page(index_page(index_entries(store)))
+    assert "the verdicts cannot be read; `ablate report` of claiming writes them anew" in page.text
+    assert "16 of 16 runs done" in page.text
+
+
+def test_a_suite_of_another_version(tmp_path):
+    """A suite that is no longer understood is listed with its name."""
+    store = stored(tmp_path, SUITE, report=False)
+    store.register("old", 'name = "old"\nlayers = 3\n', [0], {"digits": DIGITS})
+    old, plain = index_entries(store)
+    assert (old.name, plain.name) == ("old", "plain")
+    assert "no longer understands" in Page(index_page([old, plain])).text
+
+
+def test_many_claims_are_cut(tmp_path):
+    """The page shows the first verdicts of a suite and says how many there are."""
+    store = stored(tmp_path, CLAIMS)
+    claim = {"statement": "One of many", "judgements": [{"dataset": None, "verdict": None}]}
+    written = {"format": CLAIMS_FORMAT, "claims": [claim] * (MOST_CLAIMS + 5)}
+    (tmp_path / "claiming" / "claims.json").write_text(json.dumps(written), encoding="utf-8")
+    text = Page(index_page(index_entries(store))).text
+    assert text.count("One of many") == MOST_CLAIMS
+    assert f"The first {MOST_CLAIMS} of {MOST_CLAIMS + 5} verdicts" in text
+
+
+def test_the_same_bytes(tmp_path):
+    """Two stores with the same results in another order, at other times, have the same page."""
+    first = stored(tmp_path / "first", SUITE)
+    stored(tmp_path / "first", CLAIMS)
+    second = stored(tmp_path / "second", CLAIMS)
+    stored(tmp_path / "second", SUITE)
+    assert write_index(first).read_bytes() == write_index(second).read_bytes() == write_index(first).read_bytes()
+    assert not list((tmp_path / "first").glob(".index*"))
+
+
+def test_an_empty_store(tmp_path):
+    """A store without suites has a page that says so."""
+    entries = index_entries(Store.create_or_open(tmp_path))
+    assert "No suite was run into this folder yet." in Page(index_page(entries)).text
+
+
+def test_a_folder_that_cannot_be_written(tmp_path):
+    """Something in the way ends with a message, and stays as it was."""
+    store = stored(tmp_path, SUITE, report=False)
+    (tmp_path / "index.html").mkdir()
+    with pytest.raises(UserError, match="the index cannot be written"):
+        write_index(store)
+
+
+def test_the_command(tmp_path, monkeypatch, capsys):
+    """`ablate index` writes the page and tells where; with --json it tells what is in it."""
+    stored(tmp_path, CLAIMS).close()
+    for arguments in ([], ["--json"]):
+        monkeypatch.setattr(sys, "argv", ["ablate", "index", "--runs-dir", str(tmp_path), *arguments])
+        with pytest.raises(SystemExit) as caught:
+            cli.main()
+        assert not caught.value.code
+        out = capsys.readouterr().out
+        assert str(tmp_path / "index.html") in out
+    found = json.loads(out)
+    assert [each["name"] for each in found["suites"]] == ["claiming"]
+    assert found["suites"][0]["counts"] == {"done": 16, "diverged": 0, "failed": 0, "missing": 0}

@@ -1,0 +1,104 @@
+"""Several runners on one store: no run is trained by two at once, and a dead runner's runs are taken over."""
+
+import threading
+import time
+
+import pytest
+
+from benchmarks.execution.leases import Leases
+from benchmarks.store import Store
+from benchmarks.training.results import RunResult
+
+SECONDS = 0.5
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store.create_or_open(tmp_path)
+
+
+@pytest.fixture
+def stack(runs_of):
+    return dict(enumerate(runs_of(2)))
+
+
+def test_a_run_has_one_runner(store, stack):
+    """What one runner is on, another is not given; what it gives up, it is."""
+    first, second = Leases(store), Leases(store)
+    part = {slot: stack[slot] for slot in (0, 1)}
+    assert first.take(part) == part
+    assert second.take(stack) == {slot: stack[slot] for slot in (2, 3)}
+    first.release()
+    assert second.take(stack) == stack
+
+
+def test_finished_runs_are_nobodys(store, stack):
+    """A run that is done or failed is given to nobody, and its lease has ended, until it is opened again."""
+    first, second = Leases(store), Leases(store)
+    first.take(stack)
+    store.record(stack[0], RunResult("done"), {})
+    store.record(stack[1], RunResult("failed"), {})
+    assert second.others(run.key for run in stack.values()) == {stack[2].key, stack[3].key}
+    assert second.take(stack) == {}
+    store.reopen([stack[0].key, stack[1].key], ["failed"])
+    assert second.take(stack) == {1: stack[1]}, "what is done stands for good"
+
+
+def test_only_the_dead_lose_their_leases(store, stack):
+    """A runner that shows signs of life keeps its runs; one that does not loses them after the time."""
+    alive, dead, watcher = (Leases(store, SECONDS) for _ in range(3))
+    alive.take({0: stack[0]})
+    dead.take({1: stack[1]})
+    keys = [stack[0].key, stack[1].key]
+    assert watcher.others(keys) == set(keys)
+    end = time.monotonic() + 2 * SECONDS
+    while time.monotonic() < end:
+        alive.sign_of_life()
+        watcher.others(keys)
+        time.sleep(0.02)
+    assert watcher.others(keys) == {stack[0].key}
+    assert watcher.take(stack) == {slot: stack[slot] for slot in (1, 2, 3)}
+
+
+def test_clock_that_jumps_ends_no_lease(store, stack, monkeypatch):
+    """A time of day that jumps by years changes nothing."""
+    holder, watcher = Leases(store), Leases(store)
+    holder.take(stack)
+    keys = [run.key for run in stack.values()]
+    now = time.time()
+    for jump in (0, 1e9, -1e9):
+        monkeypatch.setattr(time, "time", lambda jump=jump: now + jump)
+        assert watcher.others(keys) == set(keys)
+
+
+def test_waiting_ends_when_a_run_is_free(store, stack):
+    """Who waits for the runs of another goes on when one of them is finished or given up."""
+    holder, waiter = Leases(store), Leases(store)
+    holder.take(stack)
+    looks = []
+    thread = threading.Timer(0.3, holder.release)
+    thread.start()
+    waiter.wait([run.key for run in stack.values()], lambda: looks.append(1), pause=0.05)
+    thread.join()
+    assert looks
+    assert waiter.take(stack) == stack
+
+
+def test_leases_taken_at_once(tmp_path, runs_of):
+    """Many runners that ask at once are given every run exactly once."""
+    runs = runs_of(10)
+    Store.create_or_open(tmp_path)
+    given, start = [], threading.Barrier(8)
+
+    def ask():
+        leases = Leases(Store.open(tmp_path))
+        start.wait()
+        for run in runs:
+            given.extend(leases.take({0: run}).values())
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(run.key for run in given) == sorted(run.key for run in runs)

@@ -1,0 +1,113 @@
+"""The sections that a design, a number of seeds or the size of a suite may not support, and how long a report takes."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from benchmarks.analysis.estimates import estimate
+from benchmarks.analysis.summaries import divergence_rate, sd_interval
+from benchmarks.report import pages, sections
+from benchmarks.report.scale import SEEDS, made_up_store, measure
+from benchmarks.report.writing import write_report
+
+
+def test_the_interval_of_a_standard_deviation():
+    """The worked limits of a table of chi-square: with n = 10, 0.6878 s to 1.8256 s; none below three values."""
+    sample = np.array([-1.5, -1.0, -0.7, -0.3, -0.1, 0.1, 0.3, 0.7, 1.0, 1.5])
+    found = estimate(sample / sample.std(ddof=1))
+    assert sd_interval(found) == pytest.approx((0.6878, 1.8256), abs=5e-5)
+    assert all(map(math.isnan, sd_interval(estimate([1.0, 2.0]))))
+    assert all(map(math.isnan, sd_interval(estimate([1.0, 1.0, 1.0]))))
+
+
+def test_the_interval_of_a_standard_deviation_covers():
+    """Of 2,000 normal samples, 95 % of the intervals hold the true one."""
+    samples = np.random.default_rng(1).normal(0, 3, (2000, 6))
+    inside = sum(low < 3 < high for low, high in (sd_interval(estimate(each)) for each in samples))
+    assert stats.binomtest(inside, 2000, 0.95).pvalue > 0.001
+
+
+@pytest.mark.parametrize(
+    ("n_diverged", "n", "low", "high"), [(0, 10, 0.0, 0.2775), (1, 20, 0.0089, 0.2361), (81, 263, 0.2553, 0.3662)]
+)
+def test_the_rate_of_divergence(n_diverged, n, low, high):
+    """Wilson's interval, as Newcombe (1998) has it for 1 of 20, 0 of 10 and 81 of 263."""
+    found = divergence_rate(n_diverged, n)
+    assert found.share == n_diverged / n
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_no_run_has_ended():
+    """Then there is no rate."""
+    assert math.isnan(divergence_rate(0, 0).share)
+
+
+@pytest.fixture(scope="module")
+def made_up(tmp_path_factory):
+    """A store of 800 runs."""
+    folder = tmp_path_factory.mktemp("made_up")
+    suite, store = made_up_store(folder, 800)
+    yield suite, store
+    store.close()
+
+
+def written(made_up, folder):
+    suite, store = made_up
+    path = write_report(suite, store.registration(suite.name), store, folder / "report")
+    return path.with_suffix(".md").read_text(encoding="utf-8")
+
+
+def test_reading_in_parts_changes_nothing(made_up, tmp_path, monkeypatch):
+    """Runs that are read a few cells at a time give the same report to the byte."""
+    from benchmarks.report import reading
+
+    whole = written(made_up, tmp_path / "a")
+    assert "799 of 800 runs done" in whole
+    monkeypatch.setattr(reading, "RUNS_A_PART", 3 * SEEDS + 1)
+    parts = written(made_up, tmp_path / "b")
+    assert parts == whole
+    for name in ("report.html", "claims.json", "summary.csv", "runs.csv"):
+        first, second = ((tmp_path / each / "report" / name).read_bytes() for each in "ab")
+        assert first == second
+
+
+def test_a_suite_too_large_for_a_section_says_so(made_up, tmp_path, monkeypatch):
+    """What is left out or cut short is told, section by section."""
+    monkeypatch.setattr(sections, "MOST_WORK", 1000)
+    monkeypatch.setattr(sections, "MOST_CELLS", 7)
+    monkeypatch.setattr(pages, "MOST_PLOTTED_RUNS", 100)
+    monkeypatch.setattr(pages, "MOST_CLAIMS", 1)
+    text = written(made_up, tmp_path)
+    assert "too many for a report" in text
+    assert "is too large" in text
+    assert "The first 7 of 80 cells." in text
+    assert "The first 1 of 2 claims" in text
+    page = (tmp_path / "report" / "report.html").read_text(encoding="utf-8")
+    assert "there are too many runs" in page
+    assert "the others are incomplete or behind the front" in page
+
+
+def test_the_front_is_the_same_where_points_are_left_out(made_up, tmp_path, monkeypatch):
+    """Cells that are not looked at lie behind it."""
+
+    def fronts(text):
+        section = text.split("## Outcome against cost")[1].split("## Reliability")[0]
+        return [line for line in section.splitlines() if line.startswith(("|", "On the front"))]
+
+    whole = fronts(written(made_up, tmp_path / "a"))
+    monkeypatch.setattr(sections, "MOST_CELLS", 5)
+    assert fronts(written(made_up, tmp_path / "b")) == whole
+    assert len(whole) > 5
+
+
+@pytest.mark.slow
+def test_the_time_and_memory_of_a_large_report():
+    """A tenth of 100,000 runs in a tenth of the minute that they may take, with some seconds for what is fixed."""
+    n_runs, seconds, memory = measure(10_000)
+    assert n_runs > 9_000
+    assert seconds < 30
+    assert memory < 1
