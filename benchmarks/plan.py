@@ -13,7 +13,7 @@ from benchmarks.errors import DatasetError, naming_file
 from benchmarks.search.groups import Group, check_groups, groups_of, tuned_runs
 from benchmarks.store import STORE_FILE, Registration, Store, StoredSearch
 from benchmarks.suite import Suite, parse_suite, read_suite_text
-from benchmarks.training.results import FINAL, Status
+from benchmarks.training.results import FAILURES, FINAL, OUTCOMES, Status
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def count_by_status(runs: Iterable[Run], statuses: Mapping[str, Status]) -> dict
     """Number of runs by status; "missing" are those that are not stored."""
     # Keys take their time where there are many runs, and nobody asks for them where nothing is stored.
     counted = Counter(statuses.get(run.key, "missing") if statuses else "missing" for run in runs)
-    return {status: counted[status] for status in ("done", "diverged", "failed", "missing")}
+    return {status: counted[status] for status in (*OUTCOMES, *FAILURES, "missing")}
 
 
 def weights_file(runs_dir: Path, key: str) -> Path:

@@ -252,7 +252,8 @@ def test_suites_share_runs(undisturbed):
     )
     command = [*ABLATE, "run", "other.toml", "--json"]
     done = subprocess.run(command, cwd=undisturbed.path, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout)["runs"] == {"done": 12, "diverged": 0, "failed": 0, "missing": 0}
+    counts = json.loads(done.stdout)["runs"]
+    assert (counts["done"], sum(counts.values())) == (12, 12)
     assert "6 of 12 runs to train" in done.stderr
 
 

@@ -12,6 +12,7 @@ import pandas as pd
 from benchmarks.design import Run
 from benchmarks.store import DatasetFacts, StoredRun
 from benchmarks.training.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS
+from benchmarks.training.results import FAILURES
 
 MISSING = "missing"
 """The status of a planned run that the store does not hold."""
@@ -90,7 +91,7 @@ def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.D
     for run in planned:
         number = cells.number(run)
         found = stored.get(run.key)
-        if found is None or found.status == "failed":
+        if found is None or found.status in FAILURES:
             continue
         rows.append({"dataset": run.cell.dataset, "cell": number, "seed": run.seed, "status": found.status})
         rows[-1] |= {level_column(factor): level for factor, level in run.cell.levels.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +21,7 @@ from benchmarks.settings import RunSettings
 from benchmarks.training.checkpoints import CheckpointFile, Checkpoints, States
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import HEADS, Program, RunInputs
-from benchmarks.training.results import RunResult
+from benchmarks.training.results import RunResult, failure_of
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.trainer import Trainer, TrainingStoppedError
 
@@ -164,7 +163,7 @@ class Engine:
         """
         trainer = self._trainer_for(next(iter(stack.values())))
         if isinstance(trainer, Exception):
-            return [(run, _failed(trainer)) for run in stack.values()]
+            return [(run, failure_of(trainer)) for run in stack.values()]
         epochs = next(iter(stack.values())).cell.settings.train.stop_after or trainer.epochs
         states = {slot: self._states.of(training_key(run)) for slot, run in stack.items()} if self._states else None
         pairs = {slot: (run.cell.settings, run.seed) for slot, run in stack.items()}
@@ -181,7 +180,7 @@ class Engine:
         except TrainingStoppedError:
             raise
         except Exception as error:  # whatever Keras makes of odd settings must not end the other runs
-            results = {slot: _failed(error) for slot in stack}
+            results = {slot: failure_of(error) for slot in stack}
         return [(run, results[slot]) for slot, run in stack.items()]
 
     def _trainer_for(self, run: Run) -> Trainer | Exception:
@@ -234,9 +233,3 @@ def train_runs(
         yield from engine.train(stack, on_epoch, file)
         if file:
             file.remove()
-
-
-def _failed(error: Exception) -> RunResult:
-    summary = str(error).strip().splitlines() or [""]
-    message = f"{type(error).__name__}: {summary[0]}"
-    return RunResult("failed", message=message, traceback="".join(traceback.format_exception(error)))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from benchmarks.errors import UserError
 from benchmarks.report.claims import claims_json
-from benchmarks.report.content import report_content
+from benchmarks.report.content import Content, report_content
+from benchmarks.report.index import write_index
+from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex
 from benchmarks.report.pages import html_page, markdown_page
 from benchmarks.report.spreadsheets import runs_csv, summary_csv
 from benchmarks.store import Registration, Store
@@ -15,9 +17,9 @@ from benchmarks.suite import Suite
 
 
 def write_report(suite: Suite, registration: Registration, store: Store, folder: Path) -> Path:
-    """Write report.html, report.md, summary.csv and runs.csv, and claims.json where there are claims.
+    """Write report.html, report.md, summary.csv, runs.csv and tables in LaTeX, and claims.json where there are claims.
 
-    The same store and suite give the same bytes.
+    The same store and suite give the same bytes. The index of the runs folder is written anew.
 
     Args:
         suite: what was run.
@@ -41,6 +43,7 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         "runs.csv": runs_csv(content.runs, factors),
         "report.md": markdown_page(content),
         "report.html": html_page(content),
+        **_latex_tables(content),
     }
     if content.claims:
         files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
@@ -48,12 +51,28 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             _replace(folder / name, text)
-        if not content.claims:
+        for name in ("claims.json", "claims.tex"):
             # Verdicts on claims that were taken out must not stay behind.
-            (folder / "claims.json").unlink(missing_ok=True)
+            if name not in files:
+                (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written: {error.strerror}") from None
+    write_index(store)
     return folder / "report.html"
+
+
+def _latex_tables(content: Content) -> dict[str, str]:
+    """File -> table, for each dataset, and for the claims."""
+    tables = {}
+    for dataset in content.datasets:
+        name = dataset.name.replace("/", "_").replace(":", "-")
+        tables[f"cells-{name}.tex"] = cells_tex(dataset.summaries, dataset.metric, dataset.style)
+        tables[f"contrasts-{name}.tex"] = contrasts_tex(
+            dataset.contrasts, content.baseline, dataset.metric, dataset.style
+        )
+    if content.claims:
+        tables["claims.tex"] = claims_tex(content.claims.judged, content.claims.styles)
+    return tables
 
 
 def _replace(path: Path, text: str) -> None:

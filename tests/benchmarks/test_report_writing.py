@@ -26,7 +26,7 @@ from benchmarks.suite import Suite, parse_suite
 from benchmarks.training.results import RunResult
 
 ROOT = Path(__file__).parents[2]
-FILES = ["report.html", "report.md", "runs.csv", "summary.csv"]
+FILES = ["cells-digits.tex", "contrasts-digits.tex", "report.html", "report.md", "runs.csv", "summary.csv"]
 DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 HOUSES = DatasetFacts("1.0.0", 442, 110, 1, (10,), "official test split", task="regression", mean_rmse=80_000.0)
 FACTS = {
@@ -180,7 +180,7 @@ def holed(tmp_path_factory):
 
 
 def test_the_files(whole):
-    """There are the four files and nothing is left of writing them."""
+    """There are all the files and nothing is left of writing them."""
     assert sorted(whole) == FILES
 
 
