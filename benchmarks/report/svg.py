@@ -93,6 +93,9 @@ def _for_page(document: str, description: str) -> Markup:
     body = re.sub(r'<g id="[^"]*"', "<g", body)
     body = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", body)
     body = _FONT.sub(lambda font: f"font-size: {font[2]}px" + ("; font-weight: bold" if font[1] else ""), body)
+    # The page has its own font; a turn by nothing needs no words.
+    body = re.sub(r" ?font-family: [^;\"]+;", "", body)
+    body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
     body = re.sub(r'(?<= d=")[^"]*|(?<= points=")[^"]*', lambda path: _short_path(path[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     for colour, variable in _VARIABLES.items():

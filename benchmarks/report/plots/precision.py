@@ -113,7 +113,7 @@ def precision_plot(
         "Marks: the seeds so far, in their order. Without marks, and thinner: what further seeds would give if the "
         "spread stays as it is.",
         f"Level line: the margin, {style.difference(margin).lstrip('+')}." if margin else "",
-        "To look until a result is significant is no test: further seeds need looks that were declared.",
+        "To add seeds until the result pleases is no test: further seeds need looks that were declared.",
     )
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
 
