@@ -1,5 +1,7 @@
 """Several runners on one store: no run is trained by two at once, and a dead runner's runs are taken over."""
 
+import subprocess
+import sys
 import threading
 import time
 
@@ -102,3 +104,18 @@ def test_leases_taken_at_once(tmp_path, runs_of):
     for thread in threads:
         thread.join()
     assert sorted(run.key for run in given) == sorted(run.key for run in runs)
+
+
+def test_ended_process_of_this_machine_is_seen_at_once(store, stack, tmp_path):
+    """The leases of a runner whose process is gone end at the first look, and those of a living one do not."""
+    Leases(store).take({0: stack[0]})
+    code = f"""
+import sys
+from pathlib import Path
+from benchmarks.execution.leases import Leases
+from benchmarks.store import Store
+store = Store.open(Path({str(tmp_path)!r}))
+store.lease([{stack[1].key!r}], Leases(store)._owner)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    assert Leases(store).others([stack[0].key, stack[1].key]) == {stack[0].key}
