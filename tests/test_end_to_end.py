@@ -210,7 +210,7 @@ def test_killed_within_a_stack(tmp_path):
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_interrupted(sent, expected, tmp_path):
     """Ctrl-C and SIGTERM end with their exit codes; what was finished is kept, and the next call goes on."""
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=600))
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=200))
     process = folder.start()
     folder.wait_for_runs(process, 1)
     # A terminal and a batch system send it to all processes of the group, the workers among them.

@@ -14,6 +14,7 @@ from benchmarks.execution.leases import Leases, Shard
 from benchmarks.execution.machine import machine_facts
 from benchmarks.execution.schedule import check_runs, least_stacks
 from benchmarks.execution.workers import Workers, resources
+from benchmarks.interrupts import held, look
 from benchmarks.plan import Plan, renewed
 from benchmarks.quiet import import_tensorflow
 from benchmarks.search.loop import search_groups
@@ -123,15 +124,18 @@ def begun(
         options.dataset_bytes,
     )
     checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
-    with Workers(
-        available,
-        plan.references,
-        runs_dir,
-        checkpoints,
-        keep_weights=options.keep_weights,
-        stopwatch=stopwatch,
-        time_limit=options.time_limit,
-    ) as workers:
+    with (
+        held(),
+        Workers(
+            available,
+            plan.references,
+            runs_dir,
+            checkpoints,
+            keep_weights=options.keep_weights,
+            stopwatch=stopwatch,
+            time_limit=options.time_limit,
+        ) as workers,
+    ):
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             check_runs(plan.missing, datasets)
@@ -196,6 +200,7 @@ def _train_shared(
     left = {run.key: run for run in runs}
 
     def moved(runs_under_way: float) -> None:
+        look()
         leases.sign_of_life()
         observer.moved(runs_under_way)
 

@@ -6,19 +6,20 @@ worker keeps the program that it has compiled. Nothing here imports TensorFlow i
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import os
 import signal
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -48,6 +49,7 @@ from benchmarks.execution.worker import (
     trace_of,
     train,
 )
+from benchmarks.interrupts import look
 from benchmarks.plan import states_folder
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult, Status
@@ -131,6 +133,8 @@ class _Worker:
 class Workers:
     """Worker processes; they start at once, and are gone when the `with` block ends.
 
+    Pebble's pools and futures have locks, so interrupts are to be held back inside the block: they are looked for here.
+
     Args:
         available: what they may use.
         references: the datasets, by their names in the suite.
@@ -207,7 +211,9 @@ class Workers:
         for name, reference in orders.references.items():
             found = open_prepared(reference, orders.runs_dir)
             if found is None:
-                first.pool.schedule(prepare_and_decode, [reference, orders.runs_dir]).result()
+                preparing = first.pool.schedule(prepare_and_decode, [reference, orders.runs_dir])
+                _wait([preparing])
+                preparing.result()
                 found = open_prepared(reference, orders.runs_dir)
                 assert found is not None  # else `prepare_and_decode` raises
             opened[name] = found
@@ -232,6 +238,7 @@ class Workers:
         queue = StackQueue(stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)))
         attempts: Counter[str] = Counter()
         while True:
+            look()
             for worker in self._workers:
                 if worker.task is None:
                     self._hand_out(worker, queue, take)
@@ -332,8 +339,15 @@ class Workers:
         """Let the workers write down what they are on."""
         for number in range(len(self._stop)):
             self._stop[number] = STOP
-        futures = [worker.task.future for worker in self._workers if worker.task]
-        wait(futures, STOP_SECONDS)
+        _wait([worker.task.future for worker in self._workers if worker.task], STOP_SECONDS)
+
+
+def _wait(futures: Sequence[ProcessFuture[Any]], seconds: float = math.inf) -> None:
+    """Wait until these are done, so many seconds have passed, or an interrupt has come."""
+    end = time.monotonic() + seconds
+    while not all(future.done() for future in futures) and time.monotonic() < end:
+        wait(futures, LOOK_SECONDS)
+        look()
 
 
 def _task(worker: _Worker) -> _Task:

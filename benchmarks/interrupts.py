@@ -1,0 +1,83 @@
+"""Ctrl-C and SIGTERM. They interrupt at once, or, where that would tear something apart, at the next look for them.
+
+An exception that a signal raises may strike between any two steps of any library: a lock that was just taken stays
+taken, and who waits for it waits for ever. So what trains holds interrupts back and looks for them where it is safe.
+What is kept here belongs to the process, as signals do.
+"""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from types import FrameType
+
+
+class Terminated(KeyboardInterrupt):
+    """The process was told to end (SIGTERM), as batch systems do before their time limit."""
+
+
+@dataclass
+class _Received:
+    """What this process was sent and has not raised yet."""
+
+    is_held: bool = False
+    waiting: list[KeyboardInterrupt] = field(default_factory=list)
+
+
+_received = _Received()
+
+
+@contextmanager
+def listening() -> Iterator[None]:
+    """Let SIGTERM interrupt what is done inside, as Ctrl-C does, and let both be held back.
+
+    Python hears signals in its main thread alone; in another one nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _receive) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def held() -> Iterator[None]:
+    """Hold interrupts back that arrive inside, until `look` is called or the end is reached.
+
+    Raises:
+        KeyboardInterrupt: at the end, where one arrived that was not looked for. `Terminated` for SIGTERM.
+    """
+    before, _received.is_held = _received.is_held, True
+    try:
+        yield
+        if not before:
+            look()
+    finally:
+        _received.is_held = before
+        if not before:
+            _received.waiting.clear()
+
+
+def look() -> None:
+    """Raise the interrupt that was held back, if there is one.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed. `Terminated` for SIGTERM.
+    """
+    if _received.waiting:
+        raise _received.waiting.pop(0)
+
+
+def _receive(number: int, frame: FrameType | None) -> None:
+    del frame
+    interrupt = Terminated() if number == signal.SIGTERM else KeyboardInterrupt()
+    if not _received.is_held:
+        raise interrupt
+    _received.waiting.append(interrupt)

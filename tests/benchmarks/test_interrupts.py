@@ -1,0 +1,95 @@
+"""Ctrl-C and SIGTERM, sent to this very process."""
+
+import os
+import signal
+import threading
+
+import pytest
+
+from benchmarks.interrupts import Terminated, held, listening, look
+
+KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
+
+
+def send(number):
+    """Send this process a signal and wait until Python has heard it."""
+    os.kill(os.getpid(), number)
+    for _ in range(1000):
+        pass
+
+
+@pytest.mark.parametrize(("number", "kind"), KINDS)
+def test_interrupts_at_once_where_nothing_is_held(number, kind):
+    """Outside of `held` the signal strikes where it arrives."""
+    with listening(), pytest.raises(KeyboardInterrupt) as raised:
+        send(number)
+    assert type(raised.value) is kind
+
+
+@pytest.mark.parametrize(("number", "kind"), KINDS)
+def test_held_back_until_the_next_look(number, kind):
+    """Inside of `held` nothing is raised but by `look`, one for each signal, in their order."""
+    with listening(), held():
+        look()
+        send(number)
+        send(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt) as first:
+            look()
+        with pytest.raises(KeyboardInterrupt) as second:
+            look()
+        look()
+    assert [type(first.value), type(second.value)] == [kind, KeyboardInterrupt]
+
+
+def test_raised_at_the_end_where_nobody_looked():
+    """An interrupt that arrived inside is not lost, and is raised once."""
+    steps = []
+
+    def hold():
+        with held():
+            with held():
+                send(signal.SIGTERM)
+            steps.append("the inner block ended, and the outer one still holds")
+        steps.append("never")
+
+    with listening():
+        with pytest.raises(Terminated):
+            hold()
+        look()
+    assert len(steps) == 1
+
+
+def test_what_else_is_raised_goes_first():
+    """An error that ends the block is not hidden by an interrupt, which does not linger either."""
+
+    def fail():
+        with held():
+            send(signal.SIGINT)
+            raise ZeroDivisionError
+
+    with listening():
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        look()
+
+
+def test_handlers_are_put_back():
+    """What the process did with signals before is what it does after."""
+    before = [signal.getsignal(number) for number, _ in KINDS]
+    with listening():
+        assert [signal.getsignal(number) for number, _ in KINDS] != before
+    assert [signal.getsignal(number) for number, _ in KINDS] == before
+
+
+def test_in_other_threads_nothing_changes():
+    """Python hears signals in its main thread alone."""
+    before, inside = signal.getsignal(signal.SIGTERM), []
+
+    def listen():
+        with listening():
+            inside.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    thread.join()
+    assert inside == [before]
