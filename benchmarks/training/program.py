@@ -16,6 +16,7 @@ from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
 from benchmarks.data.tasks import Task
 from benchmarks.settings import RunSettings
+from benchmarks.training.fused import with_fused_normalization
 from benchmarks.training.inputs import DatasetOnDevice, Inputs
 from benchmarks.training.losses import Loss
 from benchmarks.training.optimizers import OPTIMIZERS
@@ -83,6 +84,8 @@ class Program:
         self.parameters = zoo.count_parameters(self.model)
         self._optimizer_row = OPTIMIZERS[settings.train.optimizer]
         self.stack_size = stack_size(settings, dataset)
+        if self.stack_size == 1:  # the kernel knows one run's images alone
+            self.model = with_fused_normalization(self.model)
         self._augmenter = augmenter_for(settings, dataset)
         self._loss = Loss(
             settings.train,
