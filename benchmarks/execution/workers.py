@@ -27,6 +27,9 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
+from benchmarks.execution.executors import WORKER_BYTES
+from benchmarks.execution.machine import machine_facts
+from benchmarks.execution.retries import is_starved, try_again
 from benchmarks.execution.schedule import (
     Program,
     Stack,
@@ -40,7 +43,7 @@ from benchmarks.execution.worker import (
     GO_ON,
     LEAVE,
     STOP,
-    Orders,
+    ProcessOrders,
     Report,
     Resources,
     begin,
@@ -55,22 +58,16 @@ from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult, Status
 from benchmarks.training.stopwatch import Stopwatch
 
-MOST_ATTEMPTS = 3
-"""How often a stack is tried whose worker died or had too little memory: twice as it is, and then each of its runs
-alone. What is raised for another reason would be raised again."""
-
 LOOK_SECONDS = 0.2
 """How often the workers' progress is looked at."""
 
 STOP_SECONDS = 10.0
 """How long workers have to write their checkpoints when everything is to stop."""
 
-_WORKER_BYTES = 1.5 * 2**30
-"""What a worker takes with TensorFlow and a small network, roughly."""
+MOST_OF_MEMORY = 0.8
+"""What a worker may take of its share before it is replaced."""
 
-_MOST_OF_MEMORY = 0.8
-
-_MOST_GROWTH = 256 * 2**20
+MOST_GROWTH = 256 * 2**20
 """A worker that has grown by more is replaced: TensorFlow keeps some 6 MB of every program that it compiled."""
 
 
@@ -94,10 +91,10 @@ def resources(
     cores, memory = _cores(), psutil.virtual_memory()
     threads = threads or max(1, cores // max(1, num_planned))
     if workers is None:
-        workers = max(1, min(cores // threads, num_missing, int(memory.available / _WORKER_BYTES)))
+        workers = max(1, min(cores // threads, num_missing, int(memory.available / WORKER_BYTES)))
     share = memory.total / workers
     return Resources(
-        workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * _MOST_OF_MEMORY, 2**30)
+        workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * MOST_OF_MEMORY, 2**30)
     )
 
 
@@ -163,13 +160,15 @@ class Workers:
         self._stop = self._context.RawArray("b", available.workers)
         self._stopwatch = stopwatch or Stopwatch()
         self._time_limit = time_limit
+        self._machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
         self._traces = tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True)
-        self._orders = Orders(
+        self._orders = ProcessOrders(
             number=0,
             resources=available,
             references=dict(references),
             runs_dir=runs_dir.resolve(),
             checkpoints=checkpoints,
+            states=States(states_folder(runs_dir.resolve())),
             keep_weights=keep_weights,
             parent=os.getpid(),
             traces=Path(self._traces.name),
@@ -253,6 +252,11 @@ class Workers:
                 elif self._is_over_time(worker):
                     yield from self._end_over_time(worker)
 
+    def machine_of(self, run: Run) -> Mapping[str, Any]:
+        """Facts of this machine, on which all runs are trained."""
+        del run
+        return self._machine
+
     def _start(self, number: int) -> _Worker:
         orders = replace(self._orders, number=number)
         pool = ProcessPool(
@@ -291,24 +295,24 @@ class Workers:
         except (ProcessExpired, BrokenProcessPool) as error:
             died = _died(error, trace_of(self._trace(worker)))
             self._restart(worker)
-            yield from _try_again(task.stack, died, queue, attempts)
+            yield from try_again(task.stack, died, queue, attempts)
             return
         self._stopwatch.spans += report.spans
         compiling = sum(end - start for phase, start, end, _ in report.spans if phase in ("build", "trace"))
         seconds = time.monotonic() - task.began
         queue.note(program_of(next(iter(task.stack.values()))), compiling, max(0.0, seconds - compiling))
         results = {run.key: result for run, result in report.results}
-        starved = {slot: run for slot, run in task.stack.items() if _is_starved(results.get(run.key))}
-        yield from ((run, result) for run, result in report.results if not _is_starved(result))
+        starved = {slot: run for slot, run in task.stack.items() if is_starved(results.get(run.key))}
+        yield from ((run, result) for run, result in report.results if not is_starved(result))
         if starved:
             self._restart(worker)
-            yield from _try_again(starved, results[next(iter(starved.values())).key], queue, attempts)
+            yield from try_again(starved, results[next(iter(starved.values())).key], queue, attempts)
             return
         if report.results and self._orders.checkpoints:
             self._orders.checkpoints.file_of(keys_of(task.stack)).remove()
         worker.first_bytes = worker.first_bytes or report.num_bytes
         grown = report.num_bytes - worker.first_bytes
-        if grown > _MOST_GROWTH or report.num_bytes > self._orders.resources.worker_bytes:
+        if grown > MOST_GROWTH or report.num_bytes > self._orders.resources.worker_bytes:
             self._restart(worker)
 
     def _is_over_time(self, worker: _Worker) -> bool:
@@ -353,26 +357,6 @@ def _wait(futures: Sequence[ProcessFuture[Any]], seconds: float = math.inf) -> N
 def _task(worker: _Worker) -> _Task:
     assert worker.task is not None
     return worker.task
-
-
-def _try_again(
-    stack: Stack, failure: RunResult, queue: StackQueue, attempts: Counter[str]
-) -> Iterator[tuple[Run, RunResult]]:
-    """Have runs tried again for whose failure they need not be to blame; after the last attempt it is theirs."""
-    attempts.update(run.key for run in stack.values())
-    tried = max(attempts[run.key] for run in stack.values())
-    if tried < MOST_ATTEMPTS - 1:
-        queue.put_back(stack)
-    elif tried == MOST_ATTEMPTS - 1:
-        for slot, run in stack.items():
-            queue.put_back({slot: run})
-    else:
-        for run in stack.values():
-            yield run, replace(failure, message=f"tried {tried} times: {failure.message}")
-
-
-def _is_starved(result: RunResult | None) -> bool:
-    return result is not None and result.status == "out_of_memory"
 
 
 def _died(error: Exception, trace: str | None) -> RunResult:
