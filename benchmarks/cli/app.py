@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from benchmarks.cli import datasets, following, models, planning, reporting, running
+from benchmarks.cli import datasets, following, models, planning, reporting, running, tracking
 from benchmarks.cli.arguments import WRONG_CALL
 from benchmarks.errors import UserError
 
@@ -32,6 +32,7 @@ COMMANDS = (
     reporting.compare,
     reporting.index,
     following.merge,
+    tracking.track,
     models.export,
     models.models,
     models.profile,

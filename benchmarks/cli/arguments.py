@@ -20,6 +20,15 @@ RegisteredSuite = Annotated[
     str, typer.Argument(metavar="SUITE", help="A suite that was run here: its name, or its file.")
 ]
 RunsDir = Annotated[Path, typer.Option(help="Folder of the store and the reports.")]
+StoreURL = Annotated[
+    str | None,
+    typer.Option(
+        "--store",
+        envvar="ABLATE_STORE",
+        metavar="URL",
+        help="Keep runs on a Postgres server, postgresql://USER@HOST/DATABASE, and not in the folder; '' is the folder.",
+    ),
+]
 DataDir = Annotated[
     Path | None, typer.Option(help="TFDS folder of prepared datasets; by default TFDS_DATA_DIR or TFDS's own.")
 ]

@@ -53,7 +53,7 @@ def _list_datasets(data_dir: Path | None, as_json: bool) -> None:
         for name, each in EMBEDDED.items()
     ]
     rows += [
-        {"name": each.name, "version": each.version, "origin": "prepared", "summary": f"in {folder}"}
+        {"name": each.name, "version": each.version, "origin": "prepared", "summary": f"in {each.bucket or folder}"}
         for each in prepared_datasets(folder)
     ]
     if as_json:

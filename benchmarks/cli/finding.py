@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from benchmarks.store import Registration, Store
 
 
-def plan_of(suite: str, runs_dir: Path, data_dir: Path | None, seeds: int | None) -> Plan:
+def plan_of(suite: str, runs_dir: Path, store_url: str | None, data_dir: Path | None, seeds: int | None) -> Plan:
     """Plan a suite by its file or its shipped name."""
     from benchmarks.data.catalog import default_data_dir
     from benchmarks.plan import make_plan
 
-    return make_plan(suite_path(suite), runs_dir, data_dir or default_data_dir(), seeds)
+    return make_plan(suite_path(suite), runs_dir, data_dir or default_data_dir(), seeds, store_url)
 
 
 def suite_path(suite: str) -> Path:
@@ -52,7 +52,7 @@ def registered_suite(suite: str, store: Store) -> Registration:
     if found is None:
         closest = nearest(name, names)
         raise UserError(
-            f"SUITE: no such suite was run into {store.path}\n  given:   {suite}\n"
+            f"SUITE: no such suite was run into {store.place}\n  given:   {suite}\n"
             f"  allowed: {', '.join(names) or 'none: `ablate run SUITE` runs one'}"
             + (f"\n  nearest: {closest}" if closest else "")
         )

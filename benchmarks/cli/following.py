@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir
+from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_suite
 from benchmarks.cli.printing import make_wide_console
 from benchmarks.rendering import make_console, print_json, print_log, row_table, say
@@ -22,6 +22,7 @@ def status(
         str | None, typer.Argument(metavar="[SUITE]", help="A suite that was run here.", show_default=False)
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     as_json: AsJson = False,
 ) -> None:
     """Show every suite of a runs folder and how many of its runs have ended how, or every run of one SUITE.
@@ -32,7 +33,7 @@ def status(
     from benchmarks.plan import stored_counts
     from benchmarks.store import Store
 
-    store = Store.open(runs_dir)
+    store = Store.open(runs_dir, store_url)
     if suite is not None:
         _tell_ledger(registered_suite(suite, store), store, as_json)
         return
@@ -45,16 +46,16 @@ def status(
     elif rows:
         make_console().print(row_table(rows))
     else:
-        say(f"{runs_dir}: no suite was run here yet")
+        say(f"{store.place}: no suite was run here yet")
 
 
-def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR) -> None:
+def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None) -> None:
     """Show how a suite comes on, wherever its runners are, until nothing is left to train or Ctrl-C is pressed."""
     from benchmarks.ledger import ledger_of
     from benchmarks.progress import watch as watch_ledger
     from benchmarks.store import Store
 
-    store = Store.open(runs_dir)
+    store = Store.open(runs_dir, store_url)
     name = registered_suite(suite, store).name
     try:
         watch_ledger(lambda: ledger_of(registered_suite(name, store), store), make_console())
@@ -65,13 +66,14 @@ def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR) -> None:
 def logs(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Key of a run, or its beginning; see `runs`.")],
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell how a run went: its status, the reason, the traceback, attempts, the machine, and its last epochs."""
     from benchmarks.ledger import log_of
     from benchmarks.store import Store
 
-    log = log_of(Store.open(runs_dir), run)
+    log = log_of(Store.open(runs_dir, store_url), run)
     if as_json:
         print_json(log.as_json())
     else:
@@ -81,6 +83,7 @@ def logs(
 def runs(
     suite: RegisteredSuite,
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
@@ -89,7 +92,7 @@ def runs(
     from benchmarks.store import Store
     from benchmarks.training.metrics import OUTCOME_METRICS
 
-    store = Store.open(runs_dir)
+    store = Store.open(runs_dir, store_url)
     registration = registered_suite(suite, store)
     planned = registered_runs(registration)
     stored = store.runs(run.key for run in planned)
@@ -117,17 +120,22 @@ def runs(
 
 
 def merge(
-    stores: Annotated[list[Path], typer.Argument(metavar="STORE...", help="Runs folders to copy from.")],
-    into: Annotated[Path, typer.Option(metavar="DIR", help="The runs folder to copy to; it may hold runs already.")],
+    stores: Annotated[
+        list[str], typer.Argument(metavar="STORE...", help="Runs folders, or URLs of Postgres servers, to copy from.")
+    ],
+    into: Annotated[
+        str, typer.Option(metavar="STORE", help="The runs folder, or the URL, to copy to; it may hold runs already.")
+    ],
     prefer_first: Annotated[
-        bool, typer.Option("--prefer-first", help="Of conflicting results keep the first, DIR's own before all.")
+        bool, typer.Option("--prefer-first", help="Of conflicting results keep the first, those of --into before all.")
     ] = False,
+    runs_dir: Annotated[Path, typer.Option(help="Folder of the weights that lie beside a server's store.")] = RUNS_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Join the stores of several runs folders, such as those of a job array; conflicting results are refused."""
+    """Join the stores of runs folders, such as those of a job array, and of servers; conflicting results are refused."""
     from benchmarks.merging import merge as merge_stores
 
-    joined = merge_stores(stores, into, prefers_first=prefer_first)
+    joined = merge_stores(stores, into, prefers_first=prefer_first, runs_dir=runs_dir)
     if as_json:
         print_json([asdict(each) | {"left": each.left} for each in joined])
         return

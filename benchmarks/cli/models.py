@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Workers
+from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, StoreURL, Workers
 from benchmarks.cli.printing import make_wide_console
 from benchmarks.errors import UserError
 from benchmarks.rendering import make_console, model_table, print_choices, print_json, print_model, print_profiles, say
@@ -44,6 +44,7 @@ def export(
     run: Annotated[str, typer.Argument(metavar="RUN", help="Key of a finished run, or its beginning; see `runs`.")],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A new folder for the model.")],
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     data_dir: DataDir = None,
     onnx: Annotated[bool, typer.Option("--onnx", help="Write model.onnx too; needs the extra `onnx`.")] = False,
     as_json: AsJson = False,
@@ -60,7 +61,7 @@ def export(
     exporting.check_folder(folder)
     if onnx:
         exporting.check_onnx()
-    store = Store.open(runs_dir)
+    store = Store.open(runs_dir, store_url)
     stored = exporting.finished_run(store, run)
     console = make_console(to_error=True)
     with console.status(f"making the model of {stored.key}"):

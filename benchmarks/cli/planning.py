@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, SuiteArgument
+from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, StoreURL, SuiteArgument
 from benchmarks.cli.finding import plan_of
 from benchmarks.cli.printing import describe
 from benchmarks.errors import UserError
@@ -19,12 +19,18 @@ from benchmarks.rendering import make_console, print_json, row_table, say
 if TYPE_CHECKING:
     from benchmarks.plan import Plan
 
-_ORIGINS = {"embedded": "embedded", "prepared": "prepared on disk", "download": "will be downloaded"}
+_ORIGINS = {
+    "embedded": "embedded",
+    "prepared": "prepared on disk",
+    "bucket": "in a bucket",
+    "download": "will be downloaded",
+}
 
 
 def plan(
     suite: SuiteArgument,
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     data_dir: DataDir = None,
     seeds: Seeds = None,
     probe: Annotated[
@@ -38,8 +44,8 @@ def plan(
     """
     from benchmarks.duration import expected_time
 
-    made = plan_of(suite, runs_dir, data_dir, seeds)
-    expected = expected_time(made, runs_dir, probes=probe)
+    made = plan_of(suite, runs_dir, store_url, data_dir, seeds)
+    expected = expected_time(made, runs_dir, store_url, probes=probe)
     if as_json:
         print_json(_plan_as_json(made) | {"expected": asdict(expected)})
         return
@@ -56,7 +62,8 @@ def plan(
     if made.suite.search:
         table = made.suite.search
         searched = f"{len(made.groups) - len(made.open_groups)} of {len(made.groups)} groups searched"
-        say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}")
+        beside = f"; {len(made.untuned)} runs without what it finds" if made.untuned else ""
+        say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}{beside}")
     say(estimable(made.suite).note)
     if made.missing:
         say(expected.as_text())

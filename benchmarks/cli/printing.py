@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,8 @@ from benchmarks.rendering import UNBROKEN, make_console, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from benchmarks.tracking.config import Tracked
 
 
 def make_wide_console() -> Console:
@@ -27,9 +30,12 @@ def describe(counts: dict[str, int]) -> str:
     )
 
 
-def tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool) -> None:
-    """Say where the report of a suite is, and how its runs ended."""
+def tell_report(
+    name: str, counts: dict[str, int], path: Path, as_json: bool, tracked: Sequence[Tracked] = ()
+) -> None:
+    """Say where the report of a suite is, how its runs ended, and where they are tracked."""
     if as_json:
-        print_json({"suite": name, "runs": counts, "report": str(path)})
+        told = {"tracked": [each.as_json() for each in tracked]} if tracked else {}
+        print_json({"suite": name, "runs": counts, "report": str(path), **told})
     else:
-        say(f"{describe(counts)}\nreport: {path}")
+        say("\n".join([describe(counts), f"report: {path}", *(each.as_text() for each in tracked)]))

@@ -7,14 +7,16 @@ from typing import Annotated
 
 import typer
 
-from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RunsDir, SuiteArgument
+from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RunsDir, StoreURL, SuiteArgument
 from benchmarks.cli.finding import suite_path
 from benchmarks.cli.printing import make_wide_console, tell_report
 from benchmarks.errors import UserError
 from benchmarks.rendering import print_json, row_table, say
 
 
-def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
+def report(
+    suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False
+) -> None:
     """Write the report of a suite anew from what is stored."""
     from benchmarks.plan import stored_counts
     from benchmarks.report.writing import write_report
@@ -24,10 +26,10 @@ def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson =
     path = suite_path(suite)
     text = read_suite_text(path)
     checked = parse_suite(text, str(path))
-    store = Store.open(runs_dir)
+    store = Store.open(runs_dir, store_url)
     registration = store.registration(checked.name)
     if registration is None:
-        raise UserError(f"{runs_dir}: suite {checked.name!r} was never run here; `ablate run {suite}` runs it")
+        raise UserError(f"{store.place}: suite {checked.name!r} was never run here; `ablate run {suite}` runs it")
     if registration.text != text:
         raise UserError(
             f"{path}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
@@ -41,7 +43,7 @@ def report(suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, as_json: AsJson =
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="A", help="A runs folder; or a suite, by its name or its file.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A runs folder or URL; or a suite, by its name or its file.")],
     after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with, likewise.")],
     suite: Annotated[
         list[str] | None,
@@ -58,6 +60,7 @@ def compare(
         float, typer.Option(min=1e-6, max=0.5, help="How often anything may be called changed that is not.")
     ] = 0.05,
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell what changed from A to B beyond noise: two runs folders, two suites of one, or two versions of a suite.
@@ -74,7 +77,7 @@ def compare(
     """
     from benchmarks import comparing
 
-    found = comparing.compare(before, after, suite or (), metric or (), margin, alpha, runs_dir)
+    found = comparing.compare(before, after, suite or (), metric or (), margin, alpha, runs_dir, store_url)
     if as_json:
         print_json(comparing.as_json(found))
     else:
@@ -84,12 +87,12 @@ def compare(
     raise typer.Exit(REGRESSION if found.changes.regressions else DONE)
 
 
-def index(runs_dir: RunsDir = RUNS_DIR, as_json: AsJson = False) -> None:
+def index(runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False) -> None:
     """Write index.html into a runs folder: every suite with its question, its state, its verdicts and its report."""
     from benchmarks.report.index import index_entries, write_index
     from benchmarks.store import Store
 
-    store = Store.open(runs_dir)
+    store = Store.open(runs_dir, store_url)
     path = write_index(store)
     if as_json:
         print_json({"index": str(path), "suites": [asdict(entry) for entry in index_entries(store)]})

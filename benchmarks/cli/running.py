@@ -21,11 +21,14 @@ from benchmarks.cli.arguments import (
     DataDir,
     RunsDir,
     Seeds,
+    StoreURL,
     SuiteArgument,
     Workers,
 )
 from benchmarks.cli.finding import plan_of
 from benchmarks.cli.printing import describe, tell_report
+from benchmarks.cli.resolving import at_look, refuse_with_looks, resolve
+from benchmarks.cli.tracking import Track, destinations_of, tracked_suite
 from benchmarks.errors import UserError
 from benchmarks.interrupts import Terminated, listening
 from benchmarks.rendering import make_console, phases_text, print_json, say
@@ -64,17 +67,40 @@ Retry = Annotated[
 TimeLimit = Annotated[
     float | None, typer.Option(min=0.001, metavar="SECONDS", help="End a run that takes longer: timed_out.")
 ]
+UntilResolved = Annotated[
+    bool,
+    typer.Option("--until-resolved", help="Add seeds at looks declared before the first until no claim is open."),
+]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, metavar="N", help="Of --until-resolved: at most so many seeds; the last look."),
+]
 Part = Annotated[
     str | None,
     typer.Option(metavar="NUMBER/COUNT", help="Train one part of the suite, such as 3/16, and write no report."),
+]
+
+ExecutorName = Annotated[
+    str, typer.Option(metavar="NAME", help="local: worker processes of this machine; ray: the nodes of a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Ray cluster, or auto; without it, one is started on this machine alone."),
+]
+Gpus = Annotated[float | None, typer.Option(metavar="NUMBER", help="GPUs of each worker on Ray, such as 1 or 0.25.")]
+TaskMemory = Annotated[
+    float | None, typer.Option(min=0, metavar="GIB", help="Memory set aside for each worker on Ray; 1.5 by default.")
 ]
 
 
 def run(
     suite: SuiteArgument,
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     data_dir: DataDir = None,
     seeds: Seeds = None,
+    until_resolved: UntilResolved = False,
+    max_seeds: MaxSeeds = None,
     checkpoint_every: CheckpointEvery = 60.0,
     keep_weights: KeepWeights = False,
     workers: Workers = None,
@@ -84,6 +110,11 @@ def run(
     retry: Retry = None,
     time_limit: TimeLimit = None,
     shard: Part = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    gpus: Gpus = None,
+    task_memory: TaskMemory = None,
+    track: Track = None,
     as_json: AsJson = False,
 ) -> None:
     """Train every run of a suite that is not stored yet, then write the report.
@@ -92,31 +123,42 @@ def run(
     Exit code: 0 all runs done, 1 some failed or diverged, 2 the suite or the call is wrong, 130 interrupted by Ctrl-C,
     143 by SIGTERM.
     """
+    from benchmarks.execution.executors import cluster_of
     from benchmarks.execution.leases import Shard
     from benchmarks.execution.running import Options
     from benchmarks.ledger import reopened, ways_to_retry
+    from benchmarks.looks import planned_looks
     from benchmarks.plan import count_by_status
     from benchmarks.report.registration import register_claims
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
+    refuse_with_looks(max_seeds, until_resolved, seeds, shard)
     ways, part = ways_to_retry(retry or ()), None if shard is None else Shard.parse(shard)
+    destinations = destinations_of(track, part)
     dataset_bytes = None if dataset_memory is None else dataset_memory * 2**30
-    options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights, time_limit, part)
+    cluster = cluster_of(executor, address, gpus, task_memory)
+    options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights, time_limit, part, cluster)
     with _told_if_interrupted("runs", console):
-        plan = plan_of(suite, runs_dir, data_dir, seeds)
-        store = Store.create_or_open(runs_dir)
+        plan = plan_of(suite, runs_dir, store_url, data_dir, seeds)
+        looks = planned_looks(plan.suite, max_seeds) if until_resolved else None
+        store = Store.create_or_open(runs_dir, store_url)
         if ways:
-            plan = reopened(plan, store, ways)
+            plan = reopened(at_look(plan, looks, looks.made[-1], store) if looks else plan, store, ways)
         with _profiled(profile, console) as stopwatch:
-            register_claims(plan, store)
-            plan, own = _train(plan, store, console, options, stopwatch)
+
+            def train(plan: Plan) -> tuple[Plan, list[Run]]:
+                register_claims(plan, store)
+                return _train(plan, store, console, options, stopwatch)
+
+            plan, own = resolve(plan, looks, store, train, console) if looks else train(plan)
         if part:
             counts = count_by_status(own, store.statuses(run.key for run in own))
             _tell_part(plan.suite.name, part, counts, as_json)
         else:
             counts, report_path = _write_report(plan, store)
-            tell_report(plan.suite.name, counts, report_path, as_json)
+            tracked = tracked_suite(plan.suite.name, store, destinations)
+            tell_report(plan.suite.name, counts, report_path, as_json, tracked)
     raise typer.Exit(DONE if counts["done"] == len(own) else SOME_FAILED)
 
 
@@ -126,6 +168,7 @@ def tune(
         Path | None, typer.Option(metavar="FILE", help="The suite to write; by default NAME_tuned.toml.")
     ] = None,
     runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
     data_dir: DataDir = None,
     workers: Workers = None,
     as_json: AsJson = False,
@@ -139,9 +182,9 @@ def tune(
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
-    plan = plan_of(suite, runs_dir, data_dir, None)
+    plan = plan_of(suite, runs_dir, store_url, data_dir, None)
     made = TunedSuite(plan, output)
-    store = Store.create_or_open(runs_dir)
+    store = Store.create_or_open(runs_dir, store_url)
     if plan.open_groups:
         from benchmarks.execution.running import Options, begun
 
@@ -164,7 +207,9 @@ def _train(
     """Search and train what is missing; the plan with the settings that were found, and its runs that this job has."""
     from benchmarks.progress import ProgressDisplay
 
-    is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions)
+    is_registered = store.is_registered(
+        plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks)
+    )
     if not plan.missing and not plan.open_groups and is_registered:
         return plan, plan.runs
     from benchmarks.execution.running import begun
@@ -182,7 +227,7 @@ def _train(
             console.print(f"{plan.suite.name}: {len(missing)} of them in part {options.shard}", highlight=False)
         with ProgressDisplay(len(missing), console) as progress:
             session.train(missing, progress)
-        return plan, session.own(plan.runs)
+        return plan, session.own(plan.all_runs) if options.shard else plan.runs
 
 
 def _search(session: Session, console: Console) -> Plan:
@@ -266,7 +311,7 @@ def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
 
     registration = store.registration(plan.suite.name)
     assert registration is not None  # `run_missing` registers before it trains
-    folder = store.path.parent / plan.suite.name
+    folder = store.folder / plan.suite.name
     return stored_counts(registration, store), write_report(plan.suite, registration, store, folder)
 
 
