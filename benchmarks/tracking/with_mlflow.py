@@ -120,7 +120,10 @@ def track(registration: Registration, store: Store, uri: str | None = None) -> T
                 _ensure(client, experiment, known.get(REPORT), report)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-        raise UserError(f"{place}: MLflow cannot be written: {first}") from None
+        again = f"ablate track {registration.name} --to mlflow"
+        raise UserError(
+            f"{place}: MLflow cannot be written: {first}\nThe runs are stored: `{again}` tries again"
+        ) from None
     look = place if place.startswith("http") else f"mlflow ui --backend-store-uri {place}"
     return Tracked("mlflow", place, written, unchanged, look)
 
