@@ -35,9 +35,9 @@ REFINEMENTS = (0.1, 0.02, 0.004)
 CUT_OFF = 2
 """How far beyond the middle of the scores bad ones are cut off, in distances of the middle from the best.
 
-Of 1, 2, 3, 5, 10 and no cut, 2 did best on the seeds 1000 to 1019 of the two objectives in
-`tests/tuning/test_search.py`: on the smooth one the most against chance, and with losses of 1e12 in a fifth of the space
-about as often near the optimum as with 1 (11 and 13 searches of 20), where without a cut none was.
+Of 1, 2, 3, 5, 10 and no cut, 2 did best on the seeds 1000 to 1019 of two objectives of `tests/tuning/test_search.py`:
+on the smooth one the most against chance, and with losses of 1e12 in a fifth of the space about as often near the
+optimum as with 1 (11 and 13 searches of 20), where without a cut none was.
 """
 
 

@@ -44,7 +44,7 @@ def run_table(
 
     Columns: `dataset` (as in the suite), `task`, `cell` (its number in the plan), a level column per factor, `seed`,
     `status` (that of the store, or "missing"), `outcome`, every metric, `parameters`, `macs`, `seconds`, `message`,
-    `key`, `machine`, `finished_at` and `attempts`. The outcome is what statistics use: the value of the task's outcome metric;
+    `key`, `machine`, `finished_at` and `attempts`. The outcome is what statistics use: the value of the task's metric;
     the level without learning where the run diverged, if the dataset has one; NaN where it failed or is missing.
 
     Args:

@@ -26,7 +26,7 @@ StoreURL = Annotated[
         "--store",
         envvar="ABLATE_STORE",
         metavar="URL",
-        help="Keep runs on a Postgres server, postgresql://USER@HOST/DATABASE, and not in the folder; '' is the folder.",
+        help="Keep runs on a Postgres server, postgresql://USER@HOST/DATABASE, not in the folder; '' is the folder.",
     ),
 ]
 DataDir = Annotated[

@@ -132,7 +132,7 @@ def merge(
     runs_dir: Annotated[Path, typer.Option(help="Folder of the weights that lie beside a server's store.")] = RUNS_DIR,
     as_json: AsJson = False,
 ) -> None:
-    """Join the stores of runs folders, such as those of a job array, and of servers; conflicting results are refused."""
+    """Join the stores of runs folders, such as of a job array, and of servers; conflicting results are refused."""
     from benchmarks.merging import merge as merge_stores
 
     joined = merge_stores(stores, into, prefers_first=prefer_first, runs_dir=runs_dir)

@@ -30,9 +30,7 @@ def describe(counts: dict[str, int]) -> str:
     )
 
 
-def tell_report(
-    name: str, counts: dict[str, int], path: Path, as_json: bool, tracked: Sequence[Tracked] = ()
-) -> None:
+def tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool, tracked: Sequence[Tracked] = ()) -> None:
     """Say where the report of a suite is, how its runs ended, and where they are tracked."""
     if as_json:
         told = {"tracked": [each.as_json() for each in tracked]} if tracked else {}

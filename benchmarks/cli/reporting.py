@@ -43,7 +43,7 @@ def report(
 
 
 def compare(
-    before: Annotated[str, typer.Argument(metavar="A", help="A runs folder or URL; or a suite, by its name or its file.")],
+    before: Annotated[str, typer.Argument(metavar="A", help="A runs folder or URL; or a suite, by name or file.")],
     after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with, likewise.")],
     suite: Annotated[
         list[str] | None,

@@ -207,9 +207,7 @@ def _train(
     """Search and train what is missing; the plan with the settings that were found, and its runs that this job has."""
     from benchmarks.progress import ProgressDisplay
 
-    is_registered = store.is_registered(
-        plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks)
-    )
+    is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks))
     if not plan.missing and not plan.open_groups and is_registered:
         return plan, plan.runs
     from benchmarks.execution.running import begun

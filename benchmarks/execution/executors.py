@@ -82,7 +82,7 @@ def cluster_of(
             if given is not None:
                 raise UserError(f"{option}: it says something to Ray alone\n  allowed: --executor ray beside it")
         return None
-    if address is not None and address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
+    if address not in (None, "auto") and not _is_host_and_port(str(address)):
         raise UserError(
             f"--address: not the address of a Ray cluster\n  given:   {address}\n"
             "  allowed: HOST:PORT, as `ray start --head` prints it, or auto; Ray's client, ray://, is not used: "
@@ -95,3 +95,8 @@ def cluster_of(
     if importlib.util.find_spec("ray") is None:
         raise UserError('--executor ray: Ray is not installed\n  remedy:  pip install "ablation-zoo[ray]"')
     return RayCluster(address, gpus or 0.0, WORKER_BYTES if task_gib is None else task_gib * 2**30)
+
+
+def _is_host_and_port(address: str) -> bool:
+    found = re.fullmatch(r"[^/\s]+:(\d{1,5})", address)
+    return found is not None and int(found[1]) < 2**16

@@ -6,6 +6,7 @@ import importlib
 import math
 import os
 import signal
+import socket
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,6 +28,9 @@ _SETTINGS = {
 _ONLY_LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 """Without clusters of several machines Ray binds everything to the loopback address, on Linux too. It reads this when
 it is imported."""
+
+
+_SECONDS_TO_ANSWER = 5.0
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
         os.environ.setdefault(name, value)
     ray = importlib.import_module("ray")
     try:
+        _check_answers(cluster.address)
         with _signals_kept():
             if is_local:
                 ray.init(
@@ -104,11 +109,11 @@ def no_room(nodes: Iterable[Mapping[str, Any]], threads: int, cluster: RayCluste
         f"{each.get('CPU', 0):g} CPUs, {each.get('GPU', 0):g} GPUs, {each.get('memory', 0) / 2**30:.1f} GiB"
         for each in (node["Resources"] for node in nodes if node["Alive"])
     ]
+    waiting = "" if cluster.address is None else "; or --workers, to wait for nodes that are still to be started"
     return UserError(
         "--executor ray: no node has room for a worker\n"
         f"  given:   {threads} CPUs, {cluster.gpus:g} GPUs, {cluster.memory / 2**30:.1f} GiB, as --threads, --gpus and "
-        f"--task-memory say\n  allowed: {'; '.join(sorted(set(there))) or 'nothing: the cluster has no nodes'}; or "
-        "--workers, to wait for nodes that are still to be started"
+        f"--task-memory say\n  allowed: {'; '.join(sorted(set(there))) or 'nothing: the cluster has no nodes'}{waiting}"
     )
 
 
@@ -117,6 +122,17 @@ def _fitting_gpus(there: float, each: float) -> Any:
     if not each:
         return math.inf
     return int(there // each) if each >= 1 else int(there) * int(1 / each + 1e-9)
+
+
+def _check_answers(address: str | None) -> None:
+    """See that something listens where a cluster is said to be: Ray would try for minutes, deaf to interrupts.
+
+    Raises:
+        OSError: nothing does.
+    """
+    if address and address != "auto":
+        host, _, port = address.rpartition(":")
+        socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
 
 
 @contextmanager

@@ -156,7 +156,8 @@ class RayWorkers:
             self._ray = self._closing.enter_context(connected(cluster))
             nodes = self._ray.nodes()
             found = room(nodes, self._threads, cluster)
-            if workers is None and not found.workers:
+            # Nodes that are still to be started may have room; nobody starts any for a cluster of this machine alone.
+            if not found.workers and (workers is None or cluster.address is None):
                 raise no_room(nodes, self._threads, cluster)
             share = cluster.memory if math.isinf(found.worker_bytes) else found.worker_bytes
             orders = Orders(

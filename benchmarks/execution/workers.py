@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -27,9 +27,10 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
+from benchmarks.errors import DatasetError
 from benchmarks.execution.executors import WORKER_BYTES
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.retries import is_starved, try_again
+from benchmarks.execution.retries import MOST_ATTEMPTS, is_starved, try_again
 from benchmarks.execution.schedule import (
     Program,
     Stack,
@@ -57,6 +58,8 @@ from benchmarks.plan import states_folder
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult, Status
 from benchmarks.training.stopwatch import Stopwatch
+
+T = TypeVar("T")
 
 LOOK_SECONDS = 0.2
 """How often the workers' progress is looked at."""
@@ -205,14 +208,12 @@ class Workers:
         Raises:
             DatasetError: a dataset cannot be had.
         """
-        first, orders = self._workers[0], self._orders
+        orders = self._orders
         opened = {}
         for name, reference in orders.references.items():
             found = open_prepared(reference, orders.runs_dir)
             if found is None:
-                preparing = first.pool.schedule(prepare_and_decode, [reference, orders.runs_dir])
-                _wait([preparing])
-                preparing.result()
+                self._prepare(reference)
                 found = open_prepared(reference, orders.runs_dir)
                 assert found is not None  # else `prepare_and_decode` raises
             opened[name] = found
@@ -247,7 +248,7 @@ class Workers:
             wait([_task(worker).future for worker in under_way], LOOK_SECONDS, FIRST_COMPLETED)
             on_progress(sum(self._progress[worker.number] * len(_task(worker).stack) for worker in under_way))
             for worker in under_way:
-                if _task(worker).future.done():
+                if _has_ended(worker, _task(worker).future):
                     yield from self._finish(worker, queue, attempts)
                 elif self._is_over_time(worker):
                     yield from self._end_over_time(worker)
@@ -277,6 +278,32 @@ class Workers:
         worker.pool.join()
         self._stop[worker.number] = GO_ON
 
+    def _schedule(self, number: int, function: Callable[..., T], arguments: list[Any]) -> ProcessFuture[T]:
+        """Have a worker do something; it is replaced first where its process died while it had nothing to do."""
+        try:
+            return self._workers[number].pool.schedule(function, arguments)
+        except RuntimeError:  # Pebble gives a pool up whose process dies without a task
+            self._restart(self._workers[number])
+            return self._workers[number].pool.schedule(function, arguments)
+
+    def _prepare(self, reference: DatasetReference) -> None:
+        """Have a worker prepare and decode a dataset; where its process dies, another one begins anew.
+
+        Raises:
+            DatasetError: the dataset cannot be had, or every process died of it.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            preparing = self._schedule(0, prepare_and_decode, [reference, self._orders.runs_dir])
+            while not _has_ended(self._workers[0], preparing):
+                _wait([preparing], LOOK_SECONDS)
+            try:
+                return _result_of(preparing)
+            except (ProcessExpired, BrokenProcessPool) as error:
+                reason = _reason(error)
+                self._restart(self._workers[0])
+        message = f"tried {MOST_ATTEMPTS} times: its worker process died: {reason}"
+        raise DatasetError(f"datasets: {reference.name} cannot be prepared\n  reason:  {message}")
+
     def _hand_out(self, worker: _Worker, queue: StackQueue, take: Callable[[Stack], Stack]) -> None:
         is_alone = not any(each.task for each in self._workers)
         while stack := queue.take(worker.program, is_alone=is_alone):
@@ -284,14 +311,16 @@ class Workers:
             taken = take(stack)
             if taken:
                 self._progress[worker.number] = 0.0
-                worker.task = _Task(taken, time.monotonic(), worker.pool.schedule(train, [taken]))
+                future = self._schedule(worker.number, train, [taken])
+                self._workers[worker.number].program = worker.program
+                self._workers[worker.number].task = _Task(taken, time.monotonic(), future)
                 return
 
     def _finish(self, worker: _Worker, queue: StackQueue, attempts: Counter[str]) -> Iterator[tuple[Run, RunResult]]:
         task = _task(worker)
         worker.task = None
         try:
-            report = task.future.result()
+            report = _result_of(task.future)
         except (ProcessExpired, BrokenProcessPool) as error:
             died = _died(error, trace_of(self._trace(worker)))
             self._restart(worker)
@@ -352,6 +381,22 @@ def _wait(futures: Sequence[ProcessFuture[Any]], seconds: float = math.inf) -> N
     while not all(future.done() for future in futures) and time.monotonic() < end:
         wait(futures, LOOK_SECONDS)
         look()
+
+
+def _has_ended(worker: _Worker, future: ProcessFuture[Any]) -> bool:
+    """Whether something that was scheduled has ended; what was scheduled while its pool broke never does by itself."""
+    return future.done() or not worker.pool.active
+
+
+def _result_of(future: ProcessFuture[T]) -> T:
+    """What a future that has ended gave.
+
+    Raises:
+        ProcessExpired, BrokenProcessPool: the process died.
+    """
+    if not future.done():
+        raise BrokenProcessPool("it died while it had nothing to do")
+    return future.result()
 
 
 def _task(worker: _Worker) -> _Task:

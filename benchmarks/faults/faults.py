@@ -91,6 +91,4 @@ def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> 
 
 def outcome_of(summary: str, tally: Tally, seconds: float) -> Outcome:
     """The row of a fault."""
-    return Outcome(
-        summary, tally.tried, tally.survived, tally.lost, tally.doubled, tally.is_equal, seconds, tally.how
-    )
+    return Outcome(summary, tally.tried, tally.survived, tally.lost, tally.doubled, tally.is_equal, seconds, tally.how)

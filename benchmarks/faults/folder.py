@@ -108,7 +108,8 @@ class Folder:
     def number_finished(self) -> int:
         """How many runs have an outcome."""
         with self.connected() as connection:
-            return int(connection.execute("SELECT count(*) FROM runs WHERE status IN ('done', 'diverged')").fetchone()[0])
+            counted = connection.execute("SELECT count(*) FROM runs WHERE status IN ('done', 'diverged')")
+            return int(counted.fetchone()[0])
 
     def statuses(self) -> dict[str, int]:
         """Status -> how many runs have it."""

@@ -97,8 +97,10 @@ _VALUES = [
 """What TOML takes for a value, and much of what it nearly takes."""
 
 _ODD = [
-    *("=", ",", ".", "[", "]", "{", "}", "\n", "#", '"', "'", '"""', "\\", "\r", "\t", "\0", "\ufeff", "\ud7ff", "\x7f"),
-    *("[" * 50, "[" * 5000, "{a=" * 300, "a." * 300 + "a = 1\n", "[[claims]]\n", "[factors]\n", "[model]\n", "[search]\n"),
+    *("=", ",", ".", "[", "]", "{", "}", "\n", "#", '"', "'", '"""', "\\", "\r", "\t", "\0", "\ufeff"),
+    *("\ud7ff", "\x7f"),
+    *("[" * 50, "[" * 5000, "{a=" * 300, "a." * 300 + "a = 1\n", "[[claims]]\n"),
+    *("[factors]\n", "[model]\n", "[search]\n"),
     *("[search.space]\n", "[[exclude]]\n", "[[include]]\n", "[[tuned]]\n", "[baseline]\n", "[augment]\n", "[data]\n"),
 ]
 
@@ -305,7 +307,7 @@ def fuzz_suites(bench: Bench, count: int) -> Tally:
         slowest = max(slowest, found["slowest_seconds"])
         for name, text in found["faults"].items():
             print(f"{folder / name}:\n{text}", file=sys.stderr)
-    tally.how = f"{accepted} right, the others refused; the slowest took {slowest:.1f} s"
+    tally.how = f"{accepted} right, the others refused; the slowest took {1000 * slowest:.0f} ms"
     return tally
 
 

@@ -69,7 +69,8 @@ def starve_worker(bench: Bench, count: int) -> Tally:
             (folder.path / f"allocate-{worker.pid}").touch()
 
         plugin = _written_plugin(bench, None if group else LIMIT_BYTES)
-        tally = _hit_workers(bench, count, "memory", starve, {"PYTHONPATH": str(plugin)})
+        path = os.pathsep.join(filter(None, (str(plugin), os.environ.get("PYTHONPATH"))))
+        tally = _hit_workers(bench, count, "memory", starve, {"PYTHONPATH": path})
     tally.how = "killed by the kernel at a cgroup's limit" if group else "no more memory by RLIMIT_AS"
     return tally
 
@@ -125,7 +126,7 @@ def _moments(count: int, seconds: float, generator: random.Random) -> list[float
 
 
 # Put before the project's code into every process of a command. A worker whose id is asked for allocates until it dies.
-_ALLOCATE = '''
+_ALLOCATE = """
 import os, sys, threading, time
 
 MOST = 4 * 2**30  # so that a limit that does not hold does not take the machine with it
@@ -149,7 +150,7 @@ def _allocate():
 
 if "spawn_main" in " ".join(sys.orig_argv):
     threading.Thread(target=_allocate, daemon=True).start()
-'''
+"""
 
 
 def _written_plugin(bench: Bench, limit: int | None) -> Path:
@@ -163,8 +164,8 @@ def _written_plugin(bench: Bench, limit: int | None) -> Path:
 @contextlib.contextmanager
 def _memory_group(limit: int) -> Iterator[Path | None]:
     """A control group of the kernel in which processes may take so much; None where none can be made."""
-    made = None
-    for root, file in ((Path("/sys/fs/cgroup/memory"), "memory.limit_in_bytes"), (Path("/sys/fs/cgroup"), "memory.max")):
+    made, groups = None, Path("/sys/fs/cgroup")
+    for root, file in ((groups / "memory", "memory.limit_in_bytes"), (groups, "memory.max")):
         folder = root / f"ablate-fault-{os.getpid()}"
         try:
             folder.mkdir()

@@ -57,7 +57,8 @@ class Table:
     def totals(self) -> str:
         """The sums, in a sentence."""
         tried, survived, lost, doubled = (
-            sum(getattr(outcome, name) for outcome in self.outcomes) for name in ("tried", "survived", "lost", "doubled")
+            sum(getattr(outcome, name) for outcome in self.outcomes)
+            for name in ("tried", "survived", "lost", "doubled")
         )
         return f"{tried:,} tried, {survived:,} survived, {lost} finished runs lost, {doubled} doubled"
 

@@ -40,6 +40,7 @@ batch_size = 100
 "train.learning_rate" = [0.1, 0.01]
 """
 
+
 def diverge(bench: Bench, count: int) -> Tally:
     """Give a third of the runs a learning rate at which nothing is finite; the others train beside them as ever."""
     del count  # as many as the suite has

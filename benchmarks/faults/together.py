@@ -46,9 +46,7 @@ def jump_clocks(bench: Bench, count: int) -> Tally:
     return tally
 
 
-def _jump_while(
-    processes: list[subprocess.Popen[str]], folder: Folder, generator: random.Random, pause: float
-) -> int:
+def _jump_while(processes: list[subprocess.Popen[str]], folder: Folder, generator: random.Random, pause: float) -> int:
     """Set the clocks now and then, each by itself, as long as the processes live; how often."""
     jumps = 0
     while jumps < JUMPS_A_SUITE and all(process.poll() is None for process in processes):

@@ -171,9 +171,7 @@ def claims_content(suite: Suite, runs: pd.DataFrame, standing: Standing, trials:
     return Claims(judged, standing, styles, contents, looks_made(suite, runs, standing, trials))
 
 
-def looks_made(
-    suite: Suite, runs: pd.DataFrame, standing: Standing, trials: Trials | None = None
-) -> tuple[Look, ...]:
+def looks_made(suite: Suite, runs: pd.DataFrame, standing: Standing, trials: Trials | None = None) -> tuple[Look, ...]:
     """What is decided at each declared look up to the seeds of now, from the seeds that it had; arguments as above."""
     made = [(number, size) for number, size in enumerate(standing.looks, 1) if size <= len(standing.seeds)]
     return tuple(
@@ -182,9 +180,7 @@ def looks_made(
     )
 
 
-def _judged(
-    suite: Suite, runs: pd.DataFrame, standing: Standing, look: int, trials: Trials | None
-) -> JudgedClaims:
+def _judged(suite: Suite, runs: pd.DataFrame, standing: Standing, look: int, trials: Trials | None) -> JudgedClaims:
     return judge_claims(
         runs,
         suite.claims,

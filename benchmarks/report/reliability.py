@@ -1,4 +1,4 @@
-"""How far the probabilities of a suite's models can be believed, cell by cell, from what runs gave for the test split."""
+"""How far the probabilities of a suite's models can be believed, cell by cell, from what runs gave for the tests."""
 
 from __future__ import annotations
 

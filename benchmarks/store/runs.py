@@ -13,8 +13,9 @@ from benchmarks.design import Run
 from benchmarks.settings import canonical_json
 from benchmarks.store.arrays import packed, unpacked
 from benchmarks.store.database import Database, now, parts
+from benchmarks.store.digests import run_digest
 from benchmarks.store.records import StoredRun
-from benchmarks.store.tables import LABELS, LEASES, MACHINES, PREDICTIONS, REOPENED, RUNS
+from benchmarks.store.tables import DIGESTS, LABELS, LEASES, MACHINES, PREDICTIONS, REOPENED, RUNS
 from benchmarks.training.results import FAILURES, OUTCOMES, RunResult, Status
 
 
@@ -128,8 +129,15 @@ class RunRecords(Database):
                 connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.key == run.key))
                 if predictions is not None:
                     connection.execute(self._insert(PREDICTIONS).values(key=run.key, **predictions))
+                self._note_digests(connection, {run.key: run_digest(values, predictions)})
 
         self._do(write)
+
+    def _note_digests(self, connection: sa.Connection, digests: Mapping[str, str]) -> None:
+        """Note the digests of runs, by key, in place of those of earlier attempts."""
+        for key, digest in digests.items():
+            noted = self._insert(DIGESTS).values(key=key, digest=digest)
+            connection.execute(noted.on_conflict_do_update(index_elements=[DIGESTS.c.key], set_={"digest": digest}))
 
     def reopen(self, keys: Iterable[str], statuses: Iterable[Status]) -> set[str]:
         """Have those of these runs tried again that failed in one of these ways; their keys.

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from benchmarks.errors import StoreError
 from benchmarks.store.database import Opened, StoreAwayError
+from benchmarks.store.digests import first_damaged
 from benchmarks.store.tables import FORMAT, METADATA
 
 APPLICATION_ID = 0x61626C7A  # "ablz"
@@ -197,6 +198,8 @@ def _problem_with(path: Path) -> str | None:
         # Nothing is written: what is damaged stays as it is, with its log.
         with contextlib.closing(sqlite3.connect(_reading_uri(path, has_log), uri=True, timeout=30)) as connection:
             damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+            if damage == "ok" and (key := first_damaged(connection)):
+                return f"the store is damaged: run {key} is not what was written"
     except sqlite3.OperationalError as error:
         if _has_log(path) and not _is_writable(path):
             return _UNREADABLE_LOG

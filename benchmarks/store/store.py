@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from benchmarks.errors import StoreError
 from benchmarks.store import postgres, sqlite
 from benchmarks.store.database import parts
+from benchmarks.store.digests import run_digest
 from benchmarks.store.leasing import LeaseRecords
 from benchmarks.store.notes import NoteRecords
 from benchmarks.store.runs import RunRecords
@@ -98,6 +99,9 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
             kept = [row for row in predictions if row["key"] in taken]
             if kept:
                 connection.execute(self._insert(PREDICTIONS), kept)
+            given = {row["key"]: row for row in predictions}
+            digests = {row["key"]: run_digest(row, given.get(row["key"])) for row in stored if row["key"] in taken}
+            self._note_digests(connection, digests)
 
         self._do(write)
 

@@ -99,6 +99,14 @@ PREDICTIONS = sa.Table(
 )
 """What runs gave for the test examples: the bytes of an array in row order, compressed by zlib."""
 
+DIGESTS = sa.Table(
+    "digests",
+    METADATA,
+    sa.Column("key", STRING, primary_key=True),
+    sa.Column("digest", STRING, nullable=False),
+)
+"""What `benchmarks.store.digests` gave of each run, with its predictions, when it was written."""
+
 LABELS = sa.Table(
     "labels",
     METADATA,

@@ -669,3 +669,21 @@ def test_unknown_work_to_measure(ablate):
     code, _, err = ablate("speed", "minst")
     assert code == 2
     assert "nearest: mnist" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--until-resolved", "--max-seeds", "20"], "the suite tiny claims nothing"),
+        (["--max-seeds", "20"], "--max-seeds: no effect without --until-resolved"),
+        (["--until-resolved", "--max-seeds", "20", "--seeds", "3"], "--seeds: the looks say how many seeds there are"),
+        (["--until-resolved", "--max-seeds", "20", "--shard", "1/2"], "--shard: a look is at all runs"),
+    ],
+)
+def test_looks_that_cannot_be_made_are_refused(ablate, write, options, told):
+    """Before anything is trained or written."""
+    path = write(SUITE)
+    code, _, err = ablate("run", path, *options)
+    assert code == 2
+    assert told in err
+    assert not (path.parent / "runs").exists()

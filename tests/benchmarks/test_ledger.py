@@ -331,9 +331,7 @@ def test_shards_partition_the_runs(count, seeds):
 def test_shards_do_not_depend_on_what_is_stored(runs):
     """What is missing is divided as the whole plan is: a job that comes later finds the parts of those before it."""
     data = {"digits": SimpleNamespace(input_shape=(8, 8, 1), num_classes=10)}
-    jobs = [
-        Session(SimpleNamespace(runs=runs, groups=()), None, None, data, {}, Shard(number, 3)) for number in (1, 2, 3)
-    ]
+    jobs = [Session(SimpleNamespace(runs=runs, groups=()), None, None, data, Shard(number, 3)) for number in (1, 2, 3)]
     wholes = [{run.key for run in job.own(runs)} for job in jobs]
     for missing in (runs[1:], runs[::2], runs[:1], []):
         parts = [[run.key for run in job.own(missing)] for job in jobs]

@@ -17,9 +17,9 @@ from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
 from benchmarks.looks import planned_looks, seeds_at
 from benchmarks.plan import Plan, make_plan, renewed
+from benchmarks.rendering import make_console
 from benchmarks.report.registration import register_claims, standing
 from benchmarks.report.writing import write_report
-from benchmarks.rendering import make_console
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite import parse_suite
 from benchmarks.training.results import RunResult
@@ -140,8 +140,7 @@ class Runner:
     def plan(self):
         cells = expand_cells(self.suite)
         runs = expand_runs(cells, self.suite.seed_list, {"digits": "1.0.0"})
-        plan = Plan(Path("suite.toml"), self.suite, self.text, self.suite.seed_list, {}, cells, runs, {})
-        return plan
+        return Plan(Path("suite.toml"), self.suite, self.text, self.suite.seed_list, {}, cells, runs, {})
 
     def train(self, plan, stop_after=None):
         register_claims(plan, self.store)
@@ -202,7 +201,8 @@ def test_seeds_are_added_up_to_the_last_look(runner, capsys):
     assert last["verdict"] == claims["claims"][0]["judgements"][0]["verdict"]
     for page in pages:
         assert "at 7, 14, 28 seeds; this is number 3" in page
-        assert "1: 7 seeds" in page and "3: 28 seeds" in page
+        assert "1: 7 seeds" in page
+        assert "3: 28 seeds" in page
     assert found.standing().unregistered == {}
 
 
@@ -253,12 +253,12 @@ def test_looks_after_a_plain_run_are_exploratory(runner):
 
 def test_other_looks_before_any_result_are_as_good_as_the_first(runner):
     """Nothing was seen, so nothing was chosen."""
+
+    def killed_at_once(plan):
+        runner(0.0).train(plan, stop_after=0)
+        raise KeyboardInterrupt
+
     with pytest.raises(KeyboardInterrupt):
-
-        def killed_at_once(plan):
-            runner(0.0).train(plan, stop_after=0)
-            raise KeyboardInterrupt
-
         runner(0.0).resolve(14, killed_at_once)
     later = runner(0.0)
     later.resolve(28)

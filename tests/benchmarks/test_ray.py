@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import pickle
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -38,6 +39,7 @@ def node(cpus=1.0, gpus=0.0, gib=16.0, *, alive=True):
         ({"executor": "local", "task_gib": 2.0}, ["--task-memory", "--executor ray"]),
         ({"executor": "ray", "address": "ray://head:10001"}, ["--address", "ray://head:10001", "HOST:PORT"]),
         ({"executor": "ray", "address": "head"}, ["--address", "HOST:PORT"]),
+        ({"executor": "ray", "address": "head:65536"}, ["--address", "HOST:PORT"]),
         ({"executor": "ray", "gpus": 1.5}, ["--gpus", "1.5"]),
         ({"executor": "ray", "gpus": -1.0}, ["--gpus", "-1"]),
     ],
@@ -115,7 +117,9 @@ class TestRoom:
 
     def test_what_is_told_where_none_fits(self):
         """The error has what was asked for and what there is."""
-        told = str(no_room([node(2, gib=8)], 4, RayCluster(gpus=1.0)))
+        told = str(no_room([node(2, gib=8)], 4, RayCluster("head:6379", gpus=1.0)))
+        assert "--workers" in told
+        assert "--workers" not in str(no_room([], 1, RayCluster()))  # nobody starts nodes for one of this machine
         assert "4 CPUs, 1 GPUs, 1.5 GiB" in told
         assert "2 CPUs, 0 GPUs, 8.0 GiB" in told
 
@@ -146,7 +150,7 @@ def test_cluster_file_is_one():
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     validate_config(prepare_config(config))
     (source,) = config["file_mounts"]
-    assert any(f'install "{source}[ray' in command for command in config["setup_commands"])
+    assert any(f"{Path(source).name}[ray" in command for command in config["setup_commands"])
 
 
 @needs_ray
@@ -159,6 +163,20 @@ def test_nodes_with_other_code_are_refused(tmp_path):
     given = NodeOrders(orders, Sign(tmp_path / "none", "none"), 0.0, REVISIONS)
     with pytest.raises(UserError, match="other code than the runner"):
         NodeWorker(replace(given, revisions={name: number + 1 for name, number in REVISIONS.items()})).begin()
+
+
+@needs_ray
+def test_cluster_that_is_not_there():
+    """Where nothing answers that is told within seconds, and not after the minutes for which Ray would try."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    code = (
+        "from benchmarks.execution.executors import RayCluster\n"
+        "from benchmarks.execution.ray_cluster import connected\n"
+        f"with connected(RayCluster('127.0.0.1:{port}')): pass"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert f"UserError: --executor ray: no connection to a Ray cluster at 127.0.0.1:{port}" in done.stderr
 
 
 def test_nothing_heavy_without_need():

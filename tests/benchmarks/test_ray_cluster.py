@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import os
 import signal
 import socket
 import subprocess
@@ -27,6 +28,11 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed"),
 ]
+
+LOOPBACK = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+
+# The clusters that are made here listen on the loopback address alone; Ray reads this when it is imported.
+os.environ.setdefault(LOOPBACK, "0")
 
 SUITE = """
 name = "tiny"
@@ -86,7 +92,6 @@ def node_folder():
     ):
         for name in ("TMPDIR", "RAY_TMPDIR"):
             patch.setenv(name, folder)
-        patch.setenv("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")  # everything on the loopback address
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         yield Path(folder)
 
@@ -218,8 +223,17 @@ def begin():
         def call(folder, *options):
             (folder / "long.toml").write_text(LONG)
             program = [sys.executable, "-c", "from benchmarks.cli import main; main()", "run", "long.toml"]
-            program += ["--executor", "ray", "--checkpoint-every", "0", "--workers", "1", "--json", *options]
-            process = subprocess.Popen(program, cwd=folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+            program += ["--executor", "ray", "--checkpoint-every", "0", "--workers", "1", "--json"]
+            # Without an address it is the command's own doing where Ray listens.
+            left_out = () if "--address" in options else (LOOPBACK,)
+            process = subprocess.Popen(
+                [*program, *options],
+                cwd=folder,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+                env={name: value for name, value in os.environ.items() if name not in left_out},
+            )
             ends.enter_context(process)
             ends.callback(process.kill)
             end = time.monotonic() + 90

@@ -76,7 +76,7 @@ def test_the_error_is_told_with_its_interval(write):
 def test_many_cells_are_those_nearest_to_the_baseline(write):
     """A page holds a few diagrams and says of how many cells."""
     widths = [8 * number for number in range(1, MOST_CELLS + 4)]
-    page, markdown = write(lambda run: sure_at(0.9, 36), widths=widths)
+    page, markdown = write(lambda _: sure_at(0.9, 36), widths=widths)
     assert page.count("<figure>") == MOST_CELLS
     for text in (page, markdown):
         assert f"{MOST_CELLS} of {MOST_CELLS + 3} cells: the baseline" in text
@@ -85,10 +85,10 @@ def test_many_cells_are_those_nearest_to_the_baseline(write):
 @pytest.mark.parametrize(
     ("predictions", "labels", "facts", "why"),
     [
-        (lambda run: None, LABELS, FACTS, "of no run the outputs for the test examples were kept"),
-        (lambda run: sure_at(0.9, 36), None, FACTS, "the labels of the test examples were not kept"),
+        (lambda _: None, LABELS, FACTS, "of no run the outputs for the test examples were kept"),
+        (lambda _: sure_at(0.9, 36), None, FACTS, "the labels of the test examples were not kept"),
         (
-            lambda run: np.zeros((40, 1), "f4"),
+            lambda _: np.zeros((40, 1), "f4"),
             LABELS * 1.0,
             DatasetFacts("1.0.0", 60, 40, 1, (8,), "official test split", task="regression", mean_rmse=1.0),
             "a regression has no probabilities",
@@ -99,4 +99,5 @@ def test_nothing_is_claimed_where_nothing_is_known(write, predictions, labels, f
     """The reason stands in place of a diagram."""
     for text in write(predictions, labels, facts=facts):
         assert f"No diagram is given: {why}." in text
-        assert "<figure" not in text and "t interval over" not in text.split("## Failures")[0]
+        assert "<figure" not in text
+        assert "t interval over" not in text.split("## Failures")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import shutil
 import subprocess
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.cli.app import COMMANDS
 from benchmarks.errors import StoreError
 from benchmarks.execution.leases import Leases
 from benchmarks.merging import merge
@@ -350,6 +352,14 @@ def test_report_is_the_same_from_both(tmp_path, new_database):
         assert store.claims("activations") == first.claims("activations")
     for store in (first, server, back):
         store.close()
+
+
+def test_every_command_on_a_store_takes_a_server():
+    """Each command with a runs folder takes --store too, but for those that use the folder for data, and merge."""
+    without = {"datasets", "speed", "merge"}
+    for command in COMMANDS:
+        parameters = inspect.signature(command).parameters
+        assert ("store_url" in parameters) == ("runs_dir" in parameters and command.__name__ not in without), command
 
 
 TINY = """

@@ -131,7 +131,7 @@ def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot,
         title: the question.
     """
     rows = [(", ".join(cell.levels.values()), cell.gain) for cell in worth.cells if cell.gain.n]
-    if len(worth.cells) > 1:
+    if len(worth.cells) > 1 and worth.overall.n:
         rows.insert(0, ("all cells, averaged", worth.overall))
     turn = "gain in" if worth.metric.better == "higher" else "reduction of"
     note = sentences(
