@@ -157,6 +157,7 @@ def run(
             _tell_part(plan.suite.name, part, counts, as_json)
         else:
             counts, report_path = _write_report(plan, store)
+            store.keep_back_up()
             tracked = tracked_suite(plan.suite.name, store, destinations)
             tell_report(plan.suite.name, counts, report_path, as_json, tracked)
     raise typer.Exit(DONE if counts["done"] == len(own) else SOME_FAILED)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,12 @@ class Bench:
         like = None if is_fresh else self.undisturbed(text).folder
         made = Folder(path or self.root / f"{len(self.folders)}", text, like)
         self.folders.append(made)
+        return made
+
+    def finished(self, text: str) -> Folder:
+        """A folder in which a suite was run without any fault, for a fault to be done to it."""
+        made = self.folder(text)
+        shutil.copytree(self.undisturbed(text).folder.runs, made.runs, dirs_exist_ok=True)
         return made
 
     def undisturbed(self, text: str) -> Undisturbed:

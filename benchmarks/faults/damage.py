@@ -17,8 +17,9 @@ from pathlib import Path
 
 from benchmarks.errors import StoreError
 from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally, was_refused, went_well
-from benchmarks.faults.folder import SUITE_FILE, Folder, ended
+from benchmarks.faults.folder import RUN, SUITE_FILE, Folder, ended
 from benchmarks.store import FORMAT, Store
+from benchmarks.store.sqlite import BACK_UP_FILE
 
 SHORT_LOCK, LONG_LOCK = 3.0, 45.0
 """Seconds that another process keeps the store to itself: less and more than a runner waits."""
@@ -61,7 +62,7 @@ def _cut_while_used(folder: Folder, generator: random.Random) -> bool:
         _cut(path, generator)
     is_clear = "Traceback" not in ended(process)[2]
     folder.look()
-    return is_clear and went_well(folder.call("run", SUITE_FILE, "--retry", "all"))
+    return is_clear and went_well(folder.call(*RUN, "--retry", "all"))
 
 
 def _cut(path: Path, generator: random.Random) -> None:
@@ -82,7 +83,7 @@ def fill_disk(bench: Bench, count: int) -> Tally:
             folder.look()
             if mounted:
                 _mount(mounted, size=2**30, remount=True)
-            again = folder.call("run", SUITE_FILE, "--retry", "all")
+            again = folder.call(*RUN, "--retry", "all")
             tally.note(survived=is_clear and went_well(again))
             tally.close(folder)
             tally.how = "a small tmpfs" if mounted else "RLIMIT_FSIZE"
@@ -130,10 +131,9 @@ def forbid_writing(bench: Bench, count: int) -> Tally:
     whole, through = bench.undisturbed(SUITE), _without_rights()
     tally = Tally(whole.results, how="by root without CAP_DAC_OVERRIDE" if through else "")
     for number in range(count):
-        folder, has_runs = bench.folder(SUITE), number % 2 == 1
-        if has_runs:
-            folder.call()
-            folder.look()
+        has_runs = number % 2 == 1
+        folder = bench.finished(SUITE) if has_runs else bench.folder(SUITE)
+        folder.look()
         with _read_only(folder.runs):
             before = _contents(folder.runs)
             is_refused = was_refused(folder.call(through=through), "cannot be written")
@@ -220,20 +220,18 @@ def newer_store(bench: Bench, count: int) -> Tally:
 
 def _damaged_store(bench: Bench, count: int, damage: Callable[[Path], None]) -> Tally:
     whole = bench.undisturbed(SUITE)
-    tally = Tally(whole.results)
+    tally = Tally(whole.results, how="refused, and its back-up put in its place")
     for _ in range(count):
-        folder = bench.folder(SUITE)
-        assert went_well(folder.call())
+        folder = bench.finished(SUITE)
         folder.look()
-        kept = folder.store.read_bytes()
         damage(folder.store)
         damaged = folder.store.read_bytes()
         is_refused = all(
-            was_refused(folder.call(*arguments), "store.sqlite")
-            for arguments in (("run", SUITE_FILE), ("status",), ("report", SUITE_FILE))
+            was_refused(folder.call(*arguments), "store.sqlite", BACK_UP_FILE)
+            for arguments in (RUN, ("status",), ("report", SUITE_FILE))
         )
         is_untouched = folder.store.read_bytes() == damaged
-        folder.store.write_bytes(kept)
+        (folder.runs / BACK_UP_FILE).replace(folder.store)
         tally.note(survived=is_refused and is_untouched and went_well(folder.call()))
         tally.close(folder)
     return tally
@@ -261,7 +259,7 @@ def flip_bytes(bench: Bench, count: int) -> Tally:
             tally.note(survived=found == expected)
             tally.lost += sum(found.get(key) != each for key, each in expected.items())
     tally.is_equal = not tally.lost
-    tally.how = f"{refused} refused, the others in free space"
+    tally.how = f"{refused} refused; the others changed nothing that is told"
     return tally
 
 

@@ -22,6 +22,11 @@ ABLATE = [sys.executable, "-c", "from benchmarks.cli import main; main()"]
 
 SUITE_FILE = "study.toml"
 
+RUN = ("run", SUITE_FILE, "--workers", "1")
+"""How a suite is run, where it does not matter how many workers there are."""
+
+RUN_WITH_ALL_CORES = ("run", SUITE_FILE)
+
 SECONDS_FOR_A_COMMAND = 900.0
 """A command that takes longer hangs."""
 
@@ -73,7 +78,7 @@ class Folder:
     def start(
         self, *arguments: str, environment: Mapping[str, str] | None = None, through: Sequence[str] = ()
     ) -> subprocess.Popen[str]:
-        """Start `ablate` with these arguments; by default `run` with the suite.
+        """Start `ablate` with these arguments, by default `RUN`.
 
         Args:
             arguments: of the command.
@@ -81,7 +86,7 @@ class Folder:
             through: a command that starts it.
         """
         process = subprocess.Popen(
-            [*through, *ABLATE, *(arguments or ("run", SUITE_FILE))],
+            [*through, *ABLATE, *(arguments or RUN)],
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally, went_well
-from benchmarks.faults.folder import Folder, ended, wait_until, workers_of
+from benchmarks.faults.folder import RUN, RUN_WITH_ALL_CORES, Folder, ended, wait_until, workers_of
 
 SHRINK = 0.9
 """A moment that came after the end of the command is brought forward by so much."""
@@ -33,7 +33,7 @@ def kill_runner(bench: Bench, count: int) -> Tally:
     for moment in _moments(count, whole.seconds, bench.random("kill-runner")):
         while True:
             folder = folder or bench.folder(SUITE, is_fresh=True)
-            process = folder.start()
+            process = folder.start(*RUN_WITH_ALL_CORES)
             if wait_until(process, time.monotonic() + moment):
                 break
             _settle(tally, folder, waiting, ended(process))
@@ -87,7 +87,7 @@ def _hit_workers(
     moments, tally = _moments(count, whole.seconds, generator), Tally(whole.results)
     while moments:
         folder = bench.folder(SUITE, is_fresh=True)
-        process = folder.start(environment=environment)
+        process = folder.start(*RUN_WITH_ALL_CORES, environment=environment)
         begun, hits = time.monotonic(), 0
         for moment in sorted(moments[:KILLS_A_COMMAND]):
             wait_until(process, begun + moment)
@@ -205,7 +205,7 @@ def hang_worker(bench: Bench, count: int) -> Tally:
     tally = Tally(whole.results)
     for _ in range(count):
         folder = bench.folder(SUITE)
-        process = folder.start("run", "study.toml", "--time-limit", str(HANG_LIMIT))
+        process = folder.start(*RUN, "--time-limit", str(HANG_LIMIT))
         wanted = generator.randrange(1, 12)
         while process.poll() is None and folder.number_finished() < wanted:
             time.sleep(0.01)
@@ -215,7 +215,7 @@ def hang_worker(bench: Bench, count: int) -> Tally:
         first = ended(process)
         folder.look()
         stopped = folder.statuses().get("timed_out", 0)
-        again = folder.call("run", "study.toml", "--retry", "timed_out")
+        again = folder.call(*RUN, "--retry", "timed_out")
         tally.note(survived=went_well(first, 1) and stopped > 0 and went_well(again))
         tally.close(folder)
     tally.how = f"SIGSTOP, and --time-limit {HANG_LIMIT:g}"

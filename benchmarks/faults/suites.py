@@ -6,7 +6,7 @@ import json
 import time
 
 from benchmarks.faults.bench import SUITE, Bench, Tally, went_well
-from benchmarks.faults.folder import SUITE_FILE
+from benchmarks.faults.folder import RUN, RUN_WITH_ALL_CORES
 
 DIVERGING_RATE = "1e30"
 
@@ -42,10 +42,10 @@ batch_size = 100
 
 
 def diverge(bench: Bench, count: int) -> Tally:
-    """Give a third of the runs a learning rate at which nothing is finite; the others train beside them as ever."""
+    """Give half of the runs a learning rate at which nothing is finite; the others train beside them as ever."""
     del count  # as many as the suite has
-    whole = bench.undisturbed(_with_rates("0.001", "0.01"))
-    folder = bench.folder(_with_rates("0.001", "0.01", DIVERGING_RATE))
+    whole = bench.undisturbed(SUITE)
+    folder = bench.folder(f'{SUITE}"train.learning_rate" = [0.001, {DIVERGING_RATE}]\n')
     first, again = folder.call(), folder.call()
     results = folder.results()
     bad = {key: result for key, result in results.items() if key not in whole.results}
@@ -56,12 +56,6 @@ def diverge(bench: Bench, count: int) -> Tally:
     tally.is_equal = {key: results.get(key) for key in whole.results} == whole.results
     tally.how = f"a learning rate of {DIVERGING_RATE}"
     return tally
-
-
-def _with_rates(*rates: str) -> str:
-    return SUITE.replace("epochs = 15", 'epochs = 5\noptimizer = "sgd"') + (
-        f'"train.learning_rate" = [{", ".join(rates)}]\n'
-    )
 
 
 def fail_half(bench: Bench, count: int) -> Tally:
@@ -78,13 +72,13 @@ def fail_half(bench: Bench, count: int) -> Tally:
         blocked = [folder.runs / "weights" / f"{key}.npz" / "in_the_way" for (key,) in connection.execute(query)]
     for path in blocked:
         path.mkdir(parents=True)
-    first = folder.call("run", SUITE_FILE, "--keep-weights")
+    first = folder.call(*RUN, "--keep-weights")
     folder.look()
     statuses = folder.statuses()
     for path in blocked:
         path.rmdir()
         path.parent.rmdir()
-    again = folder.call("run", SUITE_FILE, "--keep-weights", "--retry", "failed")
+    again = folder.call(*RUN, "--keep-weights", "--retry", "failed")
     tally = Tally(whole.results, tried=len(blocked), how=f"of {2 * count:,}")
     is_told = went_well(first, 1) and statuses == {"done": count, "failed": count}
     tally.survived = len(blocked) if is_told and went_well(again) else 0
@@ -99,7 +93,7 @@ def train_trivial(bench: Bench, count: int) -> Tally:
     for folder in (few, many):
         for which in ("first", "again"):
             begun = time.monotonic()
-            last = folder.call()
+            last = folder.call(*RUN_WITH_ALL_CORES)
             seconds[folder, which] = time.monotonic() - begun
             folder.look()
     with many.connected() as connection:

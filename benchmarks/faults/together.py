@@ -20,7 +20,7 @@ def two_runners(bench: Bench, count: int) -> Tally:
     tally = Tally(bench.undisturbed(SUITE).results)
     for _ in range(count):
         folder = bench.folder(SUITE)
-        processes = [folder.start("run", "study.toml", "--workers", "1") for _ in range(2)]
+        processes = [folder.start() for _ in range(2)]
         told = [ended(process) for process in processes]
         tally.note(survived=all(went_well(each) for each in told))
         tally.close(folder)
@@ -35,9 +35,7 @@ def jump_clocks(bench: Bench, count: int) -> Tally:
     tally = Tally(whole.results, how=f"two runners, {JUMPS_A_SUITE} jumps of up to 20 years a suite")
     while tally.tried < count:
         folder = bench.folder(SUITE)
-        processes = [
-            folder.start("run", "study.toml", "--workers", "1", environment=_clock_of(folder, name)) for name in "ab"
-        ]
+        processes = [folder.start(environment=_clock_of(folder, name)) for name in "ab"]
         jumps = _jump_while(processes, folder, generator, whole.seconds / JUMPS_A_SUITE)
         told = [ended(process) for process in processes]
         for _ in range(jumps):

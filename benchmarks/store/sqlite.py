@@ -11,6 +11,7 @@ import os
 import sqlite3
 import time
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -24,6 +25,9 @@ from benchmarks.store.tables import FORMAT, METADATA
 APPLICATION_ID = 0x61626C7A  # "ablz"
 
 STORE_FILE = "store.sqlite"
+
+BACK_UP_FILE = "store.backup.sqlite"
+"""A copy of the store when it was last known to be whole."""
 
 _UNREADABLE_LOG = (
     "its last transactions are in a log that cannot be read where the folder cannot be written, as after a crash; "
@@ -177,9 +181,42 @@ def _check_file(path: Path) -> None:
     if problem == _UNREADABLE_LOG:
         raise StoreError(f"{path}: {problem}")
     if problem:
-        raise StoreError(
-            f"{path}: {problem}; nothing was changed. Move the file away to start anew, or name another --runs-dir"
-        )
+        raise StoreError(f"{path}: {problem}; nothing was changed. {_remedy(path)}")
+
+
+def _remedy(path: Path) -> str:
+    """What can be done about a store that is refused."""
+    back_up = path.with_name(BACK_UP_FILE)
+    if path.name != BACK_UP_FILE and back_up.exists() and _problem_with(back_up) is None:
+        made = datetime.fromtimestamp(back_up.stat().st_mtime, UTC).isoformat(timespec="seconds")
+        return f"Move the file away and put {back_up} in its place: the back-up of {made}, which is whole"
+    return "Move the file away to start anew, or name another --runs-dir"
+
+
+def keep_back_up(folder: Path) -> None:
+    """Copy the store of a runs folder, if it has changed since the last time; without room for that, nothing is done.
+
+    Whoever calls has opened the store, and so knows that it is whole.
+    """
+    path, back_up = folder / STORE_FILE, folder / BACK_UP_FILE
+    made = path.with_name(f".store-{uuid.uuid4().hex}")
+    with contextlib.suppress(OSError, sqlite3.Error):
+        try:
+            changed = max(each.stat().st_mtime_ns for each in (path, Path(f"{path}-wal")) if each.exists())
+            if back_up.exists() and back_up.stat().st_mtime_ns >= changed:
+                return
+            with (
+                contextlib.closing(sqlite3.connect(path, timeout=30)) as source,
+                contextlib.closing(sqlite3.connect(made)) as copy,
+            ):
+                if not source.execute("SELECT EXISTS (SELECT 1 FROM runs)").fetchone()[0]:
+                    return  # there is nothing to lose yet
+                source.backup(copy)
+                copy.execute("PRAGMA journal_mode = DELETE")  # so that the copy is one file
+            os.utime(made, ns=(changed, changed))
+            made.replace(back_up)
+        finally:
+            made.unlink(missing_ok=True)
 
 
 def _problem_with(path: Path) -> str | None:

@@ -52,7 +52,9 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
         if url:
             return cls(folder, postgres.create_or_open(url))
         sqlite.create_where_missing(folder)
-        return cls(folder, sqlite.open_store(folder))
+        opened = sqlite.open_store(folder)
+        sqlite.keep_back_up(folder)
+        return cls(folder, opened)
 
     @classmethod
     def open(cls, folder: Path, url: str | None = None) -> Store:
@@ -72,6 +74,11 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
         """
         opened = postgres.find_store(url) if url else sqlite.find_store(folder)
         return None if opened is None else cls(folder, opened)
+
+    def keep_back_up(self) -> None:
+        """Copy the store as it is, if it is a file; a server has its own back-ups."""
+        if self.is_local:
+            sqlite.keep_back_up(self.folder)
 
     def take_over(self, other: Store, keys: Iterable[str]) -> None:
         """Copy runs of another store, with their predictions and machines.

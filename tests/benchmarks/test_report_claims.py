@@ -388,7 +388,7 @@ def test_seeds_needed_stand_beside_what_is_open(bench):
     assert "inconclusive" in cards["By five points"]
     assert re.search(r"\d seeds|not a matter of seeds|never", cards["By five points"].split("<tbody>")[1])
     own_row = cards["Tanh beats ReLU"].split("<tbody>")[1].split("</tr>")[0]
-    assert own_row.rstrip().endswith('<td class="some"></td>')
+    assert own_row.rstrip().endswith('<td class="some" data-label="Seeds needed"></td>')
 
 
 TWO = BASE.replace('["digits"]', '["digits", "mnist"]')
