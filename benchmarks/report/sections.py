@@ -47,11 +47,7 @@ MOST_CANDIDATES = 12
 SIZES = (3, 6, 10, 20, 40)
 """Numbers of seeds for which the precision is told."""
 
-COSTS: Mapping[str, str] = {
-    "seconds": "seconds of training",
-    "parameters": "trainable parameters",
-    "macs": "multiply-accumulates an example",
-}
+COSTS: Mapping[str, str] = {"seconds": "seconds of training", "parameters": "trainable parameters"}
 """Column of the run table -> what it is."""
 
 

@@ -1,1 +1,0 @@
-"""What happens to jobs, done to real processes in throw-away folders: nothing is lost, nothing trained twice."""
