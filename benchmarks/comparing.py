@@ -26,7 +26,7 @@ from benchmarks.plan import registered_runs
 from benchmarks.report.formatting import Style, counted, style_of
 from benchmarks.search.groups import WaitingRun
 from benchmarks.settings import canonical_json
-from benchmarks.store import STORE_FILE, DatasetFacts, Registration, Store, StoredRun
+from benchmarks.store import STORE_FILE, DatasetFacts, Registration, Store, StoredRun, place_of
 from benchmarks.suite import Suite, parse_suite, read_suite_text
 from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
 from zoo.settings import SettingError, as_written, nearest, unknown
@@ -60,7 +60,9 @@ class Side:
     @property
     def trials(self) -> int:
         """That each group of cells is tuned with."""
-        return self.suite.search.trials if self.suite.search else 0
+        if self.suite.search:
+            return self.suite.search.trials
+        return max((tuned.trials for tuned in self.suite.tuned), default=0)
 
 
 @dataclass(frozen=True)
@@ -91,17 +93,19 @@ def compare(
     margin: float = 0.0,
     alpha: float = ALPHA,
     runs_dir: Path = Path("runs"),
+    store_url: str | None = None,
 ) -> Compared:
-    """Compare two runs folders, or two suites or versions of one in the same folder.
+    """Compare two stores, or two suites or versions of one in the same store.
 
     Args:
-        before: a runs folder; or a suite that was run into `runs_dir`, by its name or its file.
+        before: a runs folder, or the URL of a server; or a suite that was run into `runs_dir`, by its name or its file.
         after: likewise.
         suites: the suite in both folders, or that in the first and that in the second.
         metrics: what is compared; by default the outcome of each dataset's task.
         margin: the least difference that matters, in the metric's own unit.
         alpha: share of comparisons without any change in which one or more may be said to have changed.
         runs_dir: where suites are looked for.
+        store_url: where given, the server on which they are looked for.
 
     Raises:
         UserError: there is nothing to compare, or not by this call.
@@ -112,7 +116,7 @@ def compare(
     for metric in metrics:
         if metric not in METRICS:
             raise SettingError([unknown("--metric", "metric", metric, METRICS)])
-    first, second = (_side(source) for source in _sources(before, after, suites, runs_dir))
+    first, second = (_side(source) for source in _sources(before, after, suites, runs_dir, store_url))
     cells = _matched(first, second)
     wanted = {cell.dataset: _metrics_of(first.registration.datasets[cell.dataset], metrics) for cell in cells}
     if margin:
@@ -180,9 +184,9 @@ def key_at(run: Run, revisions: Revisions) -> str:
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
 
 
-def _sources(before: str, after: str, suites: Sequence[str], runs_dir: Path) -> list[_Source]:
+def _sources(before: str, after: str, suites: Sequence[str], runs_dir: Path, store_url: str | None) -> list[_Source]:
     given = [before, after]
-    are_folders = [(Path(each) / STORE_FILE).is_file() for each in given]
+    are_folders = [_is_store(each) for each in given]
     if suites and (len(suites) > 2 or not all(are_folders)):
         raise UserError(
             f"--suite: not a choice between the suites of two runs folders\n  given:   {', '.join(suites)}\n"
@@ -190,7 +194,7 @@ def _sources(before: str, after: str, suites: Sequence[str], runs_dir: Path) -> 
         )
     if not all(are_folders):
         sources = [
-            _of_folder(each, _only_suite(each)) if is_folder else _of_suite(each, runs_dir)
+            _of_folder(each, _only_suite(each)) if is_folder else _of_suite(each, runs_dir, store_url)
             for each, is_folder in zip(given, are_folders, strict=True)
         ]
     elif suites:
@@ -198,21 +202,31 @@ def _sources(before: str, after: str, suites: Sequence[str], runs_dir: Path) -> 
     else:
         sources = [_of_folder(each, suite) for each, suite in zip(given, _common_suite(before, after), strict=True)]
     first, second = sources
-    if first.store.path.resolve() == second.store.path.resolve() and first.registration == second.registration:
+    if first.store.identity == second.store.identity and first.registration == second.registration:
         raise UserError(f"A and B are the same: {first.label}\n  allowed: two runs folders, suites or versions of one")
     return sources
 
 
-def _names(folder: str) -> list[str]:
-    return [each.name for each in Store.open(Path(folder)).registrations()]
+def _is_store(given: str) -> bool:
+    folder, url = place_of(given, Path())
+    return url is not None or (folder / STORE_FILE).is_file()
 
 
-def _only_suite(folder: str) -> str:
-    names = _names(folder)
+def _store(given: str) -> Store:
+    return Store.open(*place_of(given, Path()))
+
+
+def _names(given: str) -> list[str]:
+    return [each.name for each in _store(given).registrations()]
+
+
+def _only_suite(given: str) -> str:
+    names, store = _names(given), _store(given)
     if len(names) != 1:
+        option = f"{'--runs-dir' if store.is_local else '--store'} {store.title}"
         raise UserError(
-            f"{folder}: it has {counted(len(names), 'suite')}\n  given:   a runs folder beside a suite\n"
-            f"  allowed: the name of a suite with --runs-dir {folder}: {', '.join(names) or 'none was run here'}"
+            f"{store.title}: it has {counted(len(names), 'suite')}\n  given:   a store beside a suite\n"
+            f"  allowed: the name of a suite with {option}: {', '.join(names) or 'none was run here'}"
         )
     return names[0]
 
@@ -236,13 +250,13 @@ def _common_suite(before: str, after: str) -> tuple[str, str]:
 
 
 def _of_folder(folder: str, suite: str) -> _Source:
-    store = Store.open(Path(folder))
-    return _Source(f"{folder} ({suite})", store, _registered(store, suite, "--suite"))
+    store = _store(folder)
+    return _Source(f"{store.title} ({suite})", store, _registered(store, suite, "--suite"))
 
 
-def _of_suite(given: str, runs_dir: Path) -> _Source:
-    """A suite by its name, or a version of one by its file, in a runs folder."""
-    path, store = Path(given), Store.open(runs_dir)
+def _of_suite(given: str, runs_dir: Path, store_url: str | None) -> _Source:
+    """A suite by its name, or a version of one by its file, in a store."""
+    path, store = Path(given), Store.open(runs_dir, store_url)
     if not path.is_file():
         return _Source(given, store, _registered(store, given, "A and B"))
     text = read_suite_text(path)
@@ -251,7 +265,7 @@ def _of_suite(given: str, runs_dir: Path) -> _Source:
     known |= _registered(store, suite.name, given).datasets
     missing = [name for name in suite.datasets if name not in known]
     if missing:
-        raise UserError(f"{given}: nothing was run on {', '.join(missing)} in {runs_dir}")
+        raise UserError(f"{given}: nothing was run on {', '.join(missing)} in {store.place}")
     datasets = {name: known[name] for name in suite.datasets}
     current = _registered(store, suite.name, given)
     return _Source(given, store, replace(current, text=text, seeds=suite.seed_list, datasets=datasets))
@@ -263,7 +277,7 @@ def _registered(store: Store, name: str, place: str) -> Registration:
         names = [each.name for each in store.registrations()]
         closest = nearest(name, names)
         raise UserError(
-            f"{place}: no such suite was run into {store.path}\n  given:   {name}\n"
+            f"{place}: no such suite was run into {store.place}\n  given:   {name}\n"
             f"  allowed: a runs folder, a suite file, or one of {', '.join(names) or 'none: nothing was run here'}"
             + (f"\n  nearest: {closest}" if closest else "")
         )
@@ -284,7 +298,7 @@ def _side(source: _Source) -> Side:
         }
     if not stored:
         raise UserError(
-            f"{source.label}: none of its {counted(len(planned), 'run')} is stored in {store.path}; it was never "
+            f"{source.label}: none of its {counted(len(planned), 'run')} is stored in {store.place}; it was never "
             "trained, or by a version of this program to which its settings meant something else"
         )
     runs = run_table(planned, stored, registration.datasets)

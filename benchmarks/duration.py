@@ -17,7 +17,7 @@ from benchmarks.export import settings_of
 from benchmarks.plan import Plan
 from benchmarks.progress import duration
 from benchmarks.settings import RunSettings, canonical_json
-from benchmarks.store import STORE_FILE, Store
+from benchmarks.store import Store
 from benchmarks.training.config import TrainConfig
 from benchmarks.training.parts import LARGEST_STACK
 
@@ -56,20 +56,20 @@ class Expected:
         return f"{told}; {unknown}" if unknown else told
 
 
-def expected_time(plan: Plan, runs_dir: Path, *, probes: bool) -> Expected:
+def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, probes: bool) -> Expected:
     """How long the missing runs of a plan will take.
 
     Args:
         plan: whose runs.
         runs_dir: its store tells what like runs took.
+        store_url: where given, the store on this server tells it.
         probes: whether programs of which nothing is known are trained for a moment.
 
     Raises:
         DatasetError, SettingError: only where it probes: a dataset cannot be had, or settings do not fit it.
     """
-    rates: dict[Program, float] = {}
-    if (runs_dir / STORE_FILE).exists():
-        rates = stored_rates(Store.open(runs_dir), plan)
+    store = Store.find(runs_dir, store_url)
+    rates = stored_rates(store, plan) if store else {}
     available = resources(least_stacks(plan.runs), least_stacks(plan.missing))
     if probes:
         with Workers(available, plan.references, runs_dir) as workers:

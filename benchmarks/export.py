@@ -126,7 +126,7 @@ def find_run(store: Store, given: str) -> StoredRun:
     beginnings = {key[: max(len(given), PREFIX_LENGTH)]: key for key in stored}
     closest = nearest(given, beginnings)
     raise UserError(
-        f"RUN: no such run in {store.path}\n  given:   {given}\n"
+        f"RUN: no such run in {store.place}\n  given:   {given}\n"
         "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
         + (f"\n  nearest: {beginnings[closest]}" if closest else "")
     )
@@ -168,13 +168,19 @@ def settings_of(stored: StoredRun) -> RunSettings:
     )
 
 
-def load(run: str, runs_dir: str | os.PathLike[str] = "runs", data_dir: Path | None = None) -> keras.Model:
+def load(
+    run: str,
+    runs_dir: str | os.PathLike[str] = "runs",
+    data_dir: Path | None = None,
+    store_url: str | None = None,
+) -> keras.Model:
     """The Keras model of a finished run, fed raw inputs.
 
     Args:
         run: its key, or the beginning of it.
         runs_dir: the folder of the store.
         data_dir: the TFDS folder of prepared datasets; by default TFDS's own.
+        store_url: where given, the store is on this server and not in the folder.
 
     Raises:
         UserError: there is no such run, it is not done, or its data cannot be had.
@@ -182,7 +188,7 @@ def load(run: str, runs_dir: str | os.PathLike[str] = "runs", data_dir: Path | N
     Warns:
         OtherResults: the model does not give the numbers that are stored, as on a machine that rounds differently.
     """
-    store = Store.open(Path(runs_dir))
+    store = Store.open(Path(runs_dir), store_url)
     try:
         return trained_model(store, find_run(store, run).key, data_dir or default_data_dir())
     finally:
@@ -225,7 +231,7 @@ def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path
         UserError: its weights cannot be read, or do not come out of training any more.
     """
     settings = settings_of(stored)
-    path = weights_file(store.path.parent, stored.key)
+    path = weights_file(store.folder, stored.key)
     doubts: list[str] = []
     if path.exists():
         origin, values = KEPT, _read_weights(path)
@@ -265,12 +271,10 @@ def _train_again(
     from benchmarks.execution.workers import Workers, resources
 
     run = Run(Cell(stored.dataset, {}, settings), stored.seed, stored.dataset_version)
-    path = weights_file(store.path.parent, stored.key)
+    path = weights_file(store.folder, stored.key)
     threads = store.machines()[stored.machine].get("threads")
     references = {stored.dataset: _reference(stored, store, data_dir)}
-    with Workers(
-        resources(1, 1, workers=1, threads=threads), references, store.path.parent, keep_weights=True
-    ) as workers:
+    with Workers(resources(1, 1, workers=1, threads=threads), references, store.folder, keep_weights=True) as workers:
         datasets = workers.open_datasets()
         check_runs([run], datasets)
         # It is trained in the slot that it always has, so alone it comes out as it did among others.
@@ -387,11 +391,11 @@ def _load_dataset(stored: StoredRun, store: Store, data_dir: Path) -> Dataset:
 
     reference = _reference(stored, store, data_dir)
     prepare(reference)
-    return load_decoded(reference, store.path.parent)
+    return load_decoded(reference, store.folder)
 
 
 def _reference(stored: StoredRun, store: Store, data_dir: Path) -> DatasetReference:
-    return find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.path.parent)
+    return find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.folder)
 
 
 def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard:

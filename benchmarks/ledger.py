@@ -70,7 +70,13 @@ class Ledger:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is left to be trained."""
-        return not any(self.counts[status] for status in UNSETTLED)
+        return self.num_unsettled == 0
+
+    @property
+    def num_unsettled(self) -> int:
+        """Number of runs that are left to be trained, or are being trained."""
+        counts = self.counts
+        return sum(counts[status] for status in UNSETTLED)
 
     def as_text(self) -> str:
         """Such as: 40 runs: 12 planned, 2 running, 26 done."""
@@ -173,7 +179,7 @@ def ways_to_retry(given: Iterable[str]) -> set[Status]:
 def reopened(plan: Plan, store: Store, ways: Iterable[Status]) -> Plan:
     """The plan with those of its runs, and of its searches' trials, open again that ended in one of these ways."""
     trials = {key: {run for trial in search.trials for run in trial["keys"]} for key, search in plan.searches.items()}
-    found = store.reopen({run.key for run in plan.runs}.union(*trials.values()), ways)
+    found = store.reopen({run.key for run in plan.all_runs}.union(*trials.values()), ways)
     store.forget_searches([key for key, runs in trials.items() if runs & found])
     return renewed(plan, store)
 
@@ -258,7 +264,7 @@ def _find(given: str, known: set[str], store: Store) -> str:
     beginnings = {key[: max(len(given), 1)]: key for key in known}
     closest = nearest(given, beginnings)
     raise UserError(
-        f"RUN: no such run in {store.path}\n  given:   {given}\n"
+        f"RUN: no such run in {store.place}\n  given:   {given}\n"
         "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
         + (f"\n  nearest: {beginnings[closest]}" if closest else "")
     )

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import UserError
 from benchmarks.plan import weights_file
-from benchmarks.store import STORE_FILE, Store, StoredRun
+from benchmarks.store import Store, StoredRun, place_of
 from benchmarks.training.results import OUTCOMES
 
 LAST_BITS = 1e-6
@@ -28,7 +30,8 @@ _MOST_SHOWN = 10
 class Joined:
     """What was done with one store."""
 
-    folder: str
+    store: str
+    """Its runs folder, or its URL without password."""
     runs: int
     """All that it holds."""
     taken: int
@@ -50,7 +53,7 @@ class Joined:
             "without an outcome, and tried there too": self.left,
         }
         told = ", ".join(f"{number} {words}" for words, number in parts.items() if number)
-        return f"{self.folder}: {self.runs} runs: {told or 'nothing to copy'}"
+        return f"{self.store}: {self.runs} runs: {told or 'nothing to copy'}"
 
     @property
     def left(self) -> int:
@@ -58,27 +61,33 @@ class Joined:
         return self.runs - self.taken - self.equal - self.close - self.passed_over
 
 
-def merge(folders: Sequence[Path], into: Path, *, prefers_first: bool = False) -> list[Joined]:
-    """Copy what runs folders hold into another one: runs, predictions, machines, suites, claims, searches, weights.
+def merge(
+    places: Sequence[str | os.PathLike[str]],
+    into: str | os.PathLike[str],
+    *,
+    prefers_first: bool = False,
+    runs_dir: Path = Path("runs"),
+) -> list[Joined]:
+    """Copy what stores hold into another one: runs, predictions, labels, machines, suites, claims, searches, weights.
 
     What has an outcome stays as it is, and an outcome takes the place of a failure. Where two stores have the outcome
     of one run, it must be the same: to the last bit where the machine, its software, workers and threads were the
     same, and else up to `LAST_BITS`; the one that is there first stays.
 
     Args:
-        folders: to be copied from, in this order; they are left as they are.
-        into: to be copied to; it may hold a store already.
+        places: runs folders or URLs of servers to be copied from, in this order; they are left as they are.
+        into: likewise, to be copied to; it may hold a store already.
         prefers_first: whether of outcomes that conflict the first is kept, and not all refused.
+        runs_dir: where the weights of servers' stores are.
 
     Raises:
         UserError, StoreError: a store cannot be used, or outcomes conflict; nothing was written.
     """
-    if repeated := {str(each) for each in folders if _same(each, into) or sum(_same(each, x) for x in folders) > 1}:
-        raise UserError(f"STORE: a store cannot be joined with itself\n  given:   {', '.join(sorted(repeated))}")
     with ExitStack() as opened:
-        stores = [Store.open(folder) for folder in (*([into] if (into / STORE_FILE).exists() else []), *folders)]
-        for store in stores:
-            opened.callback(store.close)
+        sources = [opened.enter_context(closing(Store.open(*place_of(place, runs_dir)))) for place in places]
+        there = Store.find(*place_of(into, runs_dir))
+        stores = sources if there is None else [opened.enter_context(closing(there)), *sources]
+        _refuse_repeated(stores)
         conflicts = [told for one, other in itertools.combinations(stores, 2) for told in _conflicts(one, other)]
         if conflicts and not prefers_first:
             shown = "\n  ".join(conflicts[:_MOST_SHOWN]) + ("\n  ..." if len(conflicts) > _MOST_SHOWN else "")
@@ -86,18 +95,19 @@ def merge(folders: Sequence[Path], into: Path, *, prefers_first: bool = False) -
                 f"{len(conflicts)} conflicting results; nothing was written\n  {shown}\n"
                 "  allowed: to leave a store out, or --prefer-first to keep what the store named first has"
             )
-        target = Store.create_or_open(into)
-        opened.callback(target.close)
-        return [_join(source, target) for source in stores[-len(folders) :]]
+        target = opened.enter_context(closing(Store.create_or_open(*place_of(into, runs_dir))))
+        return [_join(source, target) for source in sources]
 
 
-def _same(one: Path, other: Path) -> bool:
-    return one.resolve() == other.resolve()
+def _refuse_repeated(stores: Sequence[Store]) -> None:
+    counts = Counter(store.identity for store in stores)
+    if repeated := dict.fromkeys(store.title for store in stores if counts[store.identity] > 1):
+        raise UserError(f"STORE: a store cannot be joined with itself\n  given:   {', '.join(repeated)}")
 
 
 def _conflicts(one: Store, other: Store) -> Iterator[str]:
     """What two stores have that cannot both be true."""
-    places = f"{one.path.parent} and {other.path.parent}"
+    places = f"{one.title} and {other.title}"
     for mine, theirs in _common(one, other):
         if difference := _difference(mine, theirs, _tolerance(mine, theirs)):
             yield f"run {mine.key}: {difference}: {places}"
@@ -152,13 +162,13 @@ def _join(source: Store, target: Store) -> Joined:
     target.take_over(source, taken)
     target.take_over_notes(source)
     for key in taken:
-        _copy(weights_file(source.path.parent, key), weights_file(target.path.parent, key))
-    return Joined(str(source.path.parent), len(keys), len(taken), equal, close, passed_over)
+        _copy(weights_file(source.folder, key), weights_file(target.folder, key))
+    return Joined(source.title, len(keys), len(taken), equal, close, passed_over)
 
 
 def _copy(kept: Path, place: Path) -> None:
     """Copy a file where it is, so that at each moment a whole one is there or none."""
-    if not kept.exists():
+    if not kept.exists() or (place.exists() and kept.samefile(place)):
         return
     place.parent.mkdir(parents=True, exist_ok=True)
     made = place.with_name(f".{place.name}.part")

@@ -10,8 +10,8 @@ from pathlib import Path
 from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.design import Cell, Run, expand_cells
 from benchmarks.errors import DatasetError, naming_file
-from benchmarks.search.groups import Group, check_groups, groups_of, tuned_runs
-from benchmarks.store import STORE_FILE, Registration, Store, StoredSearch
+from benchmarks.search.groups import Group, check_groups, groups_of, tuned_runs, untuned_runs
+from benchmarks.store import Registration, Store, StoredSearch
 from benchmarks.suite import Suite, parse_suite, read_suite_text
 from benchmarks.training.results import FAILURES, FINAL, OUTCOMES, Status
 
@@ -36,6 +36,18 @@ class Plan:
     """The cells that are tuned together; none where the suite searches nothing."""
     searches: Mapping[str, StoredSearch] = field(default_factory=dict)
     """Key of a group -> its search, for those that have ended."""
+    untuned: Sequence[Run] = ()
+    """The runs without what a search finds, where the suite asks for a comparison with them."""
+
+    looks: Sequence[int] = ()
+    """Numbers of seeds at which there are looks, where they were declared on the command line and not in the suite."""
+
+    @property
+    def all_runs(self) -> Sequence[Run]:
+        """All that is trained for the report, each run once."""
+        if not self.untuned:
+            return self.runs  # the keys of many runs take their time
+        return list({run.key: run for run in (*self.runs, *self.untuned)}.values())
 
     @property
     def open_groups(self) -> list[Group]:
@@ -51,8 +63,8 @@ class Plan:
     def missing(self) -> list[Run]:
         """The runs that are to be trained: not stored, or not known before a search has ended."""
         if not self.statuses:
-            return self.runs  # the keys of many runs take their time
-        return [run for run in self.runs if self.statuses.get(run.key) not in FINAL]
+            return list(self.all_runs)  # as above
+        return [run for run in self.all_runs if self.statuses.get(run.key) not in FINAL]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -60,7 +72,9 @@ class Plan:
         return count_by_status(self.runs, self.statuses)
 
 
-def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None = None) -> Plan:
+def make_plan(
+    path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None = None, store_url: str | None = None
+) -> Plan:
     """Read a suite and expand it.
 
     Args:
@@ -68,6 +82,7 @@ def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None 
         runs_dir: the runs folder; it need not exist.
         data_dir: the TFDS folder of prepared datasets.
         num_seeds: where given, the seeds are 0 to this and not the suite's own.
+        store_url: where given, the store is on this server and not in the runs folder.
 
     Raises:
         UserError, SettingError: the suite, a dataset or the store cannot be used.
@@ -82,11 +97,11 @@ def make_plan(path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None 
         groups = groups_of(suite, cells, versions)
         check_groups(groups, seeds)
         plan = Plan(path, suite, text, seeds, references, cells, [], {}, groups)
-        if not (runs_dir / STORE_FILE).exists():
+        store = Store.find(runs_dir, store_url)
+        if store is None:
             return _with_runs(plan, {})
-        store = Store.open(runs_dir)
         try:
-            return renewed(plan, store)
+            return _with_looks(renewed(plan, store), store)
         finally:
             store.close()
 
@@ -98,13 +113,33 @@ def renewed(plan: Plan, store: Store) -> Plan:
         SettingError: what a search has found is refused.
     """
     found = _with_runs(plan, store.searches(group.key for group in plan.groups))
-    return replace(found, statuses=store.statuses(run.key for run in found.runs))
+    return replace(found, statuses=store.statuses(run.key for run in found.all_runs))
+
+
+def with_seeds(plan: Plan, seeds: Sequence[int], looks: Sequence[int], store: Store) -> Plan:
+    """The same plan with other seeds, and the looks that are declared with them.
+
+    Raises:
+        SettingError: a search has used one of these seeds.
+    """
+    check_groups(plan.groups, seeds)
+    return renewed(replace(plan, seeds=seeds, looks=looks), store)
+
+
+def _with_looks(plan: Plan, store: Store) -> Plan:
+    """Looks that were declared stay declared once there are results."""
+    registration = store.registration(plan.suite.name)
+    if registration is None or not plan.suite.claims or plan.suite.analysis.looks:
+        return plan
+    has_results = any(status in OUTCOMES for status in plan.statuses.values())
+    return replace(plan, looks=registration.looks) if has_results else plan
 
 
 def _with_runs(plan: Plan, searches: Mapping[str, StoredSearch]) -> Plan:
     chosen = {key: search.chosen for key, search in searches.items()}
     runs = tuned_runs(plan.suite, plan.cells, plan.seeds, plan.versions, chosen)
-    return replace(plan, runs=runs, searches=searches)
+    untuned = untuned_runs(plan.suite, plan.cells, plan.seeds, plan.versions)
+    return replace(plan, runs=runs, searches=searches, untuned=untuned)
 
 
 def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict[str, DatasetReference]:

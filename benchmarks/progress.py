@@ -120,29 +120,47 @@ def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_B
         pause: seconds between two looks.
     """
     ledger = read()
+    pace = _Pace(ledger)
     if not console.is_terminal:
         console.print(ledger.as_text(), markup=False, highlight=False, soft_wrap=True, emoji=False)
         while not ledger.is_settled:
             time.sleep(pause)
             before, ledger = ledger.as_text(), read()
             if ledger.as_text() != before:
-                console.print(ledger.as_text(), markup=False, highlight=False, soft_wrap=True, emoji=False)
+                console.print(pace.told(ledger), markup=False, highlight=False, soft_wrap=True, emoji=False)
         return ledger
-    with Live(_view(ledger, console), console=console, auto_refresh=False) as live:
+    with Live(_view(ledger, ledger.as_text(), console), console=console, auto_refresh=False) as live:
         while not ledger.is_settled:
             time.sleep(pause)
             ledger = read()
-            live.update(_view(ledger, console), refresh=True)
+            live.update(_view(ledger, pace.told(ledger), console), refresh=True)
     return ledger
 
 
-def _view(ledger: Ledger, console: Console) -> Group:
+class _Pace:
+    """How fast runs end since somebody began to watch."""
+
+    def __init__(self, ledger: Ledger):
+        self._left_at_first = ledger.num_unsettled
+        self._start = time.monotonic()
+
+    def told(self, ledger: Ledger) -> str:
+        """What a ledger says, with the time that is left once a run has ended while it was watched."""
+        left, elapsed = ledger.num_unsettled, time.monotonic() - self._start
+        ended = self._left_at_first - left
+        if not left or ended <= 0 or elapsed <= 0:
+            return ledger.as_text()
+        rate = ended / elapsed
+        return f"{ledger.as_text()}; {rate:.2g} runs/s, {duration(left / rate)} left"
+
+
+def _view(ledger: Ledger, told: str, console: Console) -> Group:
     """What fits the terminal: the cells with the most left to do, in the order of the plan."""
     rows = ledger.cells()
     most = max(1, console.height - _LINES_BESIDE_CELLS)
     ranked = sorted(range(len(rows)), key=lambda place: rows[place]["done"])[:most]
     shown = [rows[place] for place in sorted(ranked)]
-    parts: list[Any] = [Text(ledger.as_text())]
+    parts: list[Any] = [Text(told)]
     if shown:
         parts.append(row_table(shown))
     if len(shown) < len(rows):

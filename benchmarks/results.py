@@ -11,7 +11,7 @@ import pandas as pd
 from benchmarks.analysis.tables import factor_of, level_columns
 from benchmarks.errors import UserError
 from benchmarks.report.reading import read_tables
-from benchmarks.store import Registration, Store
+from benchmarks.store import Registration, Store, place_of
 from benchmarks.suite import parse_suite
 from benchmarks.training.metrics import CURVE_METRICS, METRICS
 from zoo.settings import nearest
@@ -24,9 +24,9 @@ def load_results(
 
     Columns of runs: `suite`, `dataset`, a column per factor with the label of the level, `seed`, `status` ("done",
     "diverged", "failed", or "missing" for a run that was planned and is not stored), `outcome`, every metric of the
-    tasks of these runs, `parameters`, `seconds`, `message` and `key`. The outcome is what reports compare: the test
-    accuracy or RMSE, and for a diverged run the level of who learnt nothing. A mean over a metric leaves diverged runs
-    out without a word; one over the outcome does not.
+    tasks of these runs, `parameters`, `macs`, `seconds`, `message` and `key`. The outcome is what reports compare: the
+    test accuracy or RMSE, and for a diverged run the level of who learnt nothing. A mean over a metric leaves diverged
+    runs out without a word; one over the outcome does not.
 
     Columns of epochs: `suite`, `dataset`, the factors, `seed`, `status`, `epoch` (from 1), and what is followed while
     a network trains; of runs that are done or diverged.
@@ -38,7 +38,7 @@ def load_results(
         results.groupby("model.activation")["outcome"].agg(["mean", "std", "count"])
 
     Args:
-        path: a runs folder.
+        path: a runs folder, or the URL of a store on a Postgres server.
         suite: the name of a suite that was run into it; all of them if it is not given.
         epochs: whether to give epochs in place of runs.
 
@@ -46,7 +46,7 @@ def load_results(
         UserError: the folder has no usable store, or not that suite.
         SettingError: this version of the program no longer understands a suite.
     """
-    store = Store.open(Path(path))
+    store = Store.open(*place_of(path, Path("runs")))
     try:
         tables = [_table(store, each, epochs=epochs) for each in _chosen(store, suite)]
     finally:
@@ -59,13 +59,13 @@ def _chosen(store: Store, suite: str | None) -> Sequence[Registration]:
     registrations = store.registrations()
     names = [each.name for each in registrations]
     if not names:
-        raise UserError(f"{store.path}: no suite was run here yet; `ablate run SUITE` runs one")
+        raise UserError(f"{store.place}: no suite was run here yet; `ablate run SUITE` runs one")
     if suite is None:
         return registrations
     if suite not in names:
         closest = nearest(suite, names)
         raise UserError(
-            f"suite: no such suite was run into {store.path}\n  given:   {suite}\n  allowed: {', '.join(names)}"
+            f"suite: no such suite was run into {store.place}\n  given:   {suite}\n  allowed: {', '.join(names)}"
             + (f"\n  nearest: {closest}" if closest else "")
         )
     return [each for each in registrations if each.name == suite]
@@ -79,7 +79,7 @@ def _table(store: Store, registration: Registration, *, epochs: bool) -> pd.Data
         metrics = list(dict.fromkeys(name for task in CURVE_METRICS if task in tasks for name in CURVE_METRICS[task]))
         return _named(followed, registration.name, ["seed", "status", "epoch", *metrics])
     metrics = [name for name, metric in METRICS.items() if tasks & set(metric.tasks)]
-    facts = ["parameters", "seconds", "message", "key"]
+    facts = ["parameters", "macs", "seconds", "message", "key"]
     return _named(runs, registration.name, ["seed", "status", "outcome", *metrics, *facts])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -91,6 +92,9 @@ Seeds = Annotated[Any, WithJsonSchema(_SEEDS)]
 Factors = Annotated[dict[str, Any], WithJsonSchema(_FACTORS)]
 Assignment = Annotated[dict[str, Any], WithJsonSchema(_CELL)]
 """Factor -> level."""
+
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but tab and newline, which terminals obey, and what turns the direction of the text after it."""
 
 _LARGEST_SEED = 2**31 - 1
 _MOST_SEEDS = 100_000
@@ -297,13 +301,18 @@ def read_suite_text(path: Path) -> str:
 
 
 def _odd_values(place: tuple[str | int, ...], value: object) -> Iterable[Problem]:
-    """Values that TOML has and no setting takes: dates, infinities, and whole numbers beyond 64 bits."""
+    """Values that TOML has and no setting takes: dates, infinities, whole numbers beyond 64 bits, and unseen text."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from _odd_values((*place, key), item)
+            if _UNSEEN.search(key):
+                yield Problem(dotted(place), "a name with characters that are not shown", ascii(key)[:80], "names to read")
+            else:
+                yield from _odd_values((*place, key), item)
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _odd_values((*place, index), item)
+    elif isinstance(value, str) and _UNSEEN.search(value):
+        yield Problem(dotted(place), "a text with characters that are not shown", ascii(value)[:80], "text to read")
     elif isinstance(value, date | time):
         yield Problem(dotted(place), "a date or time, which no setting takes", str(value))
     elif isinstance(value, float) and not math.isfinite(value):

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Tests never write where the person who runs them keeps results.
+os.environ.pop("ABLATE_STORE", None)
 
 SHARED = Path(__file__).parents[2] / "shared"
 

@@ -302,3 +302,48 @@ def test_two_runners_share_a_suite(undisturbed, tmp_path):
     elsewhere = [re.findall(r"18/18 runs(?:, (\d+) trained by another runner)?", out + err) for out, err in told]
     assert sum(int(found[-1] or 0) for found in elsewhere if found) == 18
     assert folder.read("summary.csv") == undisturbed.read("summary.csv")
+
+
+LOOKED = """
+name = "study"
+datasets = ["digits"]
+seeds = 7
+[model]
+variant = "mlp_small"
+[train]
+epochs = 1
+[factors]
+"model.activation" = ["relu", "tanh"]
+[[claims]]
+statement = "Tanh is as good as ReLU to a ten thousandth"
+factor = "model.activation"
+better = "tanh"
+than = "relu"
+margin = 0.0001
+kind = "equivalence"
+"""
+
+
+@pytest.mark.slow
+def test_looks_go_on_after_a_kill(tmp_path):
+    """Seeds are added at the looks that were declared; killed in the second, the report is that of an unkilled run."""
+    looks = ("--until-resolved", "--max-seeds", "14")
+    whole = Folder(tmp_path / "whole", LOOKED)
+    code, out, err = whole.run(*looks)
+    assert code == 0, err
+    assert "28 done" in out
+    assert "look 2 of 2, 14 seeds" in out
+    killed = Folder(tmp_path / "killed", LOOKED)
+    process = killed.start(*looks)
+    killed.wait_for_runs(process, 15)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    assert 15 <= killed.stored() <= 28
+    code, out, err = killed.run(*looks)
+    assert code == 0, err
+    assert "look 1 of 2, 7 seeds" in out
+    assert killed.read("claims.json") == whole.read("claims.json")
+    assert killed.rows("seconds", "finished_at", "attempts") == whole.rows("seconds", "finished_at", "attempts")
+    made = json.loads(whole.read("claims.json"))["looks_made"]
+    assert [each["seeds"] for each in made] == [7, 14]
+    assert made[0]["judgements"][0]["verdict"]["word"] == "inconclusive"

@@ -22,7 +22,7 @@ from tuning.space import Point, Space
 if TYPE_CHECKING:
     from tuning.oracles import Suggester
 
-REVISION = 1
+REVISION = 2
 """Raised when the same space, configuration and scores come to give other trials."""
 
 STRATEGIES = ("grid", "random", "bayesian", "hyperband")

@@ -257,6 +257,11 @@ def parse_space(table: Mapping[str, Any]) -> Space:
     "train.nesterov" = { choices = [true, false], when = { "train.optimizer" = ["momentum"] } }
     ```
 
+    Both ends of a range belong to it. Where both are whole numbers (and the step, if there is one), its values are the
+    whole numbers between them: [1, 4] is 1, 2, 3 and 4. With a step they are the low end and every step after it, of
+    which one must be the high end: [1, 10] in steps of 3 is 1, 4, 7 and 10. One fraction among them, such as [1, 4.0],
+    makes all of them fractions; without a step, then any number in between is a value.
+
     Raises:
         TuningError: with each problem and its path: nothing to search, a range that is none, a step that does not fit,
             an unknown key, a condition that cannot be met, conditions in a circle, the same choice twice.

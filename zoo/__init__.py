@@ -17,7 +17,7 @@ from zoo.settings import SettingError
 from zoo.variants import VARIANTS, Variant, list_models, model_config
 
 if TYPE_CHECKING:
-    from zoo.audit import Audit, audit_model
+    from zoo.audit import Audit, audit_model, count_macs
     from zoo.build import build_model, count_parameters, create_model, initial_values, load_model, with_standardization
 
 REVISION = 2
@@ -27,6 +27,7 @@ _NEEDS_KERAS = {
     "Audit": "zoo.audit",
     "audit_model": "zoo.audit",
     "build_model": "zoo.build",
+    "count_macs": "zoo.audit",
     "count_parameters": "zoo.build",
     "create_model": "zoo.build",
     "initial_values": "zoo.build",
@@ -60,6 +61,7 @@ __all__ = [
     "Variant",
     "audit_model",
     "build_model",
+    "count_macs",
     "count_parameters",
     "create_model",
     "initial_values",

@@ -84,7 +84,7 @@ def audit_model(model: keras.Model) -> Audit:
     branch_dropouts = [layer for layer in dropouts if layer.noise_shape is not None]
     return Audit(
         parameters=count_parameters(model),
-        macs=sum(map(_macs, layers)),
+        macs=count_macs(model),
         weight_layers=len(weight_layers),
         activations=frozenset(activations - {"linear"}),
         gates=frozenset(gates - {"linear"}),
@@ -95,6 +95,11 @@ def audit_model(model: keras.Model) -> Audit:
         branch_drop_rates=tuple(layer.rate for layer in branch_dropouts),
         activation_bytes=sum(map(_output_bytes, operations)),
     )
+
+
+def count_macs(model: keras.Model) -> int:
+    """Multiplications and additions, counted together, of the weight layers for one example."""
+    return sum(_macs(layer) for layer in _operations(model) if isinstance(layer, keras.Layer))
 
 
 def _operations(model: keras.Model) -> Iterator[Any]:

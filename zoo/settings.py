@@ -196,7 +196,7 @@ class Settings(BaseModel):
             raise found_problems(found)
         return self
 
-    def changed(self, **values: Any) -> Self:
+    def changed(self, /, **values: Any) -> Self:
         """A copy with some settings replaced, checked as at construction."""
         return type(self)(**(self.model_dump() | values))
 

@@ -273,7 +273,7 @@ def list_models(pattern: str = "*") -> list[str]:
     return [name for name in VARIANTS if fnmatch.fnmatchcase(name, pattern)]
 
 
-def model_config(name: str, **settings: Any) -> ModelConfig:
+def model_config(name: str, /, **settings: Any) -> ModelConfig:
     """The frozen config of a variant, with some of its settings replaced.
 
     Raises:

@@ -20,6 +20,7 @@ from benchmarks.analysis.verdicts import (
     is_exact,
     planned_seeds,
     sign_flip_against,
+    skew_against,
     tested_against,
 )
 
@@ -109,6 +110,7 @@ def average_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) 
         filled,
         signflip_p=sign_flip_against(seed_means, empty.margin, empty.kind, seed),
         is_signflip_exact=is_exact(len(seed_means)),
+        skew_p=skew_against(seed_means, empty.margin, empty.kind),
     )
 
 
@@ -130,6 +132,7 @@ def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int =
     return replace(
         _filled(empty, found, found.error * math.sqrt(len(parts)), family),
         signflip_p=sign_flip_against(np.array(means), empty.margin, empty.kind, seed),
+        skew_p=skew_against(np.array(means), empty.margin, empty.kind),
         prediction_low=low,
         prediction_high=high,
     )
@@ -164,6 +167,7 @@ def _without_numbers(parts: Sequence[Evidence], unit: Unit, obstacle: Obstacle |
         df=nan,
         tested=NOT_TESTED,
         signflip_p=nan,
+        skew_p=nan,
         effect_size=nan,
         wins=nan,
         wins_low=nan,

@@ -191,13 +191,14 @@ def pareto_points(runs: pd.DataFrame, cost: str) -> list[ParetoPoint]:
         by_cell = turned.groupby("cell", sort=False)
         whole = by_cell[["outcome", cost]].count().eq(by_cell.size(), axis="index").all(axis="columns")
         cells = by_cell[["outcome", cost]].mean()[whole]
-        for number, (outcome, price) in zip(cells.index, cells.to_numpy(), strict=True):
-            as_good = (cells["outcome"] >= outcome) & (cells[cost] <= price)
-            better = (cells["outcome"] > outcome) | (cells[cost] < price)
-            cell = of_dataset[of_dataset["cell"] == number]
-            levels = {factor_of(column): str(cell[column].iloc[0]) for column in level_columns(cell)}
-            is_on_front = not (as_good & better).any()
-            points.append(ParetoPoint(str(dataset), levels, float(cell["outcome"].mean()), float(price), is_on_front))
+        outcomes, prices = cells["outcome"].to_numpy(), cells[cost].to_numpy()
+        as_measured = of_dataset.groupby("cell", sort=False)["outcome"].mean()[cells.index]
+        columns = level_columns(of_dataset)
+        first = of_dataset.drop_duplicates("cell").set_index("cell")[columns].loc[cells.index].astype(str)
+        for outcome, price, measured, labels in zip(outcomes, prices, as_measured, first.to_numpy(), strict=True):
+            is_beaten = (outcomes >= outcome) & (prices <= price) & ((outcomes > outcome) | (prices < price))
+            levels = dict(zip(map(factor_of, columns), labels, strict=True))
+            points.append(ParetoPoint(str(dataset), levels, float(measured), float(price), not is_beaten.any()))
     return points
 
 

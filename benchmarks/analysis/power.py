@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from benchmarks.analysis.skewness import power_against_skewness
+
 LEAST_SEEDS = 6
 """Fewest paired differences for a verdict: with five, the sign-flip test cannot reject at 0.05."""
 
@@ -69,14 +71,17 @@ def seeds_needed(
     if _t_power(size, number, alpha) < power:
         # One side of the two-sided test: the other side's share is nothing here, and scipy gives NaN for it at times.
         number = math.ceil(TTestPower().solve_power(size, alpha=alpha / 2, power=power, alternative="larger"))
+    while promised_power(size, number, alpha, guard_alpha) < power:
+        number += 1
     return SeedsNeeded(number, f"{number:,} {unit}")
 
 
 def promised_power(size: float, n: int, alpha: float, guard_alpha: float | None = None) -> float:
     """How often n normal differences give a verdict, towards where their mean is.
 
-    It is the power of the t test, and none where the sign-flip test cannot reject. Where that test rejects only if all
-    differences lie on one side, it is no more than the probability of this.
+    It is the power of the t test with its guards: none where the sign-flip test cannot reject; where that test rejects
+    only if all differences lie on one side, no more than the probability of this; and the share of samples that also
+    pass once their skewness is allowed for.
 
     Args:
         size: distance of the mean from the margin in standard deviations.
@@ -87,9 +92,8 @@ def promised_power(size: float, n: int, alpha: float, guard_alpha: float | None 
     guard_alpha = alpha if guard_alpha is None else guard_alpha
     if n < least_seeds(guard_alpha):
         return 0.0
-    power = _t_power(size, n, alpha)
     takes_all = 2.0 ** (2 - n) >= guard_alpha
-    return min(power, float(stats.norm.cdf(abs(size))) ** n) if takes_all else power
+    return power_against_skewness(abs(size), n, float(stats.t.isf(alpha / 2, n - 1)), takes_all)
 
 
 def _t_power(size: float, n: int, alpha: float) -> float:

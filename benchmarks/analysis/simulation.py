@@ -4,13 +4,16 @@
 
 Every verdict is that of `evidence_of` and `verdict_of`. Most samples of no effect have a p above alpha, which decides
 for itself; these are told by the t test alone, all at once.
+
+Where neither arm has an effect, the arms can be exchanged, and their paired differences are symmetric however skewed
+each arm is. Skewed differences with a mean of zero are the harder case: an effect that is there, and cancels out.
 """
 
 from __future__ import annotations
 
 import argparse
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +24,9 @@ from benchmarks.analysis.verdicts import ALPHA, Word, evidence_of, verdict_of
 from benchmarks.claims import CLAIM_KINDS, ClaimKind
 
 SIZES = (6, 8, 10, 14, 20)
+LOOKS = ((7, 14), (8, 16, 20), (8, 12, 16, 20))
+"""Numbers of seeds at which there are looks, one suite each."""
+
 EFFECTS = (1.8, 1.6, 1.2, 1.0, 0.7, 0.5)
 """Distances from the margin, in standard deviations, for which seeds are planned."""
 
@@ -28,12 +34,31 @@ _LOG_SPREAD = 1.0
 _LOG_MEAN = float(np.exp(_LOG_SPREAD**2 / 2))
 _LOG_SD = float(np.sqrt(np.exp(_LOG_SPREAD**2) - 1) * _LOG_MEAN)
 
-DISTRIBUTIONS: Mapping[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
+Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
+
+
+def _between_arms(draw: Draw) -> Draw:
+    """Differences between two arms that are drawn in the same way."""
+    return lambda random, shape: (draw(random, shape) - draw(random, shape)) / np.sqrt(2)
+
+
+def _exponential(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return random.exponential(size=shape) - 1
+
+
+def _lognormal(random: np.random.Generator, shape: tuple[int, int]) -> np.ndarray:
+    return (random.lognormal(0, _LOG_SPREAD, shape) - _LOG_MEAN) / _LOG_SD
+
+
+DISTRIBUTIONS: Mapping[str, Draw] = {
     "normal": lambda random, shape: random.normal(size=shape),
-    "exponential": lambda random, shape: random.exponential(size=shape) - 1,
-    "lognormal": lambda random, shape: (random.lognormal(0, _LOG_SPREAD, shape) - _LOG_MEAN) / _LOG_SD,
+    "between exponential arms": _between_arms(_exponential),
+    "between lognormal arms": _between_arms(_lognormal),
+    "gamma (skewness 1.4)": lambda random, shape: (random.gamma(2, size=shape) - 2) / np.sqrt(2),
+    "exponential (skewness 2)": _exponential,
+    "lognormal (skewness 6)": _lognormal,
 }
-"""Name -> samples of mean 0 and standard deviation 1; the skewed ones have their long tail above."""
+"""Name -> differences of mean 0 and standard deviation 1; the skewed ones have their long tail above."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +115,19 @@ def false_positives(
     return {word: Rate(counts[word], repeats) for word in ("supported", "refuted")}
 
 
+def false_positives_over_looks(
+    distribution: str, looks: Sequence[int], repeats: int, seed: int = 0, alpha: float = ALPHA
+) -> Rate:
+    """How often any look gives a verdict on a superiority of margin 0 where there is no effect.
+
+    Alpha is divided evenly among the looks, and each has all the seeds of those before it.
+    """
+    random = np.random.default_rng([seed, *looks])
+    samples = DISTRIBUTIONS[distribution](random, (repeats, looks[-1]))
+    words = [words_of(samples[:, :number], 0.0, "superiority", alpha / len(looks)) for number in looks]
+    return Rate(sum(set(of_sample) != {"inconclusive"} for of_sample in zip(*words, strict=True)), repeats)
+
+
 def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed: int = 0, alpha: float = ALPHA) -> Rate:
     """How often a claim with margin 0 is supported where the true difference is `effect` standard deviations."""
     random = np.random.default_rng([seed, n])
@@ -112,6 +150,11 @@ def report(repeats: int, seed: int) -> str:
         for n in SIZES:
             found = false_positives(distribution, n, "equivalence", repeats, seed)
             lines.append(f"{distribution:27}{n:6}  {found['supported']!s:>20}")
+    lines += ["", f"{'no effect, several looks':27}{'seeds':>15}  {'a verdict at any':>20}"]
+    for distribution in DISTRIBUTIONS:
+        for looks in LOOKS:
+            found_at_any = false_positives_over_looks(distribution, looks, repeats, seed)
+            lines.append(f"{distribution:27}{', '.join(map(str, looks)):>15}  {found_at_any!s:>20}")
     lines += ["", f"{'power, superiority':27}{'seeds':>6}  {'promised':>20}  {'achieved':>20}"]
     for effect in EFFECTS:
         n = seeds_needed(effect, 1.0, ALPHA).number or MOST_SEEDS

@@ -43,8 +43,8 @@ def run_table(
     """One row per planned run, in the order of the plan.
 
     Columns: `dataset` (as in the suite), `task`, `cell` (its number in the plan), a level column per factor, `seed`,
-    `status` (that of the store, or "missing"), `outcome`, every metric, `parameters`, `seconds`, `message`, `key`,
-    `machine`, `finished_at` and `attempts`. The outcome is what statistics use: the value of the task's outcome metric;
+    `status` (that of the store, or "missing"), `outcome`, every metric, `parameters`, `macs`, `seconds`, `message`,
+    `key`, `machine`, `finished_at` and `attempts`. The outcome is what statistics use: the value of the task's metric;
     the level without learning where the run diverged, if the dataset has one; NaN where it failed or is missing.
 
     Args:
@@ -125,6 +125,7 @@ def _stored_values(run: StoredRun | None) -> dict[str, Any]:
         "status": run.status if run else MISSING,
         **{name: _number(metrics.get(name)) for name in METRICS},
         "parameters": _number(run.parameters if run else None),
+        "macs": _number(run.macs if run else None),
         "seconds": _number(run.seconds if run else None),
         "message": (run.message if run else None) or "",
         "machine": run.machine if run else "",

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.data.buckets import bucket_of, datasets_in
 from benchmarks.errors import DatasetError
 from benchmarks.quiet import import_tensorflow
 from zoo.settings import nearest
@@ -47,7 +48,7 @@ EMBEDDED: dict[str, EmbeddedDataset] = {
 }
 """Datasets that need no download."""
 
-Origin = Literal["embedded", "prepared", "download"]
+Origin = Literal["embedded", "prepared", "download", "bucket"]
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,8 @@ class DatasetReference:
     origin: Origin
     data_dir: Path
     """The TFDS folder that holds it, or will."""
+    bucket: str = ""
+    """Address of the TFDS folder that it is copied from, where it lies in a bucket."""
 
     @property
     def directory(self) -> Path:
@@ -77,8 +80,9 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
 
     Args:
         name: TFDS name, optionally with a config and a version: `mnist`, `mnist:3.0.1`, `glue/cola`.
-        data_dir: the TFDS folder of prepared datasets.
-        runs_dir: the runs folder; embedded datasets are prepared in it, since `data_dir` may be read-only.
+        data_dir: the TFDS folder of prepared datasets, or the address of one in a bucket, such as gs://bucket/tfds.
+        runs_dir: the runs folder; embedded datasets are prepared in it, since `data_dir` may be read-only, and those
+            of a bucket are copied into it.
 
     Raises:
         DatasetError: no dataset has this name, or not this version.
@@ -90,6 +94,9 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
         version = EMBEDDED[bare].version
         _check_pinned(bare, pinned, [version])
         return DatasetReference(bare, version, "embedded", runs_dir / ".datasets")
+    bucket = bucket_of(data_dir)
+    if bucket:
+        return _find_in_bucket(bare, pinned, bucket, runs_dir)
     prepared = _find_prepared(bare, pinned, data_dir)
     if prepared:
         return prepared
@@ -102,7 +109,12 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
 
 
 def prepared_datasets(data_dir: Path) -> list[DatasetReference]:
-    """The datasets that lie prepared in a TFDS folder, newest version of each."""
+    """The datasets that lie prepared in a TFDS folder or bucket, newest version of each."""
+    bucket = bucket_of(data_dir)
+    if bucket:
+        there = sorted({*datasets_in(bucket, "*"), *datasets_in(bucket, "*/*")})
+        named = {name: _sorted_versions(version for other, version in there if other == name) for name, _ in there}
+        return [DatasetReference(name, each[-1], "bucket", data_dir, bucket) for name, each in named.items() if each]
     if not data_dir.is_dir():
         return []
     folders = [path for path in sorted(data_dir.glob("*")) if path.is_dir()]
@@ -117,8 +129,12 @@ def prepared_datasets(data_dir: Path) -> list[DatasetReference]:
 
 
 def _prepared_versions(folder: Path) -> list[str]:
-    found = [path.parent.name for path in folder.glob("*/dataset_info.json")]
-    versions = [version for version in found if re.fullmatch(r"\d+\.\d+\.\d+", version)]
+    return _sorted_versions(path.parent.name for path in folder.glob("*/dataset_info.json"))
+
+
+def _sorted_versions(names: Iterable[str]) -> list[str]:
+    """Those of these names that are versions, the newest last."""
+    versions = [name for name in names if re.fullmatch(r"\d+\.\d+\.\d+", name)]
     return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
@@ -133,6 +149,15 @@ def _find_prepared(name: str, pinned: str, data_dir: Path) -> DatasetReference |
     if pinned in versions or (versions and not pinned):
         return DatasetReference(name, pinned or versions[-1], "prepared", data_dir)
     return None
+
+
+def _find_in_bucket(name: str, pinned: str, bucket: str, runs_dir: Path) -> DatasetReference:
+    versions = _sorted_versions(version for _, version in datasets_in(bucket, name))
+    if not versions:
+        names = [*EMBEDDED, *(found for pattern in ("*", "*/*") for found, _ in datasets_in(bucket, pattern))]
+        raise DatasetError(_no_such("dataset", name, f"the embedded {', '.join(EMBEDDED)}; what is in {bucket}", names))
+    _check_pinned(name, pinned, versions)
+    return DatasetReference(name, pinned or versions[-1], "bucket", runs_dir / ".datasets", bucket)
 
 
 def _find_downloadable(name: str, data_dir: Path) -> tuple[str, str]:

@@ -89,12 +89,12 @@ def decoded_folder(reference: DatasetReference, runs_dir: Path) -> Path:
 
 
 def open_decoded(folder: Path) -> Dataset | None:
-    """The dataset of a folder, its arrays mapped from their files; None where there is none."""
+    """The dataset of a folder, its arrays mapped from their files; None where there is none, or one that is damaged."""
     try:
         facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+        arrays = {role: np.load(folder / file, mmap_mode="r") for role, file in facts.pop("files").items()}
+    except (FileNotFoundError, ValueError, EOFError):  # the last two where a file is shorter than it was
         return None
-    arrays = {role: np.load(folder / file, mmap_mode="r") for role, file in facts.pop("files").items()}
     return Dataset(
         train=Examples(arrays["train_inputs"], np.asarray(arrays["train_labels"])),
         test=Examples(arrays["test_inputs"], np.asarray(arrays["test_labels"])),
@@ -124,7 +124,8 @@ def write_decoded(folder: Path, load: Callable[[Allocate], Dataset]) -> None:
         for old in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
             if old != folder:
                 shutil.rmtree(old, ignore_errors=True)
-        if not folder.exists():  # else another process was faster
+        if open_decoded(folder) is None:  # else another process was faster
+            shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)

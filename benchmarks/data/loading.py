@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
+from benchmarks.data.buckets import copy_dataset
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
 from benchmarks.data.dataset import (
     Allocate,
@@ -47,12 +48,15 @@ _Values = dict[str, Array]
 
 @no_deprecations_of_tfds()
 def prepare(reference: DatasetReference) -> None:
-    """Make sure that the dataset lies on disk, downloading or generating it where it is missing.
+    """Make sure that the dataset lies on disk, downloading, copying or generating it where it is missing.
 
     Raises:
-        DatasetError: it is missing and cannot be downloaded.
+        DatasetError: it is missing and cannot be had.
     """
     if reference.origin == "prepared" or (reference.directory / "dataset_info.json").exists():
+        return
+    if reference.origin == "bucket":
+        copy_dataset(reference.bucket, reference.name, reference.version, reference.directory)
         return
     if reference.origin == "embedded":
         importlib.import_module(EMBEDDED[reference.name].module)

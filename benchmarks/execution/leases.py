@@ -99,7 +99,7 @@ class Leases:
 
     def release(self) -> None:
         """Give up all leases of this runner."""
-        self._store.end_leases(self._owner)
+        self._store.give_up_leases(self._owner)
 
     def others(self, keys: Iterable[str]) -> set[str]:
         """Those of these runs that another runner is on; the leases of dead ones end here."""
@@ -112,7 +112,8 @@ class Leases:
                 held = {key: lease for key, lease in held.items() if lease[0] != owner}
             elif self._seen.get(owner, (None, 0.0))[0] != number:
                 self._seen[owner] = number, now
-            elif now - self._seen[owner][1] > self._seconds:
+            # While the store was away nobody could show a sign of life.
+            elif now - max(self._seen[owner][1], self._store.back_since) > self._seconds:
                 self._store.end_leases(owner, number)
                 held = {key: lease for key, lease in held.items() if lease[0] != owner}
         return set(held)
@@ -140,6 +141,12 @@ def _machine() -> str:
 
 def _process(number: int) -> str:
     """Tells a process from a later one with the same number."""
+    stat = Path(f"/proc/{number}/stat")
+    if stat.exists():
+        # Its start in ticks since that of the machine (proc_pid_stat(5), field 22). What psutil tells moves with the
+        # clock, and after a jump every living runner would look as if it had ended.
+        ticks = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
+        return f"{number}-{ticks}"
     return f"{number}-{psutil.Process(number).create_time():.2f}"
 
 
@@ -151,5 +158,5 @@ def _has_ended(owner: str) -> bool:
         return False
     try:
         return _process(int(process.partition("-")[0])) != process
-    except psutil.NoSuchProcess:
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         return True

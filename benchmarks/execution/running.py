@@ -5,24 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.design import Run
-from benchmarks.errors import UserError, naming_file
+from benchmarks.errors import naming_file
+from benchmarks.execution.executors import Executor, RayCluster
 from benchmarks.execution.leases import Leases, Shard
-from benchmarks.execution.machine import machine_facts
 from benchmarks.execution.schedule import check_runs, least_stacks
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.interrupts import held, look
 from benchmarks.plan import Plan, renewed
 from benchmarks.quiet import import_tensorflow
+from benchmarks.search.groups import Group
 from benchmarks.search.loop import search_groups
+from benchmarks.search.shards import shares_of
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.training.checkpoints import Checkpoints
 from benchmarks.training.metrics import rmse_of_the_mean
-from benchmarks.training.results import FINAL, RunResult
+from benchmarks.training.results import FINAL, MOST_PREDICTION_BYTES, RunResult, keeps_predictions
 from benchmarks.training.stopwatch import Stopwatch
+
+if TYPE_CHECKING:
+    from benchmarks.execution.ray_workers import RayWorkers
 
 
 class Observer(Protocol):
@@ -56,6 +64,8 @@ class Options:
     """Seconds that a run may take in one attempt; a stack may take that for each of its runs."""
     shard: Shard | None = None
     """The part of the plan that is trained; all of it where none is given."""
+    cluster: RayCluster | None = None
+    """Where the workers are; processes of this machine where none is given."""
 
 
 @dataclass(frozen=True)
@@ -64,18 +74,25 @@ class Session:
 
     plan: Plan
     store: Store
-    workers: Workers
+    workers: Executor
     datasets: Mapping[str, Dataset]
-    machine: Mapping[str, Any]
-    """What is noted of the machine."""
     shard: Shard | None = None
     """The part of the plan that is to be trained here, where it is not all."""
+
+    @property
+    def open_groups(self) -> list[Group]:
+        """The groups that are to be searched here."""
+        return _open_groups(self.plan, self.shard)
 
     def own(self, runs: Sequence[Run]) -> list[Run]:
         """Those of these runs of the plan that are to be trained here."""
         if self.shard is None:
             return list(runs)
-        part = self.shard.part_of(self.plan.runs, self.datasets)
+        if self.plan.groups:
+            shares = shares_of(self.plan.groups, self.shard)
+            part = {key for share in shares for key in share.keys(self.plan.all_runs, self.datasets)}
+        else:
+            part = self.shard.part_of(self.plan.runs, self.datasets)
         return [run for run in runs if run.key in part]
 
     def train(self, runs: Sequence[Run], observer: Observer) -> None:
@@ -87,7 +104,7 @@ class Session:
         with naming_file(self.plan.path):
             check_runs(runs, self.datasets)
         for run, result in _train_shared(self.workers, runs, self.datasets, self.store, observer):
-            self.store.record(run, result, self.machine)
+            self.store.record(run, result, self.workers.machine_of(run))
             observer.run_done(run, result)
 
 
@@ -106,44 +123,67 @@ def begun(
     Raises:
         DatasetError: a dataset cannot be had.
         SettingError: settings do not fit a dataset; nothing was trained.
-        UserError: a part of a plan is asked for that is not known before a search has ended.
     """
     options = options or Options()
     jobs = options.shard.count if options.shard else 1
-    if options.shard and plan.open_groups:
-        raise UserError("--shard: the runs are not known before the search has ended\n  allowed: `ablate tune` first")
-    runs_dir = store.path.parent
+    runs_dir = store.folder
     # Trials count whether or not they are stored, so that a search that goes on has the same threads.
     of_search = [run for group in plan.groups for run in group.runs_at({})] * _trials(plan)
-    of_open = [run for group in plan.open_groups for run in group.runs_at({})] * _trials(plan)
-    available = resources(
-        least_stacks(plan.runs) + least_stacks(of_search),
-        -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open),
-        options.workers,
-        options.threads,
-        options.dataset_bytes,
-    )
-    checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
-    with (
-        held(),
-        Workers(
-            available,
-            plan.references,
-            runs_dir,
-            checkpoints,
-            keep_weights=options.keep_weights,
-            stopwatch=stopwatch,
-            time_limit=options.time_limit,
-        ) as workers,
-    ):
+    own_groups = _open_groups(plan, options.shard)
+    of_open = [run for group in own_groups for run in group.runs_at({})] * _trials(plan)
+    num_planned = least_stacks(plan.all_runs) + least_stacks(of_search)
+    num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open)
+    with held(), _started(plan, runs_dir, options, stopwatch, num_planned, num_missing) as workers:
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             check_runs(plan.missing, datasets)
             check_runs((run for group in plan.open_groups for run in group.corner_runs()), datasets)
         facts = {name: facts_of(data) for name, data in datasets.items()}
-        store.register(plan.suite.name, plan.text, list(plan.seeds), facts)
-        machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
-        yield Session(plan, store, workers, datasets, machine, options.shard)
+        store.register(plan.suite.name, plan.text, list(plan.seeds), facts, plan.looks)
+        _keep_labels(store, plan, datasets)
+        yield Session(plan, store, workers, datasets, options.shard)
+
+
+def _started(
+    plan: Plan, runs_dir: Path, options: Options, stopwatch: Stopwatch | None, num_planned: int, num_missing: int
+) -> Workers | RayWorkers:
+    """Workers where the options want them.
+
+    Args:
+        plan: whose datasets they open.
+        runs_dir: the runs folder.
+        options: how many there are, and how they train.
+        stopwatch: is told where the time goes.
+        num_planned: how many stacks the whole plan has, stored ones included.
+        num_missing: how many of them are to be trained.
+    """
+    checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
+    if options.cluster:
+        # Ray is optional, and who does without it need not wait for it.
+        from benchmarks.execution.ray_workers import RayWorkers
+
+        return RayWorkers(
+            options.cluster,
+            plan.references,
+            runs_dir,
+            num_missing,
+            options.workers,
+            options.threads,
+            options.dataset_bytes,
+            checkpoints,
+            keep_weights=options.keep_weights,
+            stopwatch=stopwatch,
+            time_limit=options.time_limit,
+        )
+    return Workers(
+        resources(num_planned, num_missing, options.workers, options.threads, options.dataset_bytes),
+        plan.references,
+        runs_dir,
+        checkpoints,
+        keep_weights=options.keep_weights,
+        stopwatch=stopwatch,
+        time_limit=options.time_limit,
+    )
 
 
 def run_missing(
@@ -171,7 +211,10 @@ Observe = Callable[[int], AbstractContextManager[Observer]]
 
 
 def search_missing(session: Session, observe: Observe) -> Plan:
-    """Make every search of a plan that has not ended; the plan with the settings that were found.
+    """Make every search that has not ended and is to be made here; the plan with the settings that were found.
+
+    Several runners on one store can make the same search at once: each asks for the same trials, and leases see to it
+    that none is trained twice.
 
     Raises:
         SettingError: settings do not fit a dataset, or those that were found do not go together.
@@ -183,9 +226,17 @@ def search_missing(session: Session, observe: Observe) -> Plan:
 
     # The workers begin meanwhile. Keras Tuner needs it too, and would import it aloud.
     import_tensorflow()
-    search_groups(session.plan.open_groups, session.store, train)
+    search_groups(session.open_groups, session.store, train)
     with naming_file(session.plan.path):
         return renewed(session.plan, session.store)
+
+
+def _open_groups(plan: Plan, shard: Shard | None) -> list[Group]:
+    """The groups that are to be searched, or those of them that are of a part."""
+    if shard is None or not plan.groups:
+        return plan.open_groups
+    own = {share.group.key for share in shares_of(plan.groups, shard)}
+    return [group for group in plan.open_groups if group.key in own]
 
 
 def _trials(plan: Plan) -> int:
@@ -193,7 +244,7 @@ def _trials(plan: Plan) -> int:
 
 
 def _train_shared(
-    workers: Workers, runs: Sequence[Run], datasets: Mapping[str, Dataset], store: Store, observer: Observer
+    workers: Executor, runs: Sequence[Run], datasets: Mapping[str, Dataset], store: Store, observer: Observer
 ) -> Iterator[tuple[Run, RunResult]]:
     """Train runs beside other runners on the same store; what they are on is waited for, and trained if they die."""
     leases = Leases(store)
@@ -215,6 +266,16 @@ def _train_shared(
             leases.wait(left, lambda: moved(0.0))
     finally:
         leases.release()
+
+
+def _keep_labels(store: Store, plan: Plan, datasets: Mapping[str, Dataset]) -> None:
+    """Keep the test labels of each dataset of which predictions are kept: without them these could not be judged."""
+    for name, dataset in datasets.items():
+        labels = np.asarray(dataset.test.labels)
+        outputs = dataset.num_classes if dataset.task == "classification" else 1
+        if keeps_predictions(dataset.task, len(labels) * outputs) and labels.nbytes <= MOST_PREDICTION_BYTES:
+            reference = plan.references[name]
+            store.keep_labels(reference.name, reference.version, labels)
 
 
 def facts_of(dataset: Dataset) -> DatasetFacts:

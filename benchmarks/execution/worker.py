@@ -23,7 +23,7 @@ from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
 from benchmarks.execution.schedule import Stack, keys_of
-from benchmarks.plan import states_folder, weights_file
+from benchmarks.plan import weights_file
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult, failure_of
 from benchmarks.training.stopwatch import Stopwatch
@@ -61,8 +61,16 @@ class Orders:
     references: Mapping[str, DatasetReference]
     """Dataset as the suite names it -> where it is."""
     runs_dir: Path
+    """Where decoded datasets are, and weights are kept."""
     checkpoints: Checkpoints | None
+    states: States | None
     keep_weights: bool
+
+
+@dataclass(frozen=True)
+class ProcessOrders(Orders):
+    """What a worker process of this machine knows from its start."""
+
     parent: int
     traces: Path
     """Folder where workers write what they were doing when they were ended; it goes when the parent does."""
@@ -101,7 +109,7 @@ _states: list[_State] = []
 """The state of this process; empty in every process that is no worker."""
 
 
-def begin(orders: Orders, progress: Any, stop: Any) -> None:
+def begin(orders: ProcessOrders, progress: Any, stop: Any) -> None:
     """Make this process a worker.
 
     Args:
@@ -114,6 +122,11 @@ def begin(orders: Orders, progress: Any, stop: Any) -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if stop[orders.number] == LEAVE else None)
     threading.Thread(target=_end_with_parent, args=[orders.parent, orders.traces], daemon=True).start()
     _write_traces(orders.trace)
+    make_engine(orders, progress, stop)
+
+
+def make_engine(orders: Orders, progress: Any, stop: Any) -> None:
+    """Import TensorFlow and make what `train` trains with; the arguments are those of `begin`."""
     from benchmarks.quiet import import_tensorflow
 
     import_tensorflow(orders.resources.threads)
@@ -126,7 +139,7 @@ def begin(orders: Orders, progress: Any, stop: Any) -> None:
         _keep(orders.runs_dir) if orders.keep_weights else None,
         orders.resources.dataset_bytes,
         lambda: stop[orders.number] != GO_ON,
-        States(states_folder(orders.runs_dir)),
+        orders.states,
     )
     _states[:] = [_State(orders, engine, stopwatch, progress, stop)]
 

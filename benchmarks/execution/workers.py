@@ -19,7 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -27,6 +27,10 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
+from benchmarks.errors import DatasetError
+from benchmarks.execution.executors import WORKER_BYTES
+from benchmarks.execution.machine import machine_facts
+from benchmarks.execution.retries import MOST_ATTEMPTS, is_starved, try_again
 from benchmarks.execution.schedule import (
     Program,
     Stack,
@@ -40,7 +44,7 @@ from benchmarks.execution.worker import (
     GO_ON,
     LEAVE,
     STOP,
-    Orders,
+    ProcessOrders,
     Report,
     Resources,
     begin,
@@ -55,9 +59,7 @@ from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult, Status
 from benchmarks.training.stopwatch import Stopwatch
 
-MOST_ATTEMPTS = 3
-"""How often a stack is tried whose worker died or had too little memory: twice as it is, and then each of its runs
-alone. What is raised for another reason would be raised again."""
+T = TypeVar("T")
 
 LOOK_SECONDS = 0.2
 """How often the workers' progress is looked at."""
@@ -65,12 +67,10 @@ LOOK_SECONDS = 0.2
 STOP_SECONDS = 10.0
 """How long workers have to write their checkpoints when everything is to stop."""
 
-_WORKER_BYTES = 1.5 * 2**30
-"""What a worker takes with TensorFlow and a small network, roughly."""
+MOST_OF_MEMORY = 0.8
+"""What a worker may take of its share before it is replaced."""
 
-_MOST_OF_MEMORY = 0.8
-
-_MOST_GROWTH = 256 * 2**20
+MOST_GROWTH = 256 * 2**20
 """A worker that has grown by more is replaced: TensorFlow keeps some 6 MB of every program that it compiled."""
 
 
@@ -94,10 +94,10 @@ def resources(
     cores, memory = _cores(), psutil.virtual_memory()
     threads = threads or max(1, cores // max(1, num_planned))
     if workers is None:
-        workers = max(1, min(cores // threads, num_missing, int(memory.available / _WORKER_BYTES)))
+        workers = max(1, min(cores // threads, num_missing, int(memory.available / WORKER_BYTES)))
     share = memory.total / workers
     return Resources(
-        workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * _MOST_OF_MEMORY, 2**30)
+        workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * MOST_OF_MEMORY, 2**30)
     )
 
 
@@ -163,13 +163,15 @@ class Workers:
         self._stop = self._context.RawArray("b", available.workers)
         self._stopwatch = stopwatch or Stopwatch()
         self._time_limit = time_limit
+        self._machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
         self._traces = tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True)
-        self._orders = Orders(
+        self._orders = ProcessOrders(
             number=0,
             resources=available,
             references=dict(references),
             runs_dir=runs_dir.resolve(),
             checkpoints=checkpoints,
+            states=States(states_folder(runs_dir.resolve())),
             keep_weights=keep_weights,
             parent=os.getpid(),
             traces=Path(self._traces.name),
@@ -206,14 +208,12 @@ class Workers:
         Raises:
             DatasetError: a dataset cannot be had.
         """
-        first, orders = self._workers[0], self._orders
+        orders = self._orders
         opened = {}
         for name, reference in orders.references.items():
             found = open_prepared(reference, orders.runs_dir)
             if found is None:
-                preparing = first.pool.schedule(prepare_and_decode, [reference, orders.runs_dir])
-                _wait([preparing])
-                preparing.result()
+                self._prepare(reference)
                 found = open_prepared(reference, orders.runs_dir)
                 assert found is not None  # else `prepare_and_decode` raises
             opened[name] = found
@@ -248,10 +248,15 @@ class Workers:
             wait([_task(worker).future for worker in under_way], LOOK_SECONDS, FIRST_COMPLETED)
             on_progress(sum(self._progress[worker.number] * len(_task(worker).stack) for worker in under_way))
             for worker in under_way:
-                if _task(worker).future.done():
+                if _has_ended(worker, _task(worker).future):
                     yield from self._finish(worker, queue, attempts)
                 elif self._is_over_time(worker):
                     yield from self._end_over_time(worker)
+
+    def machine_of(self, run: Run) -> Mapping[str, Any]:
+        """Facts of this machine, on which all runs are trained."""
+        del run
+        return self._machine
 
     def _start(self, number: int) -> _Worker:
         orders = replace(self._orders, number=number)
@@ -273,6 +278,32 @@ class Workers:
         worker.pool.join()
         self._stop[worker.number] = GO_ON
 
+    def _schedule(self, number: int, function: Callable[..., T], arguments: list[Any]) -> ProcessFuture[T]:
+        """Have a worker do something; it is replaced first where its process died while it had nothing to do."""
+        try:
+            return self._workers[number].pool.schedule(function, arguments)
+        except RuntimeError:  # Pebble gives a pool up whose process dies without a task
+            self._restart(self._workers[number])
+            return self._workers[number].pool.schedule(function, arguments)
+
+    def _prepare(self, reference: DatasetReference) -> None:
+        """Have a worker prepare and decode a dataset; where its process dies, another one begins anew.
+
+        Raises:
+            DatasetError: the dataset cannot be had, or every process died of it.
+        """
+        for _ in range(MOST_ATTEMPTS):
+            preparing = self._schedule(0, prepare_and_decode, [reference, self._orders.runs_dir])
+            while not _has_ended(self._workers[0], preparing):
+                _wait([preparing], LOOK_SECONDS)
+            try:
+                return _result_of(preparing)
+            except (ProcessExpired, BrokenProcessPool) as error:
+                reason = _reason(error)
+                self._restart(self._workers[0])
+        message = f"tried {MOST_ATTEMPTS} times: its worker process died: {reason}"
+        raise DatasetError(f"datasets: {reference.name} cannot be prepared\n  reason:  {message}")
+
     def _hand_out(self, worker: _Worker, queue: StackQueue, take: Callable[[Stack], Stack]) -> None:
         is_alone = not any(each.task for each in self._workers)
         while stack := queue.take(worker.program, is_alone=is_alone):
@@ -280,35 +311,37 @@ class Workers:
             taken = take(stack)
             if taken:
                 self._progress[worker.number] = 0.0
-                worker.task = _Task(taken, time.monotonic(), worker.pool.schedule(train, [taken]))
+                future = self._schedule(worker.number, train, [taken])
+                self._workers[worker.number].program = worker.program
+                self._workers[worker.number].task = _Task(taken, time.monotonic(), future)
                 return
 
     def _finish(self, worker: _Worker, queue: StackQueue, attempts: Counter[str]) -> Iterator[tuple[Run, RunResult]]:
         task = _task(worker)
         worker.task = None
         try:
-            report = task.future.result()
+            report = _result_of(task.future)
         except (ProcessExpired, BrokenProcessPool) as error:
             died = _died(error, trace_of(self._trace(worker)))
             self._restart(worker)
-            yield from _try_again(task.stack, died, queue, attempts)
+            yield from try_again(task.stack, died, queue, attempts)
             return
         self._stopwatch.spans += report.spans
         compiling = sum(end - start for phase, start, end, _ in report.spans if phase in ("build", "trace"))
         seconds = time.monotonic() - task.began
         queue.note(program_of(next(iter(task.stack.values()))), compiling, max(0.0, seconds - compiling))
         results = {run.key: result for run, result in report.results}
-        starved = {slot: run for slot, run in task.stack.items() if _is_starved(results.get(run.key))}
-        yield from ((run, result) for run, result in report.results if not _is_starved(result))
+        starved = {slot: run for slot, run in task.stack.items() if is_starved(results.get(run.key))}
+        yield from ((run, result) for run, result in report.results if not is_starved(result))
         if starved:
             self._restart(worker)
-            yield from _try_again(starved, results[next(iter(starved.values())).key], queue, attempts)
+            yield from try_again(starved, results[next(iter(starved.values())).key], queue, attempts)
             return
         if report.results and self._orders.checkpoints:
             self._orders.checkpoints.file_of(keys_of(task.stack)).remove()
         worker.first_bytes = worker.first_bytes or report.num_bytes
         grown = report.num_bytes - worker.first_bytes
-        if grown > _MOST_GROWTH or report.num_bytes > self._orders.resources.worker_bytes:
+        if grown > MOST_GROWTH or report.num_bytes > self._orders.resources.worker_bytes:
             self._restart(worker)
 
     def _is_over_time(self, worker: _Worker) -> bool:
@@ -350,29 +383,25 @@ def _wait(futures: Sequence[ProcessFuture[Any]], seconds: float = math.inf) -> N
         look()
 
 
+def _has_ended(worker: _Worker, future: ProcessFuture[Any]) -> bool:
+    """Whether something that was scheduled has ended; what was scheduled while its pool broke never does by itself."""
+    return future.done() or not worker.pool.active
+
+
+def _result_of(future: ProcessFuture[T]) -> T:
+    """What a future that has ended gave.
+
+    Raises:
+        ProcessExpired, BrokenProcessPool: the process died.
+    """
+    if not future.done():
+        raise BrokenProcessPool("it died while it had nothing to do")
+    return future.result()
+
+
 def _task(worker: _Worker) -> _Task:
     assert worker.task is not None
     return worker.task
-
-
-def _try_again(
-    stack: Stack, failure: RunResult, queue: StackQueue, attempts: Counter[str]
-) -> Iterator[tuple[Run, RunResult]]:
-    """Have runs tried again for whose failure they need not be to blame; after the last attempt it is theirs."""
-    attempts.update(run.key for run in stack.values())
-    tried = max(attempts[run.key] for run in stack.values())
-    if tried < MOST_ATTEMPTS - 1:
-        queue.put_back(stack)
-    elif tried == MOST_ATTEMPTS - 1:
-        for slot, run in stack.items():
-            queue.put_back({slot: run})
-    else:
-        for run in stack.values():
-            yield run, replace(failure, message=f"tried {tried} times: {failure.message}")
-
-
-def _is_starved(result: RunResult | None) -> bool:
-    return result is not None and result.status == "out_of_memory"
 
 
 def _died(error: Exception, trace: str | None) -> RunResult:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -13,6 +13,7 @@ import pandas as pd
 from benchmarks.analysis.claims import Trials, judge_claims
 from benchmarks.analysis.judgements import Check, JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.plain import as_plain
+from benchmarks.analysis.power import least_seeds
 from benchmarks.analysis.verdicts import Evidence, Verdict
 from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS, AcrossDatasets
 from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, style_of
@@ -78,6 +79,36 @@ class ClaimContent:
 
 
 @dataclass(frozen=True)
+class Look:
+    """What was decided at one of several looks."""
+
+    number: int
+    """From 1."""
+    n_seeds: int
+    judged: JudgedClaims
+
+    @property
+    def verdicts(self) -> dict[tuple[str, str | None], Verdict]:
+        """Statement, and dataset or None for all together -> verdict, for the claims that have one."""
+        return {
+            (claim.statement, each.dataset): each.verdict
+            for claim in self.judged.claims
+            for each in claim.judgements
+            if each.verdict
+        }
+
+    @property
+    def open(self) -> list[tuple[str, str | None]]:
+        """Statement and dataset of what is inconclusive and would be decided by further seeds."""
+        return [
+            (claim.statement, each.dataset)
+            for claim in self.judged.claims
+            for each in claim.judgements
+            if _is_open(each.verdict) or _is_open_at_levels(each)
+        ]
+
+
+@dataclass(frozen=True)
 class Claims:
     """The section of claims."""
 
@@ -86,6 +117,20 @@ class Claims:
     styles: Mapping[str, Style]
     """Metric -> how its differences are written."""
     claims: tuple[ClaimContent, ...]
+    looks: tuple[Look, ...]
+    """Those that were made, the present one last; empty where one look is, at all seeds."""
+
+    @property
+    def look_rows(self) -> list[tuple[str, list[str]]]:
+        """Claim, with its dataset where there are several judgements -> what it was found to be at each look."""
+        verdicts = [look.verdicts for look in self.looks]
+        rows = []
+        for claim in self.judged.claims:
+            for each in claim.judgements:
+                name = f"{claim.statement} ({each.dataset})" if len(claim.judgements) > 1 else claim.statement
+                found = [of_look.get((claim.statement, each.dataset)) for of_look in verdicts]
+                rows.append((name, [f"{each.word}: {each.kind}" if each else "exploratory" for each in found]))
+        return rows
 
     @property
     def confidence(self) -> str:
@@ -96,6 +141,11 @@ class Claims:
     def alpha(self) -> str:
         """For all looks together, as a number."""
         return f"{self.judged.alpha:g}"
+
+    @property
+    def least_seeds(self) -> int:
+        """Fewest for a verdict."""
+        return least_seeds(self.judged.alpha_per_look)
 
     @property
     def alpha_per_look(self) -> str:
@@ -114,21 +164,34 @@ def claims_content(suite: Suite, runs: pd.DataFrame, standing: Standing, trials:
     """
     if not suite.claims:
         return None
-    judged = judge_claims(
+    judged = _judged(suite, runs, standing, standing.look, trials)
+    metrics = dict.fromkeys(each.metric for claim in judged.claims for each in claim.judgements)
+    styles = {name: style_of(METRICS[name].unit, runs[name]) for name in metrics}
+    contents = tuple(_claim_content(claim, standing, styles, runs["dataset"].nunique()) for claim in judged.claims)
+    return Claims(judged, standing, styles, contents, looks_made(suite, runs, standing, trials))
+
+
+def looks_made(suite: Suite, runs: pd.DataFrame, standing: Standing, trials: Trials | None = None) -> tuple[Look, ...]:
+    """What is decided at each declared look up to the seeds of now, from the seeds that it had; arguments as above."""
+    made = [(number, size) for number, size in enumerate(standing.looks, 1) if size <= len(standing.seeds)]
+    return tuple(
+        Look(number, size, _judged(suite, runs[runs["seed"].isin(standing.seeds[:size])], standing, number, trials))
+        for number, size in made
+    )
+
+
+def _judged(suite: Suite, runs: pd.DataFrame, standing: Standing, look: int, trials: Trials | None) -> JudgedClaims:
+    return judge_claims(
         runs,
         suite.claims,
         suite,
         alpha=suite.analysis.alpha,
-        looks=standing.looks,
-        look=standing.look,
+        looks=standing.n_looks,
+        look=look,
         unregistered=standing.unregistered,
         withdrawn=standing.n_withdrawn,
         trials=trials,
     )
-    metrics = dict.fromkeys(each.metric for claim in judged.claims for each in claim.judgements)
-    styles = {name: style_of(METRICS[name].unit, runs[name]) for name in metrics}
-    contents = tuple(_claim_content(claim, standing, styles, runs["dataset"].nunique()) for claim in judged.claims)
-    return Claims(judged, standing, styles, contents)
 
 
 def claims_json(suite: Suite, claims: Claims, versions: Mapping[str, str], seeds: Iterable[int]) -> str:
@@ -145,9 +208,26 @@ def claims_json(suite: Suite, claims: Claims, versions: Mapping[str, str], seeds
         "datasets": dict(versions),
         "seeds": list(seeds),
         "withdrawn": [claim.statement for claim in standing.withdrawn],
+        "declared_looks": list(standing.looks),
+        "looks_made": [_look_as_plain(look) for look in claims.looks],
         **judged,
     }
     return json.dumps(_rounded(whole), sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _look_as_plain(look: Look) -> dict[str, Any]:
+    judgements = [
+        {
+            "statement": claim.statement,
+            "dataset": each.dataset,
+            "p": as_plain(each.p),
+            "adjusted_p": as_plain(each.adjusted_p),
+            "verdict": as_plain(each.verdict),
+        }
+        for claim in look.judged.claims
+        for each in claim.judgements
+    ]
+    return {"look": look.number, "seeds": look.n_seeds, "alpha": look.judged.alpha_per_look, "judgements": judgements}
 
 
 def exact(style: Style, value: float) -> str:
@@ -211,6 +291,8 @@ def _row(claim: JudgedClaim, judgement: Judgement, style: Style, why: str | None
     verdict = judgement.verdict
     name = judgement.dataset or _TOGETHER[claim.across].format(counted(len(judgement.datasets), "dataset"))
     numbers = _numbers(name, judgement.evidence, verdict, style, judgement.p, judgement.adjusted_p)
+    if _is_open_at_levels(judgement):
+        numbers = replace(numbers, seeds_needed="those of the open levels below")
     names = Names(claim.better, claim.than, exact(style, claim.margin), claim.margin == 0)
     checks = [*judgement.datasets, *judgement.simple_effects]
     if judgement.without_diverged:
@@ -264,7 +346,19 @@ def _numbers(name: str, found: Evidence, verdict: Verdict | None, style: Style, 
 def _seeds_needed(found: Evidence, verdict: Verdict | None) -> str:
     if verdict is None or verdict.word != "inconclusive":
         return ""
-    return "not a matter of seeds" if verdict.kind in NO_MATTER_OF_SEEDS else found.seeds_needed.text
+    return found.seeds_needed.text if _is_open(verdict) else "not a matter of seeds"
+
+
+def _is_open(verdict: Verdict | None) -> bool:
+    """Whether further seeds would decide it."""
+    return verdict is not None and verdict.word == "inconclusive" and verdict.kind not in NO_MATTER_OF_SEEDS
+
+
+def _is_open_at_levels(judgement: Judgement) -> bool:
+    """Whether simple effects differ for now, since one of them is still open."""
+    verdict = judgement.verdict
+    differ = verdict is not None and verdict.kind == "simple effects differ"
+    return differ and any(_is_open(check.verdict) for check in judgement.simple_effects)
 
 
 _TOGETHER: Mapping[AcrossDatasets, str] = {

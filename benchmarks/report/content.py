@@ -25,6 +25,8 @@ from benchmarks.report.formatting import Style, counted, style_of, titled, whole
 from benchmarks.report.provenance import Provenance, provenance
 from benchmarks.report.reading import read_tables, tuning_trials
 from benchmarks.report.registration import standing
+from benchmarks.report.reliability import Reliabilities, reliabilities
+from benchmarks.report.search import SearchContent, search_content
 from benchmarks.report.sections import Sections, ranks_of, sections_of
 from benchmarks.store import DatasetFacts, Registration, Store
 from benchmarks.suite import Suite
@@ -65,6 +67,7 @@ class DatasetContent:
     """Why there are no main effects, as a clause; None where there are some."""
     curves: tuple[Curves, ...]
     sections: Sections
+    reliability: Reliabilities
     diverged: DivergenceRate
     """Of all runs of the dataset that ended."""
     runs: pd.DataFrame
@@ -116,6 +119,8 @@ class Content:
     design: Estimable
     datasets: tuple[DatasetContent, ...]
     ranks: Ranks
+    search: SearchContent | None
+    """None where the suite searches nothing."""
     runs: pd.DataFrame
     failures: tuple[Failure, ...]
     provenance: Provenance
@@ -153,7 +158,7 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
     factors = {factor.name: list(factor.levels) for factor in suite.factor_list}
     baseline = suite.baseline_levels
     design = estimable(suite)
-    place = standing(suite, registration.seeds, store.claims(suite.name))
+    place = standing(suite, registration.seeds, store.claims(suite.name), registration.looks)
     claims = claims_content(suite, runs, place, tuning_trials(suite, registration, store))
     return Content(
         title=suite.name,
@@ -165,10 +170,11 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
         claims=claims,
         design=design,
         datasets=tuple(
-            _dataset_content(name, registration.datasets[name], runs, epochs, factors, baseline, design)
+            _dataset_content(name, registration.datasets[name], runs, epochs, factors, baseline, design, store)
             for name in suite.datasets
         ),
         ranks=ranks_of(runs, factors, baseline),
+        search=search_content(suite, registration, store, planned, runs),
         runs=runs,
         failures=tuple(_failures(runs, factors)),
         provenance=provenance(suite, registration, planned, runs, store.machines(), claims),
@@ -183,6 +189,7 @@ def _dataset_content(
     factors: Factors,
     baseline: Mapping[str, str],
     design: Estimable,
+    store: Store,
 ) -> DatasetContent:
     own_runs, own_epochs = runs[runs["dataset"] == name], epochs[epochs["dataset"] == name]
     balanced = is_balanced(own_runs, factors)
@@ -202,6 +209,7 @@ def _dataset_content(
         main_effects_obstacle(own_runs, factors),
         tuple(found for found in curves if found),
         sections_of(facts.task, own_runs, own_epochs, factors, baseline, design, simple),
+        reliabilities(name, facts, own_runs, factors, baseline, store),
         divergence_rate(int((own_runs["status"] == "diverged").sum()), int(ended.sum())),
         own_runs,
     )

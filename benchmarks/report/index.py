@@ -111,7 +111,7 @@ def write_index(store: Store) -> Path:
         StoreError: the store cannot be read.
         UserError: the folder cannot be written.
     """
-    path = store.path.parent / INDEX_FILE
+    path = store.folder / INDEX_FILE
     text = index_page(index_entries(store))
     made = path.with_name(f".{INDEX_FILE}.{os.getpid()}")
     try:
@@ -125,7 +125,7 @@ def write_index(store: Store) -> Path:
 
 
 def _entry(registration: Registration, store: Store) -> IndexEntry:
-    name, folder = registration.name, store.path.parent / registration.name
+    name, folder = registration.name, store.folder / registration.name
     link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
     try:
         suite = parse_suite(registration.text, f"the stored suite {name}")

@@ -93,7 +93,7 @@ def cells_tex(summaries: Sequence[CellSummary], metric: Metric, style: Style, ca
     ]
     factors = len(summaries[0].levels) if summaries else 0
     note = f"{titled(metric.title, style.unit_of_values)}; {metric.better} is better."
-    return _table(rows, "l" * factors + "rrrrrr", note, caption)
+    return tex_table(rows, "l" * factors + "rrrrrr", note, caption)
 
 
 def contrasts_tex(
@@ -128,7 +128,7 @@ def contrasts_tex(
     turn = "gain in" if metric.better == "higher" else "reduction of"
     unit = f", {style.unit_of_differences}" if style.unit_of_differences else ""
     note = f"{turn[:1].upper()}{turn[1:]} {metric.title}{unit}; more is better. Exploratory."
-    return _table(rows, "lllrrrr", note, caption)
+    return tex_table(rows, "lllrrrr", note, caption)
 
 
 def claims_tex(judged: JudgedClaims, styles: Mapping[str, Style], caption: str = "") -> str:
@@ -146,7 +146,7 @@ def claims_tex(judged: JudgedClaims, styles: Mapping[str, Style], caption: str =
         "no verdict, and their p is adjusted for false discoveries."
     )
     columns = r">{\raggedright\arraybackslash}p{0.3\linewidth}lrrrr>{\raggedright\arraybackslash}p{0.24\linewidth}"
-    return _table(rows, columns, note, caption)
+    return tex_table(rows, columns, note, caption)
 
 
 def _claim_row(claim: JudgedClaim, judgement: Judgement, style: Style) -> dict[str, str]:
@@ -183,7 +183,7 @@ def _p_text(p: float) -> str:
     return NOTHING if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _table(rows: Sequence[Mapping[str, str]], columns: str, note: str, caption: str) -> str:
+def tex_table(rows: Sequence[Mapping[str, str]], columns: str, note: str, caption: str) -> str:
     """Rows of equal columns between rules of booktabs, headed by the packages that they need."""
     is_long = len(rows) > MOST_ROWS
     packages = ["array", "booktabs", *(["longtable"] if is_long else [])]

@@ -29,11 +29,13 @@ from benchmarks.report.plots import (
     pareto_front,
     precision_plot,
     rank_plot,
+    reliability_diagram,
     seed_lines,
     seed_pairs,
     time_to_target,
 )
 from benchmarks.report.prose import SKEWED
+from benchmarks.report.search import MOST_GROUP_ROWS, MOST_SETTING_COLUMNS, SearchFigures, search_figures
 from benchmarks.report.sections import time_told
 from benchmarks.training.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS, Metric
 
@@ -60,11 +62,18 @@ MOST_PLOTTED_RUNS = 20_000
 RELIABILITY = (
     "How far probabilities can be believed is told by the NLL and the Brier score above, and then by the ECE (15 bins "
     "of equal width over all test examples), which shows more than there is on small test sets: 3 % for a perfect "
-    "model on 200 examples. There is no diagram: the store keeps what runs gave for the test examples, and not the "
-    "true labels."
+    "model on 200 examples. Only what is plotted is claimed: where a model is surer than it is right."
 )
 
-_FILTERS = (formatting.decimal, formatting.whole, formatting.short, formatting.counted, p_text, time_told)
+_FILTERS = (
+    formatting.decimal,
+    formatting.whole,
+    formatting.short,
+    formatting.counted,
+    formatting.percent,
+    p_text,
+    time_told,
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +107,7 @@ class DatasetFigures:
     importance: tuple[Plot, ...]
     times: tuple[Plot, ...]
     pareto: tuple[Plot, ...]
+    reliability: tuple[Plot, ...]
     precision: tuple[Plot, ...]
 
 
@@ -111,6 +121,7 @@ class Figures:
     n_seeds_left_out: int
     datasets: tuple[DatasetFigures, ...]
     ranks: tuple[Plot, ...]
+    search: SearchFigures | None
 
 
 def html_page(content: Content) -> str:
@@ -123,6 +134,7 @@ def html_page(content: Content) -> str:
         max(0, _number_of_seed_panels(content) - MOST_SEED_PANELS),
         tuple(_figures(number, dataset, content) for number, dataset in enumerate(content.datasets)),
         rank_plot("ranks", content.ranks),
+        search_figures(content.search) if content.search else None,
     )
     return _render(environment, "report.html.j2", content, figures=figures)
 
@@ -156,6 +168,8 @@ def _render(environment: Environment, template: str, content: Content, **more: A
         "most_failure_rows": MOST_FAILURE_ROWS,
         "most_claims": MOST_CLAIMS,
         "most_effect_rows": MOST_EFFECT_ROWS,
+        "most_group_rows": MOST_GROUP_ROWS,
+        "most_setting_columns": MOST_SETTING_COLUMNS,
         "shows_values": len(content.seeds) <= MOST_VALUES,
         "skewed": SKEWED,
         "reliability": RELIABILITY,
@@ -195,7 +209,7 @@ def _target_told(target: float, metric: Metric) -> str:
 
 
 def _cost_told(point: Any, cost: str) -> str:
-    return formatting.whole(round(point.cost)) if cost == "parameters" else f"{point.cost:.3g}"
+    return formatting.whole(round(point.cost)) if cost in ("parameters", "macs") else f"{point.cost:.3g}"
 
 
 def _figures(number: int, dataset: DatasetContent, content: Content) -> DatasetFigures:
@@ -224,8 +238,14 @@ def _figures(number: int, dataset: DatasetContent, content: Content) -> DatasetF
             for each in sections.pareto
             for plot in pareto_front(f"pareto-{number}-{each.cost}", each.points, each.cost, outcome, dataset.style)
         ),
+        tuple(_reliability(number, dataset)),
         precision_plot(f"precision-{number}", _differences(dataset), outcome, dataset.style),
     )
+
+
+def _reliability(number: int, dataset: DatasetContent) -> Iterable[Plot]:
+    for place, each in enumerate(dataset.reliability.cells):
+        yield from reliability_diagram(f"reliability-{number}-{place}", each.found, each.title)
 
 
 def _differences(dataset: DatasetContent) -> dict[str, list[float]]:

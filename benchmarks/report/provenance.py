@@ -92,7 +92,8 @@ def provenance(
 
 
 def _deviations(suite: Suite, registration: Registration, runs: pd.DataFrame, claims: Claims | None) -> Iterable[str]:
-    if list(registration.seeds) != suite.seed_list:
+    is_look = claims is not None and len(registration.seeds) in claims.standing.looks
+    if list(registration.seeds) != suite.seed_list and not is_look:
         yield (
             f"The suite plans {counted(len(suite.seed_list), 'seed')}; "
             f"{counted(len(registration.seeds), 'seed')} were asked for on the command line."
@@ -131,7 +132,7 @@ def _checklist(
             not claims.standing.withdrawn,
             f"{counted(len(claims.standing.withdrawn), 'claim')} taken out or edited after there were results",
         )
-        looks = suite.analysis.looks
+        looks = claims.standing.looks
         is_declared = not looks or len(registration.seeds) in looks
         declared = f"looks at {', '.join(map(str, looks))}" if looks else "one look, at all seeds"
         yield Checked("Was the number of seeds declared?", is_declared, f"{declared}; now {len(registration.seeds)}")

@@ -11,7 +11,7 @@ from benchmarks.analysis.tables import epoch_table, level_columns, refuse_repeat
 from benchmarks.design import Run, expand_cells
 from benchmarks.search.groups import groups_of, tuned_runs
 from benchmarks.store import Registration, Store
-from benchmarks.suite import Suite
+from benchmarks.suite import Suite, level_label
 
 RUNS_A_PART = 5_000
 """Runs that are read at once."""
@@ -46,6 +46,10 @@ def tuning_trials(suite: Suite, registration: Registration, store: Store) -> Map
         for factor, level in group.where.items():
             of_factor = trials.setdefault(factor, {})
             of_factor[level] = of_factor.get(level, 0) + number
+    for tuned in suite.tuned:
+        for factor, level in tuned.where.items():
+            of_factor = trials.setdefault(factor, {})
+            of_factor[level_label(level)] = of_factor.get(level_label(level), 0) + tuned.trials
     return trials
 
 

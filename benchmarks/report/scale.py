@@ -139,6 +139,7 @@ def _rows(planned: Sequence[Run], start: int) -> list[dict[str, object]]:
                 "metrics": metrics if status == "done" else {},
                 "history": history,
                 "parameters": 9034 + run.cell.settings.train.batch_size,
+                "macs": 8704 + run.cell.settings.train.batch_size,
                 "seconds": 0.5 + float(noise[number, 0]) ** 2 + run.cell.settings.train.batch_size / 1000,
                 "message": None if status == "done" else "made up",
                 "traceback": None,

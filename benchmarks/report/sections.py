@@ -47,7 +47,11 @@ MOST_CANDIDATES = 12
 SIZES = (3, 6, 10, 20, 40)
 """Numbers of seeds for which the precision is told."""
 
-COSTS: Mapping[str, str] = {"seconds": "seconds of training", "parameters": "trainable parameters"}
+COSTS: Mapping[str, str] = {
+    "seconds": "seconds of training",
+    "parameters": "trainable parameters",
+    "macs": "multiply-accumulates an example",
+}
 """Column of the run table -> what it is."""
 
 

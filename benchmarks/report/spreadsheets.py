@@ -45,7 +45,7 @@ def summary_csv(summaries: Sequence[CellSummary], factors: Iterable[str]) -> str
         }
         for each in summaries
     ]
-    return _csv(rows, factors)
+    return csv_text(rows, factors)
 
 
 def runs_csv(runs: pd.DataFrame, factors: Sequence[str]) -> str:
@@ -53,9 +53,9 @@ def runs_csv(runs: pd.DataFrame, factors: Sequence[str]) -> str:
     tasks = set(runs["task"])
     metrics = [name for name, metric in METRICS.items() if tasks & set(metric.tasks)]
     levels = [level_column(factor) for factor in factors]
-    facts = ("parameters", "seconds", "attempts", "finished_at", "key", "message")
+    facts = ("parameters", "macs", "seconds", "attempts", "finished_at", "key", "message")
     names = ["dataset", *levels, "seed", "status", *metrics, *facts]
-    return _csv(runs[names].to_dict("records"), factors)
+    return csv_text(runs[names].to_dict("records"), factors)
 
 
 def _numbers(found: Estimate) -> dict[str, float]:
@@ -66,7 +66,7 @@ def _levels(levels: Mapping[str, str]) -> dict[str, str]:
     return {level_column(factor): level for factor, level in levels.items()}
 
 
-def _csv(rows: Sequence[Mapping[Any, Any]], factors: Iterable[str]) -> str:
+def csv_text(rows: Sequence[Mapping[Any, Any]], factors: Iterable[str]) -> str:
     """Rows of equal columns as text; a level column is headed with its factor, unless another column has that name."""
     names = list(rows[0])
     plain = {level_column(factor): factor for factor in factors if factor not in names}

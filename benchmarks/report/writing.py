@@ -11,6 +11,7 @@ from benchmarks.report.content import Content, report_content
 from benchmarks.report.index import write_index
 from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex
 from benchmarks.report.pages import html_page, markdown_page
+from benchmarks.report.search import SEARCH_FILES, search_files
 from benchmarks.report.spreadsheets import runs_csv, summary_csv
 from benchmarks.store import Registration, Store
 from benchmarks.suite import Suite
@@ -44,15 +45,18 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         "report.md": markdown_page(content),
         "report.html": html_page(content),
         **_latex_tables(content),
+        **search_files(content.search, factors),
     }
     if content.claims:
         files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
+    if folder.is_symlink():
+        raise UserError(f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder")
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             _replace(folder / name, text)
-        for name in ("claims.json", "claims.tex"):
-            # Verdicts on claims that were taken out must not stay behind.
+        for name in ("claims.json", "claims.tex", *SEARCH_FILES):
+            # Verdicts on claims that were taken out must not stay behind, nor what a search found that was.
             if name not in files:
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:

@@ -119,6 +119,11 @@ class SearchTable(Settings):
         1, f"Coarse to fine: after each round all ranges become {NARROWING} times narrower around the best.", ge=1
     )
     seed: int = setting(0, "Decides which points are drawn; they are the same for all groups.", ge=0, le=2**31 - 1)
+    untuned: bool = setting(
+        False,
+        "Whether every cell is also trained on the reported seeds without what was found, so that the report tells "
+        "what tuning was worth.",
+    )
     batch: int = setting(
         4,
         "Points that are chosen from the same results, to be trained at once.",
@@ -271,6 +276,10 @@ class Tuned(Settings):
     dataset: str | None = setting(None, "The dataset of the cells, as `datasets` names it; else those of all.")
     where: Assignment = setting({}, "Factor -> level of the cells; those of all levels where it is not named.")
     settings: Values = setting(..., "Setting -> the value that it has there.", min_length=1)
+    trials: int = setting(
+        0, "Points that were tried to find them: budgets are compared by it. 0 where that is not known.", ge=0
+    )
+    search: str = setting("", "Key of the search in the store in which they were found.")
 
 
 def as_problem(problem: TuningProblem) -> Problem:

@@ -7,7 +7,7 @@ import hashlib
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.design import Cell, Levels, Run
 from benchmarks.search.checks import DATASET, overlap_problems
@@ -18,6 +18,9 @@ from tuning import SearchConfig, Space, TuningError
 from tuning.parameters import Choices, Parameter, plain
 from tuning.search import REVISION as TUNING_REVISION
 from zoo.settings import Problem, SettingError, as_written, dotted
+
+if TYPE_CHECKING:
+    from benchmarks.store import StoredSearch
 
 REVISION = 1
 """Raised when the same suite comes to be searched in another way."""
@@ -57,7 +60,7 @@ class Group:
     def key(self) -> str:
         """A hash of all that decides what is tried and how it is scored."""
         identity = {
-            "search": self.table.model_dump(mode="json", exclude={"per", "space"}),
+            "search": self.table.model_dump(mode="json", exclude={"per", "space", "untuned"}),
             "space": self.space.written() if self.space else None,
             "revisions": [REVISION, TUNING_REVISION],
             "runs": [
@@ -213,17 +216,27 @@ def tuned_runs(
     return runs
 
 
-def tuned_tables(suite: Suite, groups: Iterable[Group], found: Found) -> list[Tuned]:
+def untuned_runs(suite: Suite, cells: Sequence[Cell], seeds: Iterable[int], versions: Mapping[str, str]) -> list[Run]:
+    """Every cell with every seed, with what the suite says without its search; none where it does not ask for that."""
+    if suite.search is None or not suite.search.untuned:
+        return []
+    seeds = list(seeds)
+    return [Run(cell, seed, versions[cell.dataset]) for cell in cells for seed in seeds]
+
+
+def tuned_tables(suite: Suite, groups: Iterable[Group], searches: Mapping[str, StoredSearch]) -> list[Tuned]:
     """What searches have found as a suite has it, for the groups for which they found something."""
     levels = {name: {level_label(level): level for level in written} for name, written in suite.factors.items()}
     return [
         Tuned(
             dataset=group.dataset,
             where={name: levels[name][label] for name, label in group.where.items()},
-            settings=dict(found[group.key]),
+            settings=dict(searches[group.key].chosen),
+            trials=len(searches[group.key].trials),
+            search=group.key,
         )
         for group in groups
-        if found.get(group.key)
+        if group.key in searches and searches[group.key].chosen
     ]
 
 

@@ -69,7 +69,7 @@ def search_groups(groups: Iterable[Group], store: Store, train: Train) -> None:
         store: holds the runs; those that it has are not trained, whatever became of them.
         train: trains what is missing.
     """
-    under_way = [_Progress(group, store.path.parent) for group in groups]
+    under_way = [_Progress(group, store.folder) for group in groups]
     while under_way:
         waiting = [(progress, trial, runs) for progress in under_way for trial, runs in progress.waiting()]
         runs = {run.key: run for _, _, of_trial in waiting for run in of_trial}

@@ -7,14 +7,30 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.design import Cell, Levels, Run, expand_cells
 from benchmarks.plan import registered_runs
 from benchmarks.search.config import OBJECTIVES, SearchTable
 from benchmarks.search.groups import Group, groups_of
 from benchmarks.search.loop import TrialRecord, best_of
-from benchmarks.store import Registration, Store, StoredRun, StoredSearch
+from benchmarks.store import Registration, Store, StoredSearch
 from benchmarks.suite import Suite
 from benchmarks.training.metrics import Metric
+from tuning import Space
+
+RUNS_A_PART = 5_000
+"""Runs that are read at once: a store can hold more than memory does."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a search needs to know of a run."""
+
+    status: str
+    score: float | None
+    """The objective; None where the run is not done, or has no such number."""
+    epochs: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -27,6 +43,8 @@ class TrialOutcome:
     """Of its runs; none where its values did not go together."""
     epochs: int
     """Epochs that were trained for it; those of a trial that it continues are that trial's."""
+    seconds: float
+    """Seconds of training, counted likewise."""
     is_comparable: bool
     """Whether its score is of the longest trainings of its search: of hyperband, others are not."""
 
@@ -39,6 +57,8 @@ class Budget:
     runs: int
     """Runs of the trials; those that were stored already count too."""
     epochs: int
+    seconds: float
+    """Of training, on the machines on which the runs were trained, one run after another."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +72,9 @@ class GroupOutcome:
     """Factor -> the level that its cells share."""
     cells: tuple[Cell, ...]
     """As they are before they are tuned."""
+    strategy: str
+    space: Space | None
+    """Of its first round; None where nothing was to be searched."""
     has_ended: bool
     trials: tuple[TrialOutcome, ...]
     budget: Budget
@@ -61,6 +84,20 @@ class GroupOutcome:
     """The trial that was chosen."""
     rerun_scores: tuple[float, ...]
     """The objective of each reported run that is done, in the order of the plan: new seeds, the chosen settings."""
+    reruns_by_seed: Mapping[int, float]
+    """Reported seed -> the mean objective of its cells, for the seeds with which all of them are done."""
+    n_seeds: int
+    """How many seeds are reported."""
+
+    @property
+    def n_without_score(self) -> int:
+        """Trials with a run that failed or diverged, or whose values did not go together."""
+        return sum(each.record.score is None for each in self.trials)
+
+    @property
+    def comparable(self) -> list[TrialOutcome]:
+        """The trials with a score that can be compared with the best one's."""
+        return [each for each in self.trials if each.is_comparable and each.record.score is not None]
 
     @property
     def chosen(self) -> Mapping[str, object]:
@@ -89,7 +126,10 @@ class Sensitivity:
     n_without: int
     """Trials of its cells with a run that failed or diverged."""
     best: float | None
+    better_quarter: float | None
+    """The score that a quarter of the trials is better than."""
     median: float | None
+    worse_quarter: float | None
     worst: float | None
 
     @property
@@ -118,8 +158,16 @@ class SearchOutcome:
         """How much better a group's score looked in the search than it is with new seeds; negative where it is not."""
         if group.search_score is None or group.rerun_score is None:
             return None
-        difference = group.search_score - group.rerun_score
-        return difference if self.metric.better == "higher" else -difference
+        return self._gain(group.search_score, group.rerun_score)
+
+    def gap(self, group: GroupOutcome) -> Estimate:
+        """The same as a mean over the reported seeds, with its interval; the search's score is taken as it is."""
+        score = group.search_score
+        return estimate(() if score is None else (self._gain(score, each) for each in group.reruns_by_seed.values()))
+
+    def _gain(self, score: float, other: float) -> float:
+        """How much better a score is than another one."""
+        return score - other if self.metric.better == "higher" else other - score
 
 
 def search_outcome(suite: Suite, registration: Registration, store: Store) -> SearchOutcome | None:
@@ -131,12 +179,41 @@ def search_outcome(suite: Suite, registration: Registration, store: Store) -> Se
     """
     if suite.search is None:
         return None
+    reported = registered_runs(registration)
+    facts = facts_of_runs((run.key for run in reported), store, suite.search.objective)
+    return told_outcome(suite, registration, store, reported, facts)
+
+
+def told_outcome(
+    suite: Suite, registration: Registration, store: Store, reported: Iterable[Run], facts: Mapping[str, RunFacts]
+) -> SearchOutcome | None:
+    """The same where the reported runs were read already.
+
+    Args:
+        suite: which.
+        registration: the suite as it was last run.
+        store: holds the trials.
+        reported: the runs of the suite.
+        facts: key -> what is known of it, for those that are stored.
+    """
+    if suite.search is None:
+        return None
     groups = groups_of(suite, expand_cells(suite), registration.versions)
     searches = store.searches(group.key for group in groups)
-    reported = registered_runs(registration)
-    keys = {key for search in searches.values() for trial in search.trials for key in trial["keys"]}
-    stored = store.runs(keys | {run.key for run in reported})
-    return outcome_of(suite.search, groups, searches, reported, stored)
+    trials = {key for search in searches.values() for trial in search.trials for key in trial["keys"]}
+    of_trials = facts_of_runs(trials - facts.keys(), store, suite.search.objective)
+    return outcome_of(suite.search, groups, searches, reported, {**facts, **of_trials})
+
+
+def facts_of_runs(keys: Iterable[str], store: Store, objective: str) -> dict[str, RunFacts]:
+    """What a search needs to know of each of these runs that is stored."""
+    wanted, facts = sorted(set(keys)), {}
+    for start in range(0, len(wanted), RUNS_A_PART):
+        for key, run in store.runs(wanted[start : start + RUNS_A_PART]).items():
+            score = run.metrics.get(objective, math.nan) if run.status == "done" else math.nan
+            epochs = len(run.history.get("train_loss", ()))
+            facts[key] = RunFacts(run.status, score if math.isfinite(score) else None, epochs, run.seconds)
+    return facts
 
 
 def outcome_of(
@@ -144,7 +221,7 @@ def outcome_of(
     groups: Sequence[Group],
     searches: Mapping[str, StoredSearch],
     reported: Iterable[Run],
-    stored: Mapping[str, StoredRun],
+    facts: Mapping[str, RunFacts],
 ) -> SearchOutcome:
     """The same from what was read.
 
@@ -153,55 +230,81 @@ def outcome_of(
         groups: its groups.
         searches: key of a group -> its search, for those that have ended.
         reported: the runs of the suite.
-        stored: the runs of the trials and the suite, by key.
+        facts: of the runs of the trials and the suite, by key.
     """
-    by_cell: dict[tuple[str, tuple[str, ...]], list[float]] = {}
+    by_cell: dict[_Place, dict[int, float | None]] = {}
     for run in reported:
-        found = stored.get(run.key)
-        if found and found.status == "done" and table.objective in found.metrics:
-            by_cell.setdefault(_place(run.cell), []).append(found.metrics[table.objective])
-    outcomes = tuple(_group_outcome(table, group, searches.get(group.key), by_cell, stored) for group in groups)
+        found = facts.get(run.key)
+        by_cell.setdefault(_place(run.cell), {})[run.seed] = found.score if found else None
+    outcomes = tuple(_group_outcome(table, group, searches.get(group.key), by_cell, facts) for group in groups)
     metric = OBJECTIVES[table.objective]
-    return SearchOutcome(table, metric, outcomes, tuple(_sensitivities(table, metric, outcomes, stored)))
+    return SearchOutcome(table, metric, outcomes, tuple(_sensitivities(table, metric, outcomes, facts)))
+
+
+_Place = tuple[str, tuple[str, ...]]
+"""Tells a cell from others."""
 
 
 def _group_outcome(
     table: SearchTable,
     group: Group,
     search: StoredSearch | None,
-    reruns: Mapping[tuple[str, tuple[str, ...]], list[float]],
-    stored: Mapping[str, StoredRun],
+    reruns: Mapping[_Place, Mapping[int, float | None]],
+    facts: Mapping[str, RunFacts],
 ) -> GroupOutcome:
     records = [TrialRecord(**trial) for trial in search.trials] if search else []
     best = best_of(records, table.direction)
     longest = max((record.budget or 0 for record in records if record.score is not None), default=0)
-    trials = tuple(_trial_outcome(record, records, longest, stored) for record in records)
+    numbered: dict[tuple[int, int | None], TrialRecord] = {(each.round, each.number): each for each in records}
+    trials = tuple(_trial_outcome(record, numbered, longest, facts) for record in records)
+    scores = [reruns.get(_place(cell), {}) for cell in group.cells]
     return GroupOutcome(
         title=group.title,
         dataset=group.dataset,
         where=group.where,
         cells=group.cells,
+        strategy=group.table.strategy,
+        space=group.space,
         has_ended=search is not None,
         trials=trials,
-        budget=Budget(len(trials), sum(len(each.statuses) for each in trials), sum(each.epochs for each in trials)),
+        budget=Budget(
+            len(trials),
+            sum(len(each.statuses) for each in trials),
+            sum(each.epochs for each in trials),
+            math.fsum(each.seconds for each in trials),
+        ),
         best_so_far=tuple(_best_so_far(trials, table.direction)),
         best=next((each for each in trials if each.record is best), None),
-        rerun_scores=tuple(score for cell in group.cells for score in reruns.get(_place(cell), ())),
+        rerun_scores=tuple(score for of_cell in scores for score in of_cell.values() if score is not None),
+        reruns_by_seed=dict(_means_by_seed(scores)),
+        n_seeds=len(scores[0]),
     )
 
 
+def _means_by_seed(cells: Sequence[Mapping[int, float | None]]) -> Iterator[tuple[int, float]]:
+    """The mean of the cells with each seed with which all have a score."""
+    for seed in cells[0]:
+        scores = [of_cell.get(seed) for of_cell in cells]
+        known = [score for score in scores if score is not None]
+        if len(known) == len(scores):
+            yield seed, math.fsum(known) / len(known)
+
+
 def _trial_outcome(
-    record: TrialRecord, records: Sequence[TrialRecord], longest: int, stored: Mapping[str, StoredRun]
+    record: TrialRecord,
+    numbered: Mapping[tuple[int, int | None], TrialRecord],
+    longest: int,
+    facts: Mapping[str, RunFacts],
 ) -> TrialOutcome:
-    before = [each for each in records if (each.round, each.number) == (record.round, record.resumes)]
-    continued = before[0].keys if before else ()
-    epochs = sum(_epochs(stored.get(key)) for key in record.keys) - sum(_epochs(stored.get(key)) for key in continued)
-    statuses = tuple(stored[key].status if key in stored else "missing" for key in record.keys)
-    return TrialOutcome(record, statuses, max(0, epochs), (record.budget or 0) == longest)
-
-
-def _epochs(run: StoredRun | None) -> int:
-    return len(run.history.get("train_loss", ())) if run else 0
+    before = numbered.get((record.round, record.resumes))
+    own, continued = ([facts[key] for key in each.keys if key in facts] if each else [] for each in (record, before))
+    return TrialOutcome(
+        record,
+        statuses=tuple(facts[key].status if key in facts else "missing" for key in record.keys),
+        epochs=max(0, sum(each.epochs for each in own) - sum(each.epochs for each in continued)),
+        seconds=max(0.0, math.fsum(each.seconds for each in own) - math.fsum(each.seconds for each in continued)),
+        is_comparable=(record.budget or 0) == longest,
+    )
 
 
 def _best_so_far(trials: Iterable[TrialOutcome], direction: str) -> Iterator[float | None]:
@@ -215,7 +318,7 @@ def _best_so_far(trials: Iterable[TrialOutcome], direction: str) -> Iterator[flo
 
 
 def _sensitivities(
-    table: SearchTable, metric: Metric, groups: Iterable[GroupOutcome], stored: Mapping[str, StoredRun]
+    table: SearchTable, metric: Metric, groups: Iterable[GroupOutcome], facts: Mapping[str, RunFacts]
 ) -> Iterator[Sensitivity]:
     scores: dict[tuple[str, str, str], list[float | None]] = {}
     for group in groups:
@@ -223,11 +326,15 @@ def _sensitivities(
             # A trial whose values did not go together has no runs, and counts as failed in every cell of its group.
             size, keys = len(table.seeds), trial.record.keys
             for number, cell in enumerate(group.cells) if trial.is_comparable else ():
-                score = _mean(table.objective, [stored.get(key) for key in keys[number * size : (number + 1) * size]])
+                score = _mean([facts.get(key) for key in keys[number * size : (number + 1) * size]])
                 for factor, level in cell.levels.items():
                     scores.setdefault((cell.dataset, factor, level), []).append(score)
     for (dataset, factor, level), found in scores.items():
         known = sorted((each for each in found if each is not None), reverse=metric.better == "higher")
+        quarters = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else known * 3
+        # They come in rising order.
+        in_order = quarters if metric.better == "higher" else quarters[::-1]
+        worse, median, better = in_order or (None, None, None)
         yield Sensitivity(
             dataset,
             factor,
@@ -235,16 +342,17 @@ def _sensitivities(
             n_scores=len(known),
             n_without=len(found) - len(known),
             best=known[0] if known else None,
-            median=statistics.median(known) if known else None,
+            better_quarter=better,
+            median=median,
+            worse_quarter=worse,
             worst=known[-1] if known else None,
         )
 
 
-def _mean(objective: str, runs: Sequence[StoredRun | None]) -> float | None:
-    values = [run.metrics.get(objective) for run in runs if run and run.status == "done"]
-    known = [value for value in values if value is not None]
+def _mean(runs: Sequence[RunFacts | None]) -> float | None:
+    known = [run.score for run in runs if run and run.score is not None]
     return math.fsum(known) / len(known) if known and len(known) == len(runs) else None
 
 
-def _place(cell: Cell) -> tuple[str, tuple[str, ...]]:
+def _place(cell: Cell) -> _Place:
     return cell.dataset, tuple(cell.levels.values())

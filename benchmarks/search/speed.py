@@ -21,6 +21,7 @@ from typing import Any
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.dataset import open_prepared
 from benchmarks.execution.running import Options, begun, search_missing
+from benchmarks.execution.workers import Workers
 from benchmarks.plan import Plan, make_plan
 from benchmarks.progress import ProgressDisplay
 from benchmarks.quiet import import_tensorflow
@@ -61,6 +62,7 @@ def search_ours(folder: Path) -> dict[str, Any]:
         import_tensorflow()
         import keras_tuner  # noqa: F401  # what chooses the points, imported on both sides before the clock starts
 
+        assert isinstance(session.workers, Workers)  # as without a cluster
         session.workers.wait_until_ready()
         start = time.perf_counter()
         found = search_missing(session, lambda number: ProgressDisplay(number, make_console(to_error=True)))

@@ -11,8 +11,10 @@ from typing import Any
 
 from benchmarks.errors import UserError
 from benchmarks.plan import Plan
-from benchmarks.search.config import Tuned
+from benchmarks.search.config import SearchTable, Tuned
 from benchmarks.search.groups import tuned_tables
+from benchmarks.search.loop import TrialRecord, best_of
+from benchmarks.store import StoredSearch
 from benchmarks.suite import parse_suite
 
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')\s*(\..*)?\]{1,2}\s*(#.*)?$")
@@ -71,9 +73,10 @@ class TunedSuite:
         Raises:
             UserError: the file cannot be written, or exists by now.
         """
-        found = {key: search.chosen for key, search in plan.searches.items()}
-        tuned = tuned_tables(plan.suite, plan.groups, found)
-        text = "\n".join([self._text.rstrip("\n"), "", *map(_as_toml, tuned)])
+        tuned = tuned_tables(plan.suite, plan.groups, plan.searches)
+        tables = {group.key: group.table for group in plan.groups}
+        entries = [_as_toml(each, _told(tables[each.search], plan.searches[each.search])) for each in tuned]
+        text = "\n".join([self._text.rstrip("\n"), "", *entries])
         parse_suite(text, str(self.path))
         try:
             with self.path.open("x", encoding="utf-8") as file:
@@ -108,14 +111,26 @@ def _parsed(text: str) -> Any:
         return None
 
 
-def _as_toml(tuned: Tuned) -> str:
-    """One entry of `tuned`."""
-    lines = ["[[tuned]]"]
+def _told(table: SearchTable, search: StoredSearch) -> str:
+    """Where an entry comes from, for people."""
+    best = best_of((TrialRecord(**trial) for trial in search.trials), table.direction)
+    assert best is not None  # else nothing was chosen
+    seeds = ", ".join(map(str, table.seeds))
+    return (
+        f"{table.strategy}, {len(search.trials)} trials, {table.objective} {best.score:.6g} over seeds {seeds}; "
+        f"ended {search.finished_at}"
+    )
+
+
+def _as_toml(tuned: Tuned, told: str) -> str:
+    """One entry of `tuned`, below a comment."""
+    lines = [f"# {told}", "[[tuned]]"]
     if tuned.dataset is not None:
         lines.append(f"dataset = {_value(tuned.dataset)}")
     if tuned.where:
         lines.append(f"where = {_inline(tuned.where)}")
-    return "\n".join([*lines, f"settings = {_inline(tuned.settings)}", ""])
+    lines += [f"settings = {_inline(tuned.settings)}", f"trials = {tuned.trials}", f"search = {_value(tuned.search)}"]
+    return "\n".join([*lines, ""])
 
 
 def _inline(table: dict[str, Any]) -> str:

@@ -82,6 +82,7 @@ class Program:
         head = HEADS[dataset.task]
         self.model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, seed=0, head=head)
         self.parameters = zoo.count_parameters(self.model)
+        self.macs = zoo.count_macs(self.model)
         self._optimizer_row = OPTIMIZERS[settings.train.optimizer]
         self.stack_size = stack_size(settings, dataset)
         if self.stack_size == 1:  # the kernel knows one run's images alone

@@ -47,6 +47,8 @@ class RunResult:
     traceback: str | None = None
     predictions: np.ndarray[Any, Any] | None = field(default=None, compare=False, repr=False)
     """What `kept_predictions` gave for the test examples; None unless the status is "done"."""
+    macs: int | None = None
+    """Multiply-accumulates of the weight layers for one example."""
 
 
 def failure_of(error: BaseException) -> RunResult:
@@ -58,6 +60,15 @@ def failure_of(error: BaseException) -> RunResult:
         message=f"{type(error).__name__}: {first}",
         traceback="".join(traceback.format_exception(error)),
     )
+
+
+def keeps_predictions(task: Task, number: int) -> bool:
+    """Whether so many outputs of a run are kept."""
+    return number * _precision(task).itemsize <= MOST_PREDICTION_BYTES
+
+
+def _precision(task: Task) -> np.dtype[Any]:
+    return np.dtype("<f4" if task == "regression" else "<f2")
 
 
 def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[np.ndarray[Any, Any] | None, str | None]:
@@ -73,9 +84,9 @@ def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[np.ndarray[Any, An
     """
     values = np.asarray(outputs)
     values = values.reshape(len(values), -1)
-    dtype = np.dtype("<f4" if task == "regression" else "<f2")
-    size = values.size * dtype.itemsize
-    if size > MOST_PREDICTION_BYTES:
+    dtype = _precision(task)
+    if not keeps_predictions(task, values.size):
+        size = values.size * dtype.itemsize
         return None, f"the predictions were not kept: their {size} bytes are more than {MOST_PREDICTION_BYTES}"
     values = values.astype(np.float64)
     if values.shape[1] > 1 and task != "regression":

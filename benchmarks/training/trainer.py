@@ -291,15 +291,13 @@ class _Stack:
         return objective(train.loss_for(task), task, outputs, labels, inputs.target_scale, train.huber_delta)
 
     def _result(self, slot: int, outputs: Array, seconds: float) -> RunResult:
-        followed, parameters = self.followed[slot], self.program.parameters
+        followed, parameters, macs = self.followed[slot], self.program.parameters, self.program.macs
         labels = self.trainer.dataset.test.labels
         divergence = followed.divergence
         if not divergence and not np.isfinite(outputs).all():
             divergence = "the outputs for the test split were not finite after the last epoch"
         if divergence:
-            return RunResult(
-                "diverged", history=followed.history, parameters=parameters, seconds=seconds, message=divergence
-            )
+            return RunResult("diverged", {}, followed.history, parameters, seconds, divergence, macs=macs)
         chosen = (
             followed.best_epoch if followed.config.checkpoint == "best_val" else len(followed.history["train_loss"])
         )
@@ -309,7 +307,9 @@ class _Stack:
             "test_loss": self._objective(slot, outputs, labels),
             **{name: values[chosen - 1] for name, values in followed.history.items()},
         }
-        return RunResult("done", metrics, followed.history, parameters, seconds, message=note, predictions=predictions)
+        return RunResult(
+            "done", metrics, followed.history, parameters, seconds, note, predictions=predictions, macs=macs
+        )
 
 
 def _target_scale(labels: Array) -> tuple[float, float]:

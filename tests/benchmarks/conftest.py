@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import textwrap
+import uuid
+from pathlib import Path
+
 import pytest
 from hypothesis import settings
 
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.settings import settings_from
 from benchmarks.suite import Suite
+
+ROOT = Path(__file__).parents[2]
 
 # How long an example takes says nothing of the code on a machine that does other things besides.
 settings.register_profile("no_deadline", deadline=None)
@@ -108,3 +117,55 @@ def runs_of(suite_of):
         return expand_runs(expand_cells(suite), suite.seed_list, dict.fromkeys(suite.datasets, "1.0.0"))
 
     return expand
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """The URL of a Postgres server for tests, by a user who may make databases."""
+    url = os.environ.get("ABLATE_TEST_POSTGRES")
+    if not url:
+        pytest.skip("ABLATE_TEST_POSTGRES names no Postgres server; `.ci/postgres start DIR` starts one")
+    pytest.importorskip("psycopg", reason="psycopg is not installed: the extra `postgres`")
+    return url
+
+
+@pytest.fixture
+def new_database(postgres):
+    """Give a function that makes an empty database and gives its URL; it is gone after the test."""
+    import psycopg
+
+    made = []
+
+    def make(options=""):
+        made.append(f"ablate_{uuid.uuid4().hex}")
+        with psycopg.connect(postgres, autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {made[-1]} {options}")
+        return f"{postgres.rpartition('/')[0]}/{made[-1]}"
+
+    yield make
+    with psycopg.connect(postgres, autocommit=True) as connection:
+        for name in made:
+            connection.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def store_url(request):
+    """The `--store` of an empty store: None for a file in the runs folder, or a database of its own."""
+    return None if request.param == "sqlite" else request.getfixturevalue("new_database")()
+
+
+@pytest.fixture
+def start():
+    """Give a function that starts Python on a script with the project in reach, its input and output in lines."""
+    started = []
+
+    def run(script, **options):
+        command = [sys.executable, "-u", "-c", textwrap.dedent(script)]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+        started.append(subprocess.Popen(command, cwd=ROOT, text=True, **pipes | options))
+        return started[-1]
+
+    yield run
+    for process in started:
+        process.kill()
+        process.communicate()

@@ -37,6 +37,7 @@ def stored_run(run, **changes):
         "metrics": {"test_accuracy": 0.9 + run.seed / 100},
         "history": HISTORY,
         "parameters": 9034,
+        "macs": 8832,
         "message": None,
     }
     facts = {"seconds": 0.4, "traceback": None, "attempts": 1, "machine": "m", "finished_at": "2026-01-01T00:00:00"}

@@ -17,6 +17,7 @@ from statsmodels.stats.weightstats import ttost_paired
 
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.power import least_seeds, promised_power, seeds_needed
+from benchmarks.analysis.skewness import skew_p, transformed
 from benchmarks.analysis.verdicts import Verdict, evidence_of, is_exact, sign_flip_p, verdict_of
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -98,8 +99,51 @@ def test_tests_that_disagree():
 def test_holm_can_take_a_verdict_away():
     """With its own p it is supported; with a p adjusted above alpha it says why it is not."""
     evidence = evidence_of([0.62, 0.48, 0.71, 0.55, 0.39, 0.66, 0.58, 0.44], 0.2)
-    assert verdict_of(evidence, 0.049) == Verdict("supported", "superior")
+    assert verdict_of(evidence, 10 * evidence.tested.p) == Verdict("supported", "superior")
     assert verdict_of(evidence, 0.05) == Verdict("inconclusive", "not after Holm")
+
+
+def test_a_long_tail_towards_the_margin_takes_a_verdict_away():
+    """Five values far above the margin and one just above it: t and sign flips reject, and their mirror is as open.
+
+    The other way round, with the tail away from the margin, the skewness is no reason to doubt.
+    """
+    towards = np.array([1.0, 1.05, 0.95, 1.0, 0.9, 0.05])
+    for differences in (towards, -towards):
+        evidence = evidence_of(differences, 0.0)
+        assert evidence.tested.p < 0.05 > evidence.signflip_p
+        assert evidence.skew_p >= 0.05
+        assert judged(differences, 0.0).kind == "skewed differences"
+    assert judged([0.3, 0.25, 0.35, 0.3, 0.4, 1.2], 0.0).kind == "superior"
+
+
+def test_the_skewness_guard_is_corrected_for_many_claims_too():
+    """What passes alone does not where the p of the t test was raised ten times."""
+    evidence = evidence_of([0.62, 0.48, 0.71, 0.55, 0.39, 0.30], 0.2)
+    assert 10 * evidence.tested.p < 0.05 < 10 * evidence.skew_p
+    assert verdict_of(evidence, evidence.tested.p).word == "supported"
+    assert verdict_of(evidence, 10 * evidence.tested.p).kind == "skewed differences"
+
+
+def test_halls_transformation_by_hand():
+    """Without skewness it leaves t as it is; and it is the cubic of his paper, with the skewness enlarged."""
+    assert transformed(2.5, 0.0, 9) == pytest.approx(2.5)
+    tail, per_value = 1.25 * 0.8, 2.5 / 3
+    closed = ((1 + tail * per_value / 3) ** 3 - 1) / tail + tail / 54
+    assert transformed(2.5, 0.8, 9) == pytest.approx(3 * closed)
+    symmetric = np.array([1.0, 2, 3, 4, 5, 6, 7])
+    assert skew_p(symmetric) == pytest.approx(stats.ttest_1samp(symmetric, 0).pvalue)
+    assert (skew_p(np.full(6, 0.5)), skew_p(np.zeros(6))) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("size", "n"), [(1.8, 7), (0.8, 16), (0.6, 40), (0.55, 60)])
+def test_promised_power_is_that_of_fresh_normal_samples(size, n):
+    """Counted on other samples than those that it is made of, on both sides of where skewness is taken as normal."""
+    drawn = np.random.default_rng(1).normal(size, 1, (4000, n))
+    t = stats.ttest_1samp(drawn, 0, axis=1).statistic
+    critical = stats.t.isf(0.025, n - 1)
+    found = np.mean((t > critical) & (transformed(t, stats.skew(drawn, axis=1, bias=False), n) > critical))
+    assert promised_power(size, n, 0.05) == pytest.approx(found, abs=0.025)
 
 
 def test_a_divided_alpha_asks_for_more_seeds_and_a_wider_interval():
@@ -273,14 +317,15 @@ def test_what_is_decided_is_decided_either_way(differences, margin):
     assume(evidence.state == "interval")
     is_outside = not evidence.ci_low <= margin <= evidence.ci_high
     is_decided = verdict_of(evidence, evidence.tested.p).word != "inconclusive"
-    assert is_decided == (is_outside and evidence.signflip_p < 0.05)
+    assert is_decided == (is_outside and evidence.signflip_p < 0.05 and evidence.skew_p < 0.05)
 
 
 @pytest.mark.parametrize(("size", "alpha"), [(1.0, 0.05), (0.5, 0.05), (0.1, 0.05), (0.7, 0.01), (0.4, 0.001)])
-def test_seeds_needed_are_those_of_statsmodels(size, alpha):
-    """The number is that of `solve_power`, rounded up; it has the power, and one seed less does not."""
+def test_seeds_needed_are_about_those_of_statsmodels(size, alpha):
+    """The number is that of `solve_power`, rounded up, and the few more that the guard against skewness costs."""
     needed = seeds_needed(size * 3, 3, alpha, guard_alpha=0.05)
-    assert needed.number == math.ceil(TTestPower().solve_power(size, alpha=alpha, power=0.8))
+    of_t_alone = math.ceil(TTestPower().solve_power(size, alpha=alpha, power=0.8))
+    assert of_t_alone <= needed.number <= of_t_alone + 3
     assert promised_power(size, needed.number, alpha) >= 0.8 > promised_power(size, needed.number - 1, alpha)
 
 
@@ -288,8 +333,8 @@ def test_seeds_needed_are_those_of_statsmodels(size, alpha):
     ("distance", "sd", "number", "text"),
     [
         (5.0, 1.0, 6, "6 seeds"),
-        (1.6, 1.0, 7, "7 seeds"),
-        (0.03, 1.0, 8723, "8,723 seeds"),
+        (1.6, 1.0, 8, "8 seeds"),
+        (0.03, 1.0, 8725, "8,725 seeds"),
         (0.028, 1.0, None, "more than 10,000 seeds"),
         (0.0, 1.0, None, "never: the mean lies on the margin, and no number of seeds tells them apart"),
         (1.0, 0.0, None, "not known: the differences do not vary over the seeds"),
@@ -304,8 +349,9 @@ def test_seeds_needed_in_words(distance, sd, number, text):
 
 def test_six_seeds_promise_no_more_than_that_all_agree():
     """With six seeds sign flips reject only if all lie on one side, whose probability is Phi(d)^6."""
-    assert promised_power(1.6, 6, 0.05) == pytest.approx(stats.norm.cdf(1.6) ** 6)
-    assert promised_power(1.6, 7, 0.05) == pytest.approx(TTestPower().power(1.6, 7, 0.05), abs=1e-6)
+    assert promised_power(1.6, 6, 0.05) < stats.norm.cdf(1.6) ** 6
+    assert promised_power(1.6, 7, 0.05) < TTestPower().power(1.6, 7, 0.05)
+    assert promised_power(9.0, 6, 0.05) > 0.99
     assert promised_power(9.0, 5, 0.05) == 0
 
 
@@ -315,9 +361,9 @@ def test_seeds_are_planned_for_what_the_mean_says():
     assert "to refute it; none to support it" in evidence_of(differences, 0.15).seeds_needed.text
     alone = evidence_of([0.35, 0.12, 0.41, 0.22, 0.18, 0.3, 0.15, 0.27], 0.2).seeds_needed
     d = 0.05 / np.std([0.35, 0.12, 0.41, 0.22, 0.18, 0.3, 0.15, 0.27], ddof=1)
-    assert alone.number == math.ceil(TTestPower().solve_power(d, alpha=0.05, power=0.8))
+    assert 0 <= alone.number - math.ceil(TTestPower().solve_power(d, alpha=0.05, power=0.8)) <= 3
     among_ten = evidence_of([0.35, 0.12, 0.41, 0.22, 0.18, 0.3, 0.15, 0.27], 0.2, family=10).seeds_needed
-    assert among_ten.number == math.ceil(TTestPower().solve_power(d, alpha=0.005, power=0.8))
+    assert 0 <= among_ten.number - math.ceil(TTestPower().solve_power(d, alpha=0.005, power=0.8)) <= 3
 
 
 def test_seeds_for_equivalence_reach_it():

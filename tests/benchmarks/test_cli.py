@@ -63,7 +63,7 @@ def write(tmp_path):
 
 
 COMMANDS = ["run", "plan", "report", "status", "runs", "export", "models", "datasets", "schema", "new"]
-COMMANDS += ["profile", "speed", "logs", "watch", "merge", "tune", "compare", "index"]
+COMMANDS += ["profile", "speed", "logs", "watch", "merge", "tune", "compare", "index", "track"]
 
 NONE = dict.fromkeys(["done", "diverged", "failed", "out_of_memory", "timed_out", "missing"], 0)
 
@@ -650,7 +650,7 @@ def test_new_with_a_name_that_leaves_the_folder(ablate, tmp_path):
     assert not (tmp_path.parent / "study.toml").exists()
 
 
-@pytest.mark.parametrize("name", ["quickstart", "mnist_mlp", "random_vs_grid"])
+@pytest.mark.parametrize("name", ["quickstart", "mnist_mlp", "random_vs_grid", "tuned_digits", "tuned_mnist"])
 def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
     """Every shipped suite is known by its name and valid."""
     code, out, err = ablate("plan", name, "--data-dir", shared_tfds)
@@ -660,8 +660,8 @@ def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
 
 def test_all_shipped_suites_are_tested():
     """The list of the test above is complete."""
-    shipped = {path.stem for path in Path(cli.__file__).parent.joinpath("suites").glob("*.toml")}
-    assert shipped == {"quickstart", "mnist_mlp", "random_vs_grid"}
+    shipped = {path.stem for path in Path(cli.__file__).parents[1].joinpath("suites").glob("*.toml")}
+    assert shipped == {"quickstart", "mnist_mlp", "random_vs_grid", "tuned_digits", "tuned_mnist"}
 
 
 def test_unknown_work_to_measure(ablate):
@@ -669,3 +669,21 @@ def test_unknown_work_to_measure(ablate):
     code, _, err = ablate("speed", "minst")
     assert code == 2
     assert "nearest: mnist" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--until-resolved", "--max-seeds", "20"], "the suite tiny claims nothing"),
+        (["--max-seeds", "20"], "--max-seeds: no effect without --until-resolved"),
+        (["--until-resolved", "--max-seeds", "20", "--seeds", "3"], "--seeds: the looks say how many seeds there are"),
+        (["--until-resolved", "--max-seeds", "20", "--shard", "1/2"], "--shard: a look is at all runs"),
+    ],
+)
+def test_looks_that_cannot_be_made_are_refused(ablate, write, options, told):
+    """Before anything is trained or written."""
+    path = write(SUITE)
+    code, _, err = ablate("run", path, *options)
+    assert code == 2
+    assert told in err
+    assert not (path.parent / "runs").exists()

@@ -7,6 +7,7 @@ import math
 import sys
 import zlib
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -157,7 +158,7 @@ def test_the_numbers_are_those_of_scipy(release, tmp_path):
 
 def read(folder):
     """Level -> accuracies in the order of the seeds, straight from the store."""
-    store = Store.open(type(cli.RUNS_DIR)(folder))
+    store = Store.open(Path(folder))
     [registration] = store.registrations()
     suite = parse_suite(registration.text, "suite.toml")
     found = {}

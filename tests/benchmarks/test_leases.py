@@ -15,8 +15,8 @@ SECONDS = 0.5
 
 
 @pytest.fixture
-def store(tmp_path):
-    return Store.create_or_open(tmp_path)
+def store(tmp_path, store_url):
+    return Store.create_or_open(tmp_path, store_url)
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ def test_waiting_ends_when_a_run_is_free(store, stack):
     assert waiter.take(stack) == stack
 
 
-def test_leases_taken_at_once(tmp_path, runs_of):
+def test_leases_taken_at_once(tmp_path, store_url, runs_of):
     """Many runners that ask at once are given every run exactly once."""
     runs = runs_of(10)
-    Store.create_or_open(tmp_path)
+    Store.create_or_open(tmp_path, store_url)
     given, start = [], threading.Barrier(8)
 
     def ask():
-        leases = Leases(Store.open(tmp_path))
+        leases = Leases(Store.open(tmp_path, store_url))
         start.wait()
         for run in runs:
             given.extend(leases.take({0: run}).values())
@@ -106,7 +106,7 @@ def test_leases_taken_at_once(tmp_path, runs_of):
     assert sorted(run.key for run in given) == sorted(run.key for run in runs)
 
 
-def test_ended_process_of_this_machine_is_seen_at_once(store, stack, tmp_path):
+def test_ended_process_of_this_machine_is_seen_at_once(store, stack, tmp_path, store_url):
     """The leases of a runner whose process is gone end at the first look, and those of a living one do not."""
     Leases(store).take({0: stack[0]})
     code = f"""
@@ -114,7 +114,7 @@ import sys
 from pathlib import Path
 from benchmarks.execution.leases import Leases
 from benchmarks.store import Store
-store = Store.open(Path({str(tmp_path)!r}))
+store = Store.open(Path({str(tmp_path)!r}), {store_url!r})
 store.lease([{stack[1].key!r}], Leases(store)._owner)
 """
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import cli
+from benchmarks import cli, progress
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
 from benchmarks.execution.leases import LEASE_SECONDS, Leases, Shard
@@ -279,8 +279,21 @@ def test_watching_plain(store, runs):
     assert watch(read, console, pause=0.0).is_settled
     lines = console.file.getvalue().splitlines()
     assert lines[0] == "tiny: 6 runs: 4 planned, 2 done"
+    assert lines[1].startswith("tiny: 6 runs: 3 planned, 3 done; ")
     assert lines[-1] == "tiny: 6 runs: 6 done"
     assert len(lines) == len(set(lines)) == 5
+
+
+def test_watching_tells_the_time_that_is_left(store, runs, monkeypatch):
+    """At one run in ten seconds, three runs take another half a minute; what ended before is no part of the pace."""
+    clock = iter([100.0, 110.0, 120.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
+    store.record(runs[0], RunResult("done"), {})
+    pace = progress._Pace(current(store))
+    assert "left" not in pace.told(current(store)), "nothing has ended yet"
+    for run in runs[1:3]:
+        store.record(run, RunResult("done"), {})
+    assert pace.told(current(store)) == "tiny: 6 runs: 3 planned, 3 done; 0.1 runs/s, 30 s left"
 
 
 def test_watching_on_a_terminal(store):
@@ -318,7 +331,7 @@ def test_shards_partition_the_runs(count, seeds):
 def test_shards_do_not_depend_on_what_is_stored(runs):
     """What is missing is divided as the whole plan is: a job that comes later finds the parts of those before it."""
     data = {"digits": SimpleNamespace(input_shape=(8, 8, 1), num_classes=10)}
-    jobs = [Session(SimpleNamespace(runs=runs), None, None, data, {}, Shard(number, 3)) for number in (1, 2, 3)]
+    jobs = [Session(SimpleNamespace(runs=runs, groups=()), None, None, data, Shard(number, 3)) for number in (1, 2, 3)]
     wholes = [{run.key for run in job.own(runs)} for job in jobs]
     for missing in (runs[1:], runs[::2], runs[:1], []):
         parts = [[run.key for run in job.own(missing)] for job in jobs]

@@ -80,7 +80,7 @@ def test_two_halves_are_the_whole(tmp_path, stores, issue_suite):
     }
     texts = []
     for store in (whole, joined):
-        folder = store.path.parent / "report"
+        folder = store.folder / "report"
         write_report(suite, store.registration(suite.name), store, folder)
         texts.append((folder / "summary.csv").read_bytes())
     assert texts[0] == texts[1]
@@ -186,7 +186,7 @@ def claim(n_results, text="a beats b"):
 def test_notes(tmp_path, stores, monkeypatch):
     """Of a suite the later registration stays, of a claim the earlier one, in either order; searches come along."""
     for moment, name in (("2026-01-01T00:00:00+00:00", "early"), ("2026-01-02T00:00:00+00:00", "late")):
-        monkeypatch.setattr("benchmarks.store.now", lambda moment=moment: moment)
+        monkeypatch.setattr("benchmarks.store.notes.now", lambda moment=moment: moment)
         stores(name).register("small", f"text of {name}", [0], {"digits": FACTS})
         stores(name).register_claims("small", [claim(0 if name == "early" else 7)])
         stores(name).record_search(f"search of {name}", [], {"train.learning_rate": 0.1})

@@ -12,6 +12,7 @@ from benchmarks.plan import make_plan
 from benchmarks.search.config import OBJECTIVES
 from benchmarks.search.groups import WaitingRun, check_groups, groups_of, tuned_runs, tuned_tables
 from benchmarks.settings import settings_from
+from benchmarks.store import StoredSearch
 from benchmarks.suite import Suite
 from zoo.settings import SettingError
 
@@ -273,8 +274,12 @@ def test_written_settings_give_the_same_runs():
     cells, versions = expand_cells(suite), {"digits": "1.0.0", "wine": "1.0.0"}
     groups = groups_of(suite, cells, versions)
     found = {group.key: {"train.learning_rate": 0.01 * (1 + index)} for index, group in enumerate(groups)}
-    tables = tuned_tables(suite, groups, found)
+    searches = {key: StoredSearch(key, [{}] * 7, chosen, "") for key, chosen in found.items()}
+    nothing = {group.key: StoredSearch(group.key, [], {}, "") for group in groups}
+    assert tuned_tables(suite, groups, nothing) == []
+    tables = tuned_tables(suite, groups, searches)
     assert [table.where for table in tables] == [{"model.depth": 1}, {"model.depth": 2}]
+    assert [(table.trials, table.search) for table in tables] == [(7, group.key) for group in groups]
     entries = [table.model_dump() for table in tables]
     written = suite_with(None, datasets=["digits", "wine"], tuned=entries)
     keys = [run.key for run in tuned_runs(suite, cells, [0, 1], versions, found)]

@@ -241,3 +241,27 @@ def _stored(folder):
         return len(store.keys())
     finally:
         store.close()
+
+
+@pytest.mark.slow
+def test_jobs_of_an_array_share_a_search(undisturbed, tmp_path):
+    """Three jobs on one store, two of which share a group, and one is killed: what one run gives, nothing twice."""
+    expected, _ = undisturbed("random")
+    folder = Folder(tmp_path / "array", "random")
+    jobs = [folder.start("run", "study.toml", "--shard", f"{number}/3") for number in (1, 2, 3)]
+    while jobs[0].poll() is None and _stored(folder) < 2:
+        time.sleep(0.02)
+    jobs[0].kill()
+    told = [job.communicate(timeout=300) for job in jobs]
+    assert [job.returncode for job in jobs[1:]] == [0, 0]
+    assert "1 of them in part 3/3" in told[2][0]
+    code, out, _ = folder.call("run", "study.toml", "--shard", "1/3")
+    assert (code, "part 1/3: " in out) == (0, True)
+    assert folder.told() == expected.told()
+    store = Store.open(folder.runs)
+    stored = store.runs(store.keys())
+    assert len(stored) == _stored(expected)
+    assert {run.attempts for run in stored.values()} == {1}
+    store.close()
+    code, out, _ = folder.call("report", "study.toml")
+    assert (code, out.startswith("4 done\n")) == (0, True)

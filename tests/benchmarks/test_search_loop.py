@@ -319,11 +319,9 @@ def test_outcome_of_one_search_tells_levels_apart(tmp_path):
     assert best["score"] == pytest.approx(sum(run.metrics["val_accuracy"] for run in runs.values()) / 2)
 
 
-def test_stores_without_a_table_of_searches(tmp_path):
-    """A store from before there were searches is read as one without, and takes the first one that ends."""
+def test_searches_are_kept(tmp_path):
+    """A search that has ended is noted, and one that is noted anew replaces itself."""
     store = Store.create_or_open(tmp_path)
-    with store._engine.begin() as connection:
-        connection.exec_driver_sql("DROP TABLE searches")
     assert (store.found(), store.searches(["a"])) == ({}, {})
     store.record_search("a", [{"score": 1.0}], {"x": 2})
     store.record_search("a", [{"score": 3.0}], {"x": 4})

@@ -1209,6 +1209,7 @@ def test_history_and_metrics_of_a_finished_run(trainer_for):
         name: values[-1] for name, values in result.history.items()
     }
     assert result.parameters == 64 * 64 + 64 + 64 * 64 + 64 + 64 * 10 + 10
+    assert result.macs == 64 * 64 + 64 * 64 + 64 * 10
     assert result.history["train_loss"][0] > result.history["train_loss"][-1]
 
 

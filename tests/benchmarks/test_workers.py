@@ -254,7 +254,7 @@ def test_memory_stays_flat(runs_dir, monkeypatch):
 
 def test_worker_that_grows_is_replaced(runs_dir, monkeypatch, undisturbed):
     """A worker that takes more memory than it may is replaced between two stacks, and nothing is lost."""
-    monkeypatch.setattr("benchmarks.execution.workers._MOST_GROWTH", -1)
+    monkeypatch.setattr("benchmarks.execution.workers.MOST_GROWTH", -1)
     begun = []
     start = Workers._start
     monkeypatch.setattr(Workers, "_start", lambda self, number: begun.append(number) or start(self, number))

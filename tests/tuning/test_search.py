@@ -94,7 +94,26 @@ def chance(random_badness, found, draws):
     return np.clip(1 - (1 - share) ** draws, 1e-6, 1)
 
 
-# What the strategies find
+# What the strategies find. Numbers of seeds and trials, and what the strategies have of their own, were chosen on the
+# seeds 1000 to 1199, which no test here uses: there the p of the tests below was 1e-4 and less. "Better than chance" is
+# p < 0.01 over all repeats together.
+
+FRESH = 2000
+"""The first seed of the tests that compare with chance."""
+
+
+@pytest.mark.parametrize("strategy", ["grid", "random"])
+def test_a_finite_space_gives_its_optimum_more_surely_than_chance(strategy):
+    """In 12 of 12 searches of all 60 points the one best is found; 60 draws find it in 64 % (0.0045 for all twelve)."""
+    points, found = [json.dumps(point, sort_keys=True) for point in SMALL.points()], 0
+    for repeat in range(12):
+        ranks = np.random.default_rng(FRESH + repeat).permutation(len(points))
+        rank_of = dict(zip(points, map(float, ranks), strict=True))
+        search = search_of(strategy, trials=60, seed=FRESH + repeat)
+        best = run_search(search, lambda ts: [rank_of[json.dumps(t.values, sort_keys=True)] for t in ts], 20)  # noqa: B023
+        found += best.score == 59
+    by_chance = 1 - (59 / 60) ** 60
+    assert stats.binomtest(found, 12, by_chance, alternative="greater").pvalue < 0.01
 
 
 def test_random_search_is_as_good_as_chance(random_badness):
@@ -108,21 +127,20 @@ def test_random_search_is_as_good_as_chance(random_badness):
 
 
 def test_bayesian_search_is_better_than_chance(random_badness):
-    """Over 8 seeds, the best of 30 is near the optimum, where the best of 30 random points hardly ever is."""
+    """Over 6 fresh seeds, the best of 30 is near the optimum, where the best of 30 random points hardly ever is."""
     found = []
-    for seed in range(8):
+    for seed in range(FRESH, FRESH + 6):
         search = search_of("bayesian", SPACE, trials=30, seed=seed, initial=8, batch=2)
         found.append(-run_search(search, lambda trials: list(map(value_of, trials)), 8).score)
     assert stats.combine_pvalues(chance(random_badness, found, 30), "fisher").pvalue < 0.01
     assert np.median(found) < 0.01
-    assert max(found) < 0.05
 
 
 def test_hyperband_is_better_than_chance(random_badness):
-    """Over 30 seeds, the epochs of 20 trainings find more than 20 random points that are trained to the end."""
+    """Over 60 fresh seeds, the epochs of 20 trainings find more than 20 random points that are trained to the end."""
     found = []
-    for seed in range(30):
-        search = search_of("hyperband", SPACE, trials=20, max_epochs=30, seed=seed)
+    for seed in range(FRESH, FRESH + 60):
+        search = search_of("hyperband", SPACE, trials=20, max_epochs=27, seed=seed)
         best = run_search(search, lambda trials: list(map(learning, trials)), 10)
         found.append(-value_of(best.trial))
     assert stats.combine_pvalues(chance(random_badness, found, 20), "fisher").pvalue < 0.01
@@ -326,7 +344,7 @@ def test_a_bayesian_search_keeps_away_from_what_failed(bad):
 
 
 def test_a_nearly_diverged_loss_does_not_hide_the_others():
-    """With losses of 1e12 in a fifth of the space, half of the searches still find the optimum; else none does."""
+    """With losses of 1e12 in a fifth of the space, searches find the optimum, which 25 random points do in 8 %."""
 
     def loss(trial):
         a, b = trial.values["a"], trial.values["b"]
@@ -334,10 +352,12 @@ def test_a_nearly_diverged_loss_does_not_hide_the_others():
 
     space = parse_space({"a": {"linear": [0.0, 1.0]}, "b": {"linear": [0.0, 1.0]}})
     found = []
-    for seed in range(4):
+    for seed in range(FRESH, FRESH + 10):
         search = search_of("bayesian", space, trials=25, initial=10, batch=1, direction="min", seed=seed)
         found.append(run_search(search, lambda trials: list(map(loss, trials)), 3).score)
-    assert sum(score < 1e-3 for score in found) >= 2
+    by_chance = 1 - (1 - math.pi * 1e-3) ** 25
+    near = sum(score < 1e-3 for score in found)
+    assert stats.binomtest(near, 10, by_chance, alternative="greater").pvalue < 0.01
 
 
 def test_after_an_exception_the_same_trials_are_evaluated_again():

@@ -8,6 +8,7 @@ import math
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -174,6 +175,37 @@ def test_decimal_steps_have_no_digits_of_their_own():
     points = list(space.points())
     assert sorted({point["a"] for point in points}) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6]
     assert sorted({point["b"] for point in points}) == [1e-4, 1e-3, 1e-2, 1e-1]
+
+
+@pytest.mark.parametrize(
+    ("written", "values"),
+    [
+        ({"linear": [1, 4]}, [1, 2, 3, 4]),
+        ({"linear": [-1, 1]}, [-1, 0, 1]),
+        ({"linear": [1, 10], "step": 3}, [1, 4, 7, 10]),
+        ({"linear": [2, 4], "step": 2, "or": 0}, [2, 4, 0]),
+        ({"linear": [1, 4.0], "step": 1}, [1.0, 2.0, 3.0, 4.0]),
+        ({"linear": [0.0, 0.6], "step": 0.2}, [0.0, 0.2, 0.4, 0.6]),
+        ({"log": [16, 128], "step": 2}, [16, 32, 64, 128]),
+    ],
+)
+def test_both_ends_of_a_range_belong_to_it(written, values):
+    """A range of whole numbers has them all, one of steps every step from end to end, all drawn equally often."""
+    space = parse_space({"a": written})
+    listed = [point["a"] for point in space.points()]
+    assert [(type(value), value) for value in listed] == [(type(value), value) for value in values]
+    generator = np.random.default_rng(5)
+    counts = Counter(space.sample(generator)["a"] for _ in range(4_000))
+    assert stats.chisquare([counts[value] for value in values]).pvalue > 1e-4
+    assert set(counts) == set(values)
+
+
+@pytest.mark.parametrize("step", [2, 4, 9.5])
+def test_a_step_that_misses_the_high_end_is_refused(step):
+    """[1, 10] in steps of 2 would end at 9: no range is cut short in silence."""
+    with pytest.raises(TuningError) as caught:
+        parse_space({"a": {"linear": [1, 10], "step": step}})
+    assert [problem.path for problem in caught.value.problems] == ["a.step"]
 
 
 def test_whole_numbers_stay_whole_and_others_fractions():

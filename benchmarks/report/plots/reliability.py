@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
+from benchmarks.analysis.estimates import estimate
 from benchmarks.data.tasks import Task
 from benchmarks.report.formatting import counted, percent, whole
 from benchmarks.report.plots.common import Plot, sentences
@@ -42,10 +43,24 @@ class Reliability:
     n_examples: int
     """Of the test split."""
     n_runs: int
-    ece: float
-    """Mean of the runs' own expected calibration errors."""
+    eces: tuple[float, ...]
+    """The runs' own expected calibration errors."""
     ece_by_chance: float
     """About what a run with these probabilities would show if each of them were true."""
+
+    @property
+    def ece(self) -> float:
+        """The mean of the runs' own."""
+        return float(np.mean(self.eces))
+
+    @property
+    def ece_told(self) -> str:
+        """The mean with its t interval over the runs, in words; without one where they are too few."""
+        found = estimate(self.eces)
+        told = f"{percent(self.ece)} %"
+        if found.state == "interval":
+            told += f" (95 % t interval over {self.n_runs} runs: {percent(found.ci_low)} to {percent(found.ci_high)} %)"
+        return told
 
 
 def reliability(task: Task, outputs: Sequence[ArrayLike], labels: ArrayLike) -> Reliability:
@@ -73,15 +88,16 @@ def reliability(task: Task, outputs: Sequence[ArrayLike], labels: ArrayLike) -> 
     places = _places(all_sure)
     inside = [places == place for place in range(CALIBRATION_BINS)]
     bins = tuple(_bin(place, all_sure[own], all_right[own]) for place, own in enumerate(inside))
-    return Reliability(bins, len(truth), len(runs), float(np.mean(errors)), float(np.mean(chances)))
+    return Reliability(bins, len(truth), len(runs), tuple(errors), float(np.mean(chances)))
 
 
-def reliability_diagram(name: str, found: Reliability) -> tuple[Plot, ...]:
+def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[Plot, ...]:
     """Accuracy over confidence, with the diagonal on which both agree, and how many examples each bin has.
 
     Args:
         name: tells this figure from the others of the page.
         found: what `reliability` gave.
+        cell: whose probabilities they are, where there are several.
     """
     known = [each for each in found.bins if each.n]
 
@@ -110,14 +126,14 @@ def reliability_diagram(name: str, found: Reliability) -> tuple[Plot, ...]:
         below.set_ylabel("share, %", labelpad=2, color=INK)
         below.set_xlabel("probability of the most probable class, %", labelpad=2)
 
-    title = "Can the probabilities be believed?"
+    title = f"Can the probabilities of {cell} be believed?" if cell else "Can the probabilities be believed?"
     of_runs = f" of each of {counted(found.n_runs, 'run')}" if found.n_runs > 1 else ""
     runs = f", the mean over the runs' own; the bins hold all {found.n_runs} runs together" if found.n_runs > 1 else ""
     note = sentences(
         "Below the dashed line, the model is surer than it is right.",
         f"{CALIBRATION_BINS} bins of equal width, each with its upper edge, over the n = {whole(found.n_examples)} "
         f"test examples{of_runs}.",
-        f"Expected calibration error {percent(found.ece)} %{runs}; if every probability were true, a run with this n "
+        f"Expected calibration error {found.ece_told}{runs}; if every probability were true, a run with this n "
         f"would still show about {percent(found.ece_by_chance)} %.",
         f"Hollow: fewer than {_LEAST_IN_A_BIN} examples in the bin."
         if any(each.n < _LEAST_IN_A_BIN for each in known)

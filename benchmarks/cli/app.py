@@ -1,0 +1,61 @@
+"""All commands in one table, and what is around each of them."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import typer
+
+from benchmarks.cli import datasets, following, models, planning, reporting, running, tracking
+from benchmarks.cli.arguments import WRONG_CALL
+from benchmarks.errors import UserError
+
+app = typer.Typer(
+    name="ablate",
+    help="Does this choice matter for my network? Trains a matrix of settings on TFDS data, reports it with intervals.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+COMMANDS = (
+    planning.new,
+    planning.plan,
+    running.run,
+    running.tune,
+    reporting.report,
+    following.status,
+    following.watch,
+    following.logs,
+    following.runs,
+    reporting.compare,
+    reporting.index,
+    following.merge,
+    tracking.track,
+    models.export,
+    models.models,
+    models.profile,
+    models.speed,
+    datasets.datasets,
+    planning.schema,
+)
+"""Every command, in the order of the help: first what a person does with a suite, then what is beside it."""
+
+for command in COMMANDS:
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; an error that a person can mend is one message and exit code 2."""
+    from zoo.settings import SettingError
+
+    for stream in (sys.stdout, sys.stderr):
+        # What a terminal cannot show is shown as its escape.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        app(prog_name="ablate")
+    except (UserError, SettingError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(WRONG_CALL)

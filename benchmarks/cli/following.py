@@ -1,0 +1,175 @@
+"""Commands that show and join what is stored: how suites come on, and how each run went."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
+from benchmarks.cli.finding import registered_suite
+from benchmarks.cli.printing import make_wide_console
+from benchmarks.rendering import make_console, print_json, print_log, row_table, say
+
+if TYPE_CHECKING:
+    from benchmarks.store import Registration, Store
+
+
+def status(
+    suite: Annotated[
+        str | None, typer.Argument(metavar="[SUITE]", help="A suite that was run here.", show_default=False)
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show every suite of a runs folder and how many of its runs have ended how, or every run of one SUITE.
+
+    Of one suite, each run that is planned has exactly one status: planned, running, interrupted, done, diverged,
+    failed, out_of_memory or timed_out.
+    """
+    from benchmarks.plan import stored_counts
+    from benchmarks.store import Store
+
+    store = Store.open(runs_dir, store_url)
+    if suite is not None:
+        _tell_ledger(registered_suite(suite, store), store, as_json)
+        return
+    rows = [
+        {"suite": registration.name, **stored_counts(registration, store), "registered_at": registration.registered_at}
+        for registration in store.registrations()
+    ]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        make_console().print(row_table(rows))
+    else:
+        say(f"{store.place}: no suite was run here yet")
+
+
+def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None) -> None:
+    """Show how a suite comes on, wherever its runners are, until nothing is left to train or Ctrl-C is pressed."""
+    from benchmarks.ledger import ledger_of
+    from benchmarks.progress import watch as watch_ledger
+    from benchmarks.store import Store
+
+    store = Store.open(runs_dir, store_url)
+    name = registered_suite(suite, store).name
+    try:
+        watch_ledger(lambda: ledger_of(registered_suite(name, store), store), make_console())
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def logs(
+    run: Annotated[str, typer.Argument(metavar="RUN", help="Key of a run, or its beginning; see `runs`.")],
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how a run went: its status, the reason, the traceback, attempts, the machine, and its last epochs."""
+    from benchmarks.ledger import log_of
+    from benchmarks.store import Store
+
+    log = log_of(Store.open(runs_dir, store_url), run)
+    if as_json:
+        print_json(log.as_json())
+    else:
+        print_log(make_console(), log)
+
+
+def runs(
+    suite: RegisteredSuite,
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
+    from benchmarks.export import short_keys
+    from benchmarks.plan import registered_runs, weights_file
+    from benchmarks.store import Store
+    from benchmarks.training.metrics import OUTCOME_METRICS
+
+    store = Store.open(runs_dir, store_url)
+    registration = registered_suite(suite, store)
+    planned = registered_runs(registration)
+    stored = store.runs(run.key for run in planned)
+    rows = []
+    for run in planned:
+        found = stored.get(run.key)
+        metric = OUTCOME_METRICS[registration.datasets[run.cell.dataset].task]
+        rows.append(
+            {
+                "key": run.key,
+                "dataset": run.cell.dataset,
+                "levels": dict(run.cell.levels),
+                "seed": run.seed,
+                "status": found.status if found else "missing",
+                "metric": metric,
+                "outcome": found.metrics.get(metric) if found else None,
+                "weights_kept": weights_file(runs_dir, run.key).exists(),
+            }
+        )
+    if as_json:
+        print_json(rows)
+        return
+    console = make_wide_console()
+    console.print(row_table(_run_rows(rows, short_keys([run.key for run in planned]))))
+
+
+def merge(
+    stores: Annotated[
+        list[str], typer.Argument(metavar="STORE...", help="Runs folders, or URLs of Postgres servers, to copy from.")
+    ],
+    into: Annotated[
+        str, typer.Option(metavar="STORE", help="The runs folder, or the URL, to copy to; it may hold runs already.")
+    ],
+    prefer_first: Annotated[
+        bool, typer.Option("--prefer-first", help="Of conflicting results keep the first, those of --into before all.")
+    ] = False,
+    runs_dir: Annotated[Path, typer.Option(help="Folder of the weights that lie beside a server's store.")] = RUNS_DIR,
+    as_json: AsJson = False,
+) -> None:
+    """Join the stores of runs folders, such as of a job array, and of servers; conflicting results are refused."""
+    from benchmarks.merging import merge as merge_stores
+
+    joined = merge_stores(stores, into, prefers_first=prefer_first, runs_dir=runs_dir)
+    if as_json:
+        print_json([asdict(each) | {"left": each.left} for each in joined])
+        return
+    for each in joined:
+        say(each.as_text())
+    say(f"next: ablate status --runs-dir {into}, then ablate report SUITE --runs-dir {into}")
+
+
+def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> None:
+    from benchmarks.ledger import ledger_of
+
+    ledger = ledger_of(registration, store)
+    if as_json:
+        print_json(ledger.as_json())
+        return
+    console = make_wide_console()
+    say(ledger.as_text())
+    for rows in (ledger.cells(), ledger.reasons()):
+        if rows:
+            console.print(row_table(rows))
+
+
+def _run_rows(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
+    """What a table shows of listed runs."""
+    kept = any(row["weights_kept"] for row in rows)
+    return [
+        {
+            "key": key,
+            "dataset": row["dataset"],
+            **row["levels"],
+            "seed": row["seed"],
+            "status": row["status"],
+            "outcome": None if row["outcome"] is None else f"{row['metric']} {row['outcome']:.6g}",
+            **({"weights": "kept" if row["weights_kept"] else None} if kept else {}),
+        }
+        for key, row in zip(keys, rows, strict=True)
+    ]

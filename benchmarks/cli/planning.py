@@ -1,0 +1,130 @@
+"""Commands before anything is trained: begin a suite, check it, and complete it in an editor."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, StoreURL, SuiteArgument
+from benchmarks.cli.finding import plan_of
+from benchmarks.cli.printing import describe
+from benchmarks.errors import UserError
+from benchmarks.rendering import make_console, print_json, row_table, say
+
+if TYPE_CHECKING:
+    from benchmarks.plan import Plan
+
+_ORIGINS = {
+    "embedded": "embedded",
+    "prepared": "prepared on disk",
+    "bucket": "in a bucket",
+    "download": "will be downloaded",
+}
+
+
+def plan(
+    suite: SuiteArgument,
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    data_dir: DataDir = None,
+    seeds: Seeds = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Train like programs for a moment where no stored run tells their time.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Check a suite and show its cells and runs, how many are stored, and how long the rest will take.
+
+    Nothing is downloaded or trained, unless --probe asks for it; what a probe trains is not stored.
+    """
+    from benchmarks.duration import expected_time
+
+    made = plan_of(suite, runs_dir, store_url, data_dir, seeds)
+    expected = expected_time(made, runs_dir, store_url, probes=probe)
+    if as_json:
+        print_json(_plan_as_json(made) | {"expected": asdict(expected)})
+        return
+    from benchmarks.design import estimable
+
+    console = make_console()
+    say(": ".join(filter(None, (made.suite.name, made.suite.question))))
+    for name, reference in made.references.items():
+        say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
+    say(
+        f"{len(made.cells)} cells ({made.suite.chosen_design.name}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
+        f"{describe(made.counts)}"
+    )
+    if made.suite.search:
+        table = made.suite.search
+        searched = f"{len(made.groups) - len(made.open_groups)} of {len(made.groups)} groups searched"
+        beside = f"; {len(made.untuned)} runs without what it finds" if made.untuned else ""
+        say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}{beside}")
+    say(estimable(made.suite).note)
+    if made.missing:
+        say(expected.as_text())
+    console.print(_cell_table(made))
+
+
+def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is written to NAME.toml.")]) -> None:
+    """Write a commented suite to start from."""
+    from benchmarks.suite import NAME_PATTERN, parse_suite
+
+    if not re.fullmatch(NAME_PATTERN, name):
+        raise UserError(f"NAME: not a name of a suite\n  given:   {name}\n  allowed: letters, digits, _ and -")
+    text = files("benchmarks").joinpath("new_suite.toml").read_text(encoding="utf-8").format(name=name)
+    parse_suite(text, f"ablate new {name}")
+    path = Path(f"{name}.toml")
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path}: exists already; nothing was changed") from None
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
+    say(f"wrote {path}; next: ablate plan {path}, then ablate run {path}")
+
+
+def schema() -> None:
+    """Print the JSON Schema of the suite format, for editors that complete and check TOML."""
+    from benchmarks.schema import suite_schema
+
+    print_json(suite_schema())
+
+
+def _plan_as_json(plan: Plan) -> dict[str, Any]:
+    from benchmarks.design import estimable
+
+    return {
+        "suite": plan.suite.name,
+        "design": plan.suite.chosen_design.model_dump(),
+        "estimable": asdict(estimable(plan.suite)),
+        "claims": [claim.statement for claim in plan.suite.claims],
+        "datasets": {name: each.version for name, each in plan.references.items()},
+        "seeds": list(plan.seeds),
+        "runs": {"total": len(plan.runs), **plan.counts},
+        "search": None
+        if plan.suite.search is None
+        else {"groups": len(plan.groups), "searched": len(plan.groups) - len(plan.open_groups)},
+        "cells": [{"dataset": cell.dataset, "levels": dict(cell.levels)} for cell in plan.cells],
+    }
+
+
+CELLS_SHOWN = 40
+
+
+def _cell_table(plan: Plan) -> Any:
+    per_cell = len(plan.seeds)
+    rows = []
+    for index, cell in enumerate(plan.cells[:CELLS_SHOWN]):
+        cell_runs = plan.runs[index * per_cell : (index + 1) * per_cell]
+        done = sum(plan.statuses.get(run.key) == "done" for run in cell_runs)
+        rows.append({"dataset": cell.dataset, **cell.levels, "done": f"{done}/{per_cell}"})
+    table = row_table(rows)
+    if len(plan.cells) > CELLS_SHOWN:
+        table.caption = f"... and {len(plan.cells) - CELLS_SHOWN} more cells; --json lists all"
+    return table

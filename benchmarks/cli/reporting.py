@@ -1,0 +1,100 @@
+"""Commands that judge what is stored: reports, comparisons and the index."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RunsDir, StoreURL, SuiteArgument
+from benchmarks.cli.finding import suite_path
+from benchmarks.cli.printing import make_wide_console, tell_report
+from benchmarks.errors import UserError
+from benchmarks.rendering import print_json, row_table, say
+
+
+def report(
+    suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False
+) -> None:
+    """Write the report of a suite anew from what is stored."""
+    from benchmarks.plan import stored_counts
+    from benchmarks.report.writing import write_report
+    from benchmarks.store import Store
+    from benchmarks.suite import parse_suite, read_suite_text
+
+    path = suite_path(suite)
+    text = read_suite_text(path)
+    checked = parse_suite(text, str(path))
+    store = Store.open(runs_dir, store_url)
+    registration = store.registration(checked.name)
+    if registration is None:
+        raise UserError(f"{store.place}: suite {checked.name!r} was never run here; `ablate run {suite}` runs it")
+    if registration.text != text:
+        raise UserError(
+            f"{path}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
+        )
+    tell_report(
+        checked.name,
+        stored_counts(registration, store),
+        write_report(checked, registration, store, runs_dir / checked.name),
+        as_json,
+    )
+
+
+def compare(
+    before: Annotated[str, typer.Argument(metavar="A", help="A runs folder or URL; or a suite, by name or file.")],
+    after: Annotated[str, typer.Argument(metavar="B", help="What it is compared with, likewise.")],
+    suite: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="The suite in both folders; given twice, that in A and that in B."),
+    ] = None,
+    metric: Annotated[
+        list[str] | None,
+        typer.Option(metavar="METRIC", help="Compare this; by default the outcome: test accuracy or RMSE."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(metavar="X", help="Least difference that matters, in the metric's unit: 0.002 is 0.2 %.")
+    ] = 0.0,
+    alpha: Annotated[
+        float, typer.Option(min=1e-6, max=0.5, help="How often anything may be called changed that is not.")
+    ] = 0.05,
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what changed from A to B beyond noise: two runs folders, two suites of one, or two versions of a suite.
+
+    Cells that have the same levels are compared, paired over the seeds that both have: a t test against the margin
+    with Holm's correction over all comparisons, and a sign-flip test that must agree. With fewer than six common seeds
+    nothing is said and the values are shown. A cell whose dataset or budget (epochs, steps, images, tuning trials)
+    changed, or that has a hole, is not compared, and says so; other changed settings, another revision of the code and
+    other machines are told beside the results.
+
+    For checks in CI: keep the runs folder of the last release as A, run the same suite into B, and compare. Exit code:
+    0 nothing got worse, 1 a regression: a cell is worse by more than the margin; 2 the call is wrong, or nothing can
+    be compared.
+    """
+    from benchmarks import comparing
+
+    found = comparing.compare(before, after, suite or (), metric or (), margin, alpha, runs_dir, store_url)
+    if as_json:
+        print_json(comparing.as_json(found))
+    else:
+        say(f"A: {found.before}\nB: {found.after}")
+        make_wide_console().print(row_table(comparing.rows_of(found)))
+        say("\n".join(comparing.summary_of(found)))
+    raise typer.Exit(REGRESSION if found.changes.regressions else DONE)
+
+
+def index(runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False) -> None:
+    """Write index.html into a runs folder: every suite with its question, its state, its verdicts and its report."""
+    from benchmarks.report.index import index_entries, write_index
+    from benchmarks.store import Store
+
+    store = Store.open(runs_dir, store_url)
+    path = write_index(store)
+    if as_json:
+        print_json({"index": str(path), "suites": [asdict(entry) for entry in index_entries(store)]})
+    else:
+        say(f"index: {path}")

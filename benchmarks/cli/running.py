@@ -1,0 +1,322 @@
+"""Commands that train."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from benchmarks.cli.arguments import (
+    DONE,
+    INTERRUPTED,
+    RUNS_DIR,
+    SOME_FAILED,
+    TERMINATED,
+    AsJson,
+    DataDir,
+    RunsDir,
+    Seeds,
+    StoreURL,
+    SuiteArgument,
+    Workers,
+)
+from benchmarks.cli.finding import plan_of
+from benchmarks.cli.printing import describe, tell_report
+from benchmarks.cli.resolving import at_look, refuse_with_looks, resolve
+from benchmarks.cli.tracking import Track, destinations_of, tracked_suite
+from benchmarks.errors import UserError
+from benchmarks.interrupts import Terminated, listening
+from benchmarks.rendering import make_console, phases_text, print_json, say
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.design import Run
+    from benchmarks.execution.leases import Shard
+    from benchmarks.execution.running import Options, Session
+    from benchmarks.plan import Plan
+    from benchmarks.store import Store
+    from benchmarks.training.stopwatch import Stopwatch
+
+
+CheckpointEvery = Annotated[
+    float,
+    typer.Option(min=0, metavar="SECONDS", help="How often runs under way are written down; 0: at every opportunity."),
+]
+KeepWeights = Annotated[
+    bool, typer.Option("--keep-weights", help="Keep the weights of each run that is trained, for `ablate export`.")
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of each worker; by default the cores divided among them.")
+]
+DatasetMemory = Annotated[
+    float | None, typer.Option(min=0, metavar="GIB", help="Inputs of a dataset that take more are streamed from disk.")
+]
+Profile = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Write a timeline of the training there, and seconds a phase.")
+]
+Retry = Annotated[
+    list[str] | None,
+    typer.Option(metavar="STATUS", help="Try runs again that are failed, out_of_memory, timed_out, or all of them."),
+]
+TimeLimit = Annotated[
+    float | None, typer.Option(min=0.001, metavar="SECONDS", help="End a run that takes longer: timed_out.")
+]
+UntilResolved = Annotated[
+    bool,
+    typer.Option("--until-resolved", help="Add seeds at looks declared before the first until no claim is open."),
+]
+MaxSeeds = Annotated[
+    int | None,
+    typer.Option(min=1, max=100_000, metavar="N", help="Of --until-resolved: at most so many seeds; the last look."),
+]
+Part = Annotated[
+    str | None,
+    typer.Option(metavar="NUMBER/COUNT", help="Train one part of the suite, such as 3/16, and write no report."),
+]
+
+ExecutorName = Annotated[
+    str, typer.Option(metavar="NAME", help="local: worker processes of this machine; ray: the nodes of a Ray cluster.")
+]
+Address = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Ray cluster, or auto; without it, one is started on this machine alone."),
+]
+Gpus = Annotated[float | None, typer.Option(metavar="NUMBER", help="GPUs of each worker on Ray, such as 1 or 0.25.")]
+TaskMemory = Annotated[
+    float | None, typer.Option(min=0, metavar="GIB", help="Memory set aside for each worker on Ray; 1.5 by default.")
+]
+
+
+def run(
+    suite: SuiteArgument,
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    data_dir: DataDir = None,
+    seeds: Seeds = None,
+    until_resolved: UntilResolved = False,
+    max_seeds: MaxSeeds = None,
+    checkpoint_every: CheckpointEvery = 60.0,
+    keep_weights: KeepWeights = False,
+    workers: Workers = None,
+    threads: Threads = None,
+    dataset_memory: DatasetMemory = None,
+    profile: Profile = None,
+    retry: Retry = None,
+    time_limit: TimeLimit = None,
+    shard: Part = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    gpus: Gpus = None,
+    task_memory: TaskMemory = None,
+    track: Track = None,
+    as_json: AsJson = False,
+) -> None:
+    """Train every run of a suite that is not stored yet, then write the report.
+
+    The same command goes on where an interrupted one stopped; a run that failed is tried again with --retry alone.
+    Exit code: 0 all runs done, 1 some failed or diverged, 2 the suite or the call is wrong, 130 interrupted by Ctrl-C,
+    143 by SIGTERM.
+    """
+    from benchmarks.execution.executors import cluster_of
+    from benchmarks.execution.leases import Shard
+    from benchmarks.execution.running import Options
+    from benchmarks.ledger import reopened, ways_to_retry
+    from benchmarks.looks import planned_looks
+    from benchmarks.plan import count_by_status
+    from benchmarks.report.registration import register_claims
+    from benchmarks.store import Store
+
+    console = make_console(to_error=as_json)
+    refuse_with_looks(max_seeds, until_resolved, seeds, shard)
+    ways, part = ways_to_retry(retry or ()), None if shard is None else Shard.parse(shard)
+    destinations = destinations_of(track, part)
+    dataset_bytes = None if dataset_memory is None else dataset_memory * 2**30
+    cluster = cluster_of(executor, address, gpus, task_memory)
+    options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights, time_limit, part, cluster)
+    with _told_if_interrupted("runs", console):
+        plan = plan_of(suite, runs_dir, store_url, data_dir, seeds)
+        looks = planned_looks(plan.suite, max_seeds) if until_resolved else None
+        store = Store.create_or_open(runs_dir, store_url)
+        if ways:
+            plan = reopened(at_look(plan, looks, looks.made[-1], store) if looks else plan, store, ways)
+        with _profiled(profile, console) as stopwatch:
+
+            def train(plan: Plan) -> tuple[Plan, list[Run]]:
+                register_claims(plan, store)
+                return _train(plan, store, console, options, stopwatch)
+
+            plan, own = resolve(plan, looks, store, train, console) if looks else train(plan)
+        if part:
+            counts = count_by_status(own, store.statuses(run.key for run in own))
+            _tell_part(plan.suite.name, part, counts, as_json)
+        else:
+            counts, report_path = _write_report(plan, store)
+            store.keep_back_up()
+            tracked = tracked_suite(plan.suite.name, store, destinations)
+            tell_report(plan.suite.name, counts, report_path, as_json, tracked)
+    raise typer.Exit(DONE if counts["done"] == len(own) else SOME_FAILED)
+
+
+def tune(
+    suite: SuiteArgument,
+    output: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="The suite to write; by default NAME_tuned.toml.")
+    ] = None,
+    runs_dir: RunsDir = RUNS_DIR,
+    store_url: StoreURL = None,
+    data_dir: DataDir = None,
+    workers: Workers = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make the search of a suite, and write a suite with the settings that it found in place of the search.
+
+    Its runs are those that `ablate run SUITE` trains after the search. Exit code: 0 settings were found for every
+    group, 1 not for all, 2 the suite or the call is wrong, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    """
+    from benchmarks.search.tuned_suite import TunedSuite
+    from benchmarks.store import Store
+
+    console = make_console(to_error=as_json)
+    plan = plan_of(suite, runs_dir, store_url, data_dir, None)
+    made = TunedSuite(plan, output)
+    store = Store.create_or_open(runs_dir, store_url)
+    if plan.open_groups:
+        from benchmarks.execution.running import Options, begun
+
+        with (
+            _told_if_interrupted("trials", console),
+            begun(plan, store, Options(workers)) as session,
+        ):
+            plan = _search(session, console)
+    tuned = made.write(plan)
+    if as_json:
+        print_json(tuned.as_json())
+    else:
+        say(f"wrote {made.path}; next: ablate plan {made.path}, then ablate run {made.path}")
+    raise typer.Exit(DONE if tuned.is_complete else SOME_FAILED)
+
+
+def _train(
+    plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None
+) -> tuple[Plan, list[Run]]:
+    """Search and train what is missing; the plan with the settings that were found, and its runs that this job has."""
+    from benchmarks.progress import ProgressDisplay
+
+    is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks))
+    if not plan.missing and not plan.open_groups and is_registered:
+        return plan, plan.runs
+    from benchmarks.execution.running import begun
+
+    if not plan.open_groups:
+        _say_missing(plan, console)
+    with begun(plan, store, options, stopwatch) as session:
+        if plan.open_groups:
+            # Those of other parts may have ended meanwhile, and this part has none to search.
+            session = replace(session, plan=_search(session, console))
+            plan = session.plan
+            _say_missing(plan, console)
+        missing = session.own(plan.missing)
+        if options.shard:
+            console.print(f"{plan.suite.name}: {len(missing)} of them in part {options.shard}", highlight=False)
+        with ProgressDisplay(len(missing), console) as progress:
+            session.train(missing, progress)
+        return plan, session.own(plan.all_runs) if options.shard else plan.runs
+
+
+def _search(session: Session, console: Console) -> Plan:
+    """Make the searches of a plan that have not ended; the plan with the settings that were found."""
+    from benchmarks.execution.running import search_missing
+    from benchmarks.progress import ProgressDisplay
+    from zoo.settings import as_written
+
+    plan, table = session.plan, session.plan.suite.search
+    assert table is not None  # else no group is open
+    searched = {group.key for group in session.open_groups}
+    groups = f"{len(plan.open_groups)} of {len(plan.groups)} {'group' if len(plan.groups) == 1 else 'groups'}"
+    own = f", {len(searched)} of them in part {session.shard}" if session.shard else ""
+    console.print(
+        f"{plan.suite.name}: {groups} to search{own}: {table.strategy}, trials: {table.trials} each", highlight=False
+    )
+    plan = search_missing(session, lambda number: ProgressDisplay(number, console))
+    for group in plan.groups:
+        if group.key in searched:
+            chosen = plan.searches[group.key].chosen
+            told = ", ".join(f"{path} = {as_written(value)}" for path, value in chosen.items())
+            console.print(
+                f"{group.title}: {told or 'nothing was found, so its settings stay as they are'}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+                emoji=False,
+            )
+    return plan
+
+
+def _say_missing(plan: Plan, console: Console) -> None:
+    from benchmarks.search.groups import WaitingRun
+
+    waiting = sum(isinstance(run, WaitingRun) for run in plan.runs)
+    known = f", of which {waiting} wait for a search" if waiting else ""
+    console.print(
+        f"{plan.suite.name}: {len(plan.missing)} of {len(plan.all_runs)} runs to train{known}", highlight=False
+    )
+
+
+@contextmanager
+def _told_if_interrupted(what: str, console: Console) -> Iterator[None]:
+    """End the command where what is done inside is interrupted by Ctrl-C or SIGTERM, and say what is kept."""
+    try:
+        with listening():
+            yield
+    except KeyboardInterrupt as interrupt:
+        console.print(f"\ninterrupted: finished {what} are stored, and the same command goes on from here")
+        raise typer.Exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED) from None
+
+
+@contextmanager
+def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | None]:
+    """Write where the time went that is spent inside, also where it is interrupted."""
+    if folder is None:
+        yield None
+        return
+    from benchmarks.training.stopwatch import Stopwatch
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        timeline, table = folder / "timeline.json", folder / "phases.txt"
+        table.write_text("the training is under way\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder}: the profile cannot be written: {error.strerror}") from None
+    stopwatch, start = Stopwatch(), time.perf_counter()
+    try:
+        yield stopwatch
+    finally:
+        text = phases_text(stopwatch.totals(), time.perf_counter() - start)
+        stopwatch.write_timeline(timeline)
+        table.write_text(text + "\n", encoding="utf-8")
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(f"timeline: {timeline}, for https://ui.perfetto.dev", highlight=False, soft_wrap=True)
+
+
+def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
+    from benchmarks.plan import stored_counts
+    from benchmarks.report.writing import write_report
+
+    registration = store.registration(plan.suite.name)
+    assert registration is not None  # `run_missing` registers before it trains
+    folder = store.folder / plan.suite.name
+    return stored_counts(registration, store), write_report(plan.suite, registration, store, folder)
+
+
+def _tell_part(name: str, part: Shard, counts: dict[str, int], as_json: bool) -> None:
+    if as_json:
+        print_json({"suite": name, "shard": str(part), "runs": counts, "report": None})
+    else:
+        say(f"part {part}: {describe(counts)}")
+        say(f"once all parts are in one store: ablate report {name}.toml")

@@ -1,0 +1,102 @@
+"""Where runs are trained: in worker processes of this machine, or on the nodes of a Ray cluster."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from benchmarks.data.dataset import Dataset
+from benchmarks.design import Run
+from benchmarks.errors import UserError
+from benchmarks.execution.schedule import Stack
+from benchmarks.training.results import RunResult
+from zoo.settings import nearest
+
+EXECUTORS = ("local", "ray")
+
+WORKER_BYTES = 1.5 * 2**30
+"""What a worker takes with TensorFlow and a small network, roughly."""
+
+
+class Executor(Protocol):
+    """Workers that have been started, wherever they are."""
+
+    def open_datasets(self) -> dict[str, Dataset]:
+        """Have the datasets prepared and decoded, where they are not, and open them.
+
+        Raises:
+            DatasetError: a dataset cannot be had.
+        """
+
+    def train(
+        self,
+        runs: Iterable[Run],
+        datasets: Mapping[str, Dataset],
+        on_progress: Callable[[float], None],
+        take: Callable[[Stack], Stack],
+    ) -> Iterator[tuple[Run, RunResult]]:
+        """Train runs and give each result as soon as its stack is done.
+
+        Args:
+            runs: what to train, in any order.
+            datasets: what `open_datasets` gave.
+            on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
+            take: is asked which runs of a stack are to be trained, when its turn comes.
+        """
+
+    def machine_of(self, run: Run) -> Mapping[str, Any]:
+        """What is noted of the machine that a run was trained on whose result was given last."""
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """The Ray cluster that trains, and what it is to set aside for each of its workers."""
+
+    address: str | None = None
+    """Of a cluster that is there, HOST:PORT, or "auto" for the one of this machine; None: one is started here."""
+    gpus: float = 0.0
+    """GPUs of each worker; a part of one where workers share it."""
+    memory: float = WORKER_BYTES
+    """Bytes of each worker. Ray places workers by it, and does not hold them to it."""
+
+
+def cluster_of(
+    executor: str, address: str | None = None, gpus: float | None = None, task_gib: float | None = None
+) -> RayCluster | None:
+    """What the options of the command line ask for; None for worker processes of this machine.
+
+    Raises:
+        UserError: they do not go together, or Ray is not installed.
+    """
+    if executor not in EXECUTORS:
+        closest = nearest(executor, EXECUTORS)
+        raise UserError(
+            f"--executor: no such executor\n  given:   {executor}\n  allowed: {', '.join(EXECUTORS)}"
+            + (f"\n  nearest: {closest}" if closest else "")
+        )
+    if executor == "local":
+        for option, given in {"--address": address, "--gpus": gpus, "--task-memory": task_gib}.items():
+            if given is not None:
+                raise UserError(f"{option}: it says something to Ray alone\n  allowed: --executor ray beside it")
+        return None
+    if address not in (None, "auto") and not _is_host_and_port(str(address)):
+        raise UserError(
+            f"--address: not the address of a Ray cluster\n  given:   {address}\n"
+            "  allowed: HOST:PORT, as `ray start --head` prints it, or auto; Ray's client, ray://, is not used: "
+            "`ablate` runs on a node of the cluster"
+        )
+    if gpus is not None and (gpus < 0 or (gpus > 1 and gpus != int(gpus))):
+        raise UserError(
+            f"--gpus: no number of GPUs that Ray can set aside\n  given:   {gpus:g}\n  allowed: 0 to 1, 2, 3, ..."
+        )
+    if importlib.util.find_spec("ray") is None:
+        raise UserError('--executor ray: Ray is not installed\n  remedy:  pip install "ablation-zoo[ray]"')
+    return RayCluster(address, gpus or 0.0, WORKER_BYTES if task_gib is None else task_gib * 2**30)
+
+
+def _is_host_and_port(address: str) -> bool:
+    found = re.fullmatch(r"[^/\s]+:(\d{1,5})", address)
+    return found is not None and int(found[1]) < 2**16

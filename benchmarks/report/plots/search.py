@@ -1,0 +1,345 @@
+"""What a search came to: how soon it found what it chose, how far to trust its score, and what tuning was worth."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.analysis.estimates import Estimate
+from benchmarks.report.formatting import Style, short, titled
+from benchmarks.report.plots.common import (
+    CHARACTER,
+    LETTERS,
+    LINE,
+    LOOKS,
+    WIDTH,
+    LineLook,
+    Plot,
+    cost_axis,
+    cycled_looks,
+    number_axis,
+    padded,
+    page_note,
+    paged,
+    paint_key,
+    sentences,
+)
+from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
+from benchmarks.search.outcome import GroupOutcome, SearchOutcome, Sensitivity
+from benchmarks.search.untuned import Worth
+from benchmarks.training.metrics import Metric
+
+MOST_LINES = len(LOOKS)
+"""Groups that have a line of their own; of more, the middle and the range are shown."""
+
+MOST_ROWS, MOST_PAGES = 16, 3
+"""Rows of one page, and pages of a plot with a row for each group, level or cell."""
+
+Cost = Literal["trials", "epochs"]
+
+_ROW = 0.24
+_LABEL = 0.42
+"""Share of a plot's width that the labels of its rows take."""
+
+_MOST_PLACES = 200
+"""Steps of the middle of many lines."""
+
+_LOGARITHMIC_FROM = 30
+
+_Line = Sequence[tuple[float, float]]
+
+
+def best_so_far(name: str, found: SearchOutcome, style: Style, cost: Cost) -> tuple[Plot, ...]:
+    """The best score of each group by what was spent until then.
+
+    Args:
+        name: tells this figure from the others of the page.
+        found: what `search_outcome` gave.
+        style: how scores are written.
+        cost: what is spent.
+    """
+    groups = [group for group in found.groups if any(score is not None for score in group.best_so_far)]
+    if not groups:
+        return ()
+    together = len(groups) > MOST_LINES
+    lines = [_best_line(group, cost, together=together) for group in groups]
+    keys = 0 if together else len(groups)
+    below = 0.46 + LINE * keys + 0.04
+    height = 1.7 + below
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.17, below / height, 0.8, 1 - (below + 0.06) / height))
+        values = [style.factor * score for line in lines for _, score in line]
+        _score_axis(axes, values, may_be_logarithmic=style.unit != "share" and not together)
+        axes.set_xlim(0, 1.02 * max(line[-1][0] for line in lines))
+        if together:
+            _paint_middle(axes, lines, style.factor)
+        else:
+            for number, (group, line, look) in enumerate(zip(groups, lines, cycled_looks(keys), strict=True)):
+                _paint_steps(axes, line, look, style.factor)
+                paint_key(figure, look, group.title, LINE * (keys - number - 0.4) / height)
+        axes.set_xlabel("epochs of training" if cost == "epochs" else "trials", labelpad=2)
+        number_axis(axes, "x")
+
+    title = "How many epochs did it take?" if cost == "epochs" else "How soon were good settings found?"
+    what = titled(found.metric.title, style.unit_of_values)
+    note = sentences(
+        f"How far the best trial so far is behind the group’s best in the end, {_of(found.metric, style)}: the "
+        f"median of {len(groups)} groups, and the range of all of them shaded."
+        if together
+        else f"{what}: the best of the trials so far; {found.metric.better} is better.",
+        "Trials by their number; what ran at the same time stands one after the other.",
+        "A line begins with its first trial that has a score to compare.",
+    )
+    return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
+
+
+def gap_plot(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
+    """How much better the choice of each group looked in the search than it is on the reported seeds.
+
+    Args:
+        name: tells these figures from the others of the page.
+        found: what `search_outcome` gave.
+        style: how differences of the score are written.
+    """
+    rows = [(group.title, found.gap(group)) for group in found.groups]
+    rows = [(title, gap) for title, gap in rows if gap.n]
+    note = sentences(
+        f"Score in the search minus the score on the reported seeds, turned so that positive means flattered, "
+        f"{_of(found.metric, style)}.",
+        "Bars: 95 % t intervals over the reported seeds; the score in the search is one number and taken as it is.",
+    )
+    return _rows_plot(
+        name, "Did the choice look better than it is?", rows, f"flattered by, {_unit(style)}", style, note
+    )
+
+
+def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot, ...]:
+    """The gain of each tuned cell over the same cell untuned, with its interval, and over all cells.
+
+    Args:
+        name: tells these figures from the others of the page.
+        worth: of one dataset.
+        style: how differences of the outcome are written.
+        title: the question.
+    """
+    rows = [(", ".join(cell.levels.values()), cell.gain) for cell in worth.cells if cell.gain.n]
+    if len(worth.cells) > 1 and worth.overall.n:
+        rows.insert(0, ("all cells, averaged", worth.overall))
+    turn = "gain in" if worth.metric.better == "higher" else "reduction of"
+    note = sentences(
+        "To the right of zero, tuning was better. Bars: 95 % t intervals of differences paired over the seeds.",
+        "Crosses: all differences equal, as where tuning changed nothing.",
+    )
+    return _rows_plot(name, title, rows, f"{turn} {worth.metric.title}, {_unit(style)}", style, note)
+
+
+def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, style: Style) -> tuple[Plot, ...]:
+    """How the scores of a level's trials are spread: how much it hangs on the tuned settings.
+
+    Args:
+        name: tells these figures from the others of the page.
+        levels: of one dataset.
+        metric: the objective.
+        style: how scores are written.
+    """
+    known = [each for each in levels if each.best is not None]
+    pages = paged(known, MOST_ROWS)[:MOST_PAGES]
+    shown = sum(map(len, pages))
+    values = [style.factor * end for each in known[:shown] for end in (each.best, each.worst) if end is not None]
+    what = titled(metric.title, style.unit_of_values)
+    note = sentences(
+        f"{what}, over all trials whose scores can be compared; {metric.better} is better.",
+        "Dot: the best trial. Thick: the middle half of the trials, with the median as a stroke. Thin: up to the "
+        "worst.",
+        "A long bar says that the level needs its settings, a short one that most settings do.",
+        f"The first {shown} of {len(known)} levels." if shown < len(known) else "",
+    )
+    title = "How much does each level hang on the tuned settings?"
+
+    def paint_page(page: Sequence[Sensitivity]) -> Callable[[Axes], None]:
+        def paint(axes: Axes) -> None:
+            _spread_axis(axes, values, style)
+            for place, each in enumerate(page):
+                _paint_spread(axes, place, each, style.factor)
+            _wide_label(axes, what)
+
+        return paint
+
+    return tuple(
+        Plot(
+            title,
+            _rows_page(f"{name}-{number}", title, list(map(_level_title, page)), paint_page(page)),
+            sentences(note, page_note(number, len(pages))),
+        )
+        for number, page in enumerate(pages)
+    )
+
+
+def _best_line(group: GroupOutcome, cost: Cost, *, together: bool) -> list[tuple[float, float]]:
+    """What was spent until each trial, and the best score then; or how far that is behind the last."""
+    spent = itertools.accumulate(each.epochs if cost == "epochs" else 1 for each in group.trials)
+    known = [(s, score) for s, score in zip(spent, group.best_so_far, strict=True) if score is not None]
+    return [(s, abs(score - known[-1][1]) if together else score) for s, score in known]
+
+
+def _paint_steps(axes: Axes, line: _Line, look: LineLook, factor: int) -> None:
+    spent, scores = [s for s, _ in line], [factor * score for _, score in line]
+    axes.step(spent, scores, where="post", color=look.colour, linestyle=look.dashes, linewidth=1.5)
+    turns = [index for index in range(len(line)) if index == 0 or scores[index] != scores[index - 1]]
+    face = look.colour if look.is_filled else PAPER
+    axes.plot(
+        [spent[index] for index in turns],
+        [scores[index] for index in turns],
+        look.marker,
+        color=look.colour,
+        markerfacecolor=face,
+        markersize=4,
+    )
+
+
+def _paint_middle(axes: Axes, lines: Sequence[_Line], factor: int) -> None:
+    """The median of many lines, and the range of all, where all have begun."""
+    places = sorted({s for line in lines for s, _ in line})
+    places = [place for place in places if place >= max(line[0][0] for line in lines)]
+    if len(places) > _MOST_PLACES:
+        places = places[:: len(places) // _MOST_PLACES] + places[-1:]
+    columns = [[factor * _at(line, place) for line in lines] for place in places]
+    axes.fill_between(
+        places, [min(c) for c in columns], [max(c) for c in columns], step="post", color=FIRST, alpha=0.18
+    )
+    axes.step(places, [statistics.median(each) for each in columns], where="post", color=FIRST, linewidth=1.8)
+
+
+def _at(line: _Line, place: float) -> float:
+    """The value of a line of steps at a place."""
+    low, high = 0, len(line)
+    while low + 1 < high:
+        middle = (low + high) // 2
+        low, high = (middle, high) if line[middle][0] <= place else (low, middle)
+    return line[low][1]
+
+
+def _score_axis(axes: Axes, values: Sequence[float], *, may_be_logarithmic: bool) -> None:
+    low, high = min(values), max(values)
+    if may_be_logarithmic and low > 0 and high / low > _LOGARITHMIC_FROM:
+        axes.set_yscale("log")
+        axes.set_ylim(low / 1.2, high * 1.2)
+    else:
+        axes.set_ylim(padded(values))
+        number_axis(axes, "y", most=5)
+
+
+def _rows_plot(
+    name: str, title: str, rows: Sequence[tuple[str, Estimate]], label: str, style: Style, note: str
+) -> tuple[Plot, ...]:
+    """A row for each estimate: its mean with its interval; raw values where there is none."""
+    if not rows:
+        return ()
+    pages = paged(rows, MOST_ROWS)[:MOST_PAGES]
+    shown = sum(map(len, pages))
+    ends = [end for _, found in rows[:shown] for end in _ends(found)]
+    limits = padded([0.0, *(style.factor * end for end in ends)])
+    left_out = f"The first {shown} of {len(rows)} rows." if shown < len(rows) else ""
+    few = "Small strokes: single seeds, where there is no interval." if _has_raw(rows) else ""
+
+    def paint_page(page: Sequence[tuple[str, Estimate]]) -> Callable[[Axes], None]:
+        def paint(axes: Axes) -> None:
+            axes.set_xlim(limits)
+            axes.axvline(0, color=MUTED, linewidth=1)
+            for place, (_, found) in enumerate(page):
+                _paint_estimate(axes, place, found, style.factor)
+            number_axis(axes, "x", most=5, sign="+")
+            _wide_label(axes, label)
+
+        return paint
+
+    return tuple(
+        Plot(
+            title,
+            _rows_page(f"{name}-{number}", title, [label for label, _ in page], paint_page(page)),
+            sentences(note, few, left_out, page_note(number, len(pages))),
+        )
+        for number, page in enumerate(pages)
+    )
+
+
+def _rows_page(name: str, title: str, labels: Sequence[str], paint_rows: Callable[[Axes], None]) -> Markup:
+    height = _ROW * len(labels) + 0.52
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((_LABEL, 0.46 / height, 0.97 - _LABEL, 1 - 0.52 / height))
+        axes.set_ylim(len(labels) - 0.5, -0.5)
+        most = round((_LABEL - 0.03) * WIDTH / CHARACTER)
+        axes.set_yticks(range(len(labels)), [short(label, most) for label in labels])
+        axes.tick_params(axis="y", labelcolor=INK)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        paint_rows(axes)
+
+    return draw(name, title, WIDTH, height, paint)
+
+
+def _paint_estimate(axes: Axes, place: int, found: Estimate, factor: int) -> None:
+    if found.state == "raw values":
+        axes.plot([factor * each for each in found.values], [place] * found.n, "|", color=INK, markersize=8)
+        return
+    if found.state == "degenerate":
+        axes.plot([factor * found.mean], [place], "x", color=INK, markersize=5)
+        return
+    colour, marker = (FIRST, "o") if found.ci_low > 0 else (SECOND, "s") if found.ci_high < 0 else (INK, "o")
+    holds_zero = found.ci_low <= 0 <= found.ci_high
+    axes.plot([factor * found.ci_low, factor * found.ci_high], [place] * 2, color=colour, linewidth=1.6)
+    face = PAPER if holds_zero else colour
+    axes.plot([factor * found.mean], [place], marker, color=colour, markerfacecolor=face, markersize=5)
+
+
+def _spread_axis(axes: Axes, values: Sequence[float], style: Style) -> None:
+    low, high = min(values), max(values)
+    if style.unit != "share" and low > 0 and high / low > _LOGARITHMIC_FROM:
+        cost_axis(axes, values, counts=False)
+    else:
+        axes.set_xlim(padded(values))
+        number_axis(axes, "x", most=5)
+
+
+def _paint_spread(axes: Axes, place: int, found: Sensitivity, factor: int) -> None:
+    ends = (found.best, found.better_quarter, found.median, found.worse_quarter, found.worst)
+    best, better, median, worse, worst = (factor * end if end is not None else math.nan for end in ends)
+    axes.plot([best, worst], [place] * 2, color=MUTED, linewidth=0.9)
+    axes.plot([better, worse], [place] * 2, color=FIRST, linewidth=4.5, solid_capstyle="butt")
+    axes.plot([median, median], [place - 0.3, place + 0.3], color=INK, linewidth=1.5)
+    axes.plot([best], [place], "o", color=INK, markersize=4.5)
+    axes.axhspan(place - 0.42, place + 0.42, color=RULE, alpha=0.25, linewidth=0)
+
+
+def _level_title(found: Sensitivity) -> str:
+    return f"{found.level} ({found.factor.rpartition('.')[2]})"
+
+
+def _ends(found: Estimate) -> tuple[float, ...]:
+    return found.values if found.state == "raw values" else (found.ci_low, found.ci_high, found.mean)
+
+
+def _has_raw(rows: Sequence[tuple[str, Estimate]]) -> bool:
+    return any(found.state == "raw values" for _, found in rows)
+
+
+def _wide_label(axes: Axes, label: str) -> None:
+    """Write below an axis, also below the labels of its rows."""
+    axes.set_xlabel(short(label.rstrip(", "), LETTERS), labelpad=2, x=1.0, ha="right")
+
+
+def _unit(style: Style) -> str:
+    return style.unit_of_differences
+
+
+def _of(metric: Metric, style: Style) -> str:
+    return f"{metric.title} {style.unit_of_differences}".rstrip()

@@ -1,0 +1,84 @@
+"""How far the probabilities of a suite's models can be believed, cell by cell, from what runs gave for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.analysis.contrasts import Factors
+from benchmarks.analysis.tables import level_column
+from benchmarks.report.plots.reliability import Reliability, reliability
+from benchmarks.store import DatasetFacts, Store
+
+MOST_CELLS = 12
+"""Cells that have a diagram: the baseline, and then those that differ from it in the fewest factors."""
+
+MOST_RUNS = 100
+"""Runs of a cell that are read; the diagram says how many they were."""
+
+
+@dataclass(frozen=True)
+class CellReliability:
+    """One cell."""
+
+    title: str
+    """Its levels."""
+    is_baseline: bool
+    found: Reliability
+
+
+@dataclass(frozen=True)
+class Reliabilities:
+    """Those cells of one dataset that have a diagram."""
+
+    cells: tuple[CellReliability, ...]
+    n_cells: int
+    """Cells of the dataset that have runs which are done; `cells` may hold fewer."""
+    obstacle: str | None
+    """Why there are none, as a clause."""
+
+
+def reliabilities(
+    name: str, facts: DatasetFacts, runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], store: Store
+) -> Reliabilities:
+    """Compare how sure the models of each cell are with how often they are right.
+
+    Args:
+        name: of the dataset, as in the suite.
+        facts: of the same.
+        runs: its rows of what `run_table` gave.
+        factors: every factor of the suite.
+        baseline: factor -> label of its baseline level.
+        store: has the predictions and the labels.
+
+    Raises:
+        StoreError: it cannot be read.
+    """
+    if facts.task == "regression":
+        return Reliabilities((), 0, "a regression has no probabilities")
+    labels = store.labels(name.partition(":")[0], facts.version)
+    if labels is None:
+        return Reliabilities((), 0, "the labels of the test examples were not kept")
+    done = runs[runs["status"] == "done"]
+    shown = []
+    for cell, levels in _nearest(done, factors, baseline):
+        keys = done.loc[done["cell"] == cell, "key"].tolist()[:MOST_RUNS]
+        outputs = store.predictions(keys)
+        if outputs:
+            found = reliability(facts.task, [outputs[key] for key in keys if key in outputs], labels)
+            shown.append(CellReliability(", ".join(levels.values()), levels == dict(baseline), found))
+    obstacle = None if shown else "of no run the outputs for the test examples were kept"
+    return Reliabilities(tuple(shown), done["cell"].nunique(), obstacle)
+
+
+def _nearest(
+    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]
+) -> list[tuple[Hashable, dict[str, str]]]:
+    """The cells that have a diagram, with their levels."""
+    cells = runs.drop_duplicates("cell")
+    levels = cells[[level_column(factor) for factor in factors]].astype(str).set_axis(list(factors), axis="columns")
+    distance = (levels != pd.Series(dict(baseline))).sum(axis="columns")
+    order = distance.sort_values(kind="stable").index[:MOST_CELLS]
+    return [(cells.at[row, "cell"], dict(levels.loc[row])) for row in order]

@@ -1,0 +1,117 @@
+"""The part of a store that holds what is noted beside runs: suites, their claims, and searches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+
+from benchmarks.store.database import Database, now
+from benchmarks.store.records import DatasetFacts, RegisteredClaim, Registration, StoredSearch
+from benchmarks.store.tables import CLAIMS, SEARCHES, SUITES
+
+
+class NoteRecords(Database):
+    """Suites and claims by the suites' names, searches by their keys."""
+
+    def register(
+        self, name: str, text: str, seeds: list[int], datasets: Mapping[str, DatasetFacts], looks: Sequence[int] = ()
+    ) -> None:
+        """Note a suite as it is about to be run."""
+        facts = {dataset: _facts_as_json(each) for dataset, each in datasets.items()}
+        told = {"text": text, "seeds": seeds, "looks": list(looks)}
+        values = {"name": name, **told, "datasets": facts, "registered_at": now()}
+        current = self.registration(name)
+        if current and {**told, "datasets": dict(datasets)}.items() <= vars(current).items():
+            return
+        self._put(SUITES, [values])
+
+    def is_registered(
+        self, name: str, text: str, seeds: list[int], versions: Mapping[str, str], looks: Sequence[int] = ()
+    ) -> bool:
+        """Whether the suite was last run with this text, these seeds, looks, and versions of its datasets."""
+        current = self.registration(name)
+        given = (text, seeds, versions, list(looks))
+        return current is not None and (current.text, current.seeds, current.versions, current.looks) == given
+
+    def registration(self, name: str) -> Registration | None:
+        """A suite as it was last run, or None where it never was."""
+        return next((each for each in self.registrations() if each.name == name), None)
+
+    def registrations(self) -> list[Registration]:
+        """All suites that were run into this store, by name."""
+        query = sa.select(SUITES).order_by(SUITES.c.name)
+        rows = self._all(query)
+        found = self.found()
+        return [
+            Registration(
+                row.name,
+                row.text,
+                row.seeds,
+                {name: _facts_from_json(facts) for name, facts in row.datasets.items()},
+                row.registered_at,
+                found,
+                row.looks,
+            )
+            for row in rows
+        ]
+
+    def register_claims(self, suite: str, claims: Iterable[RegisteredClaim], dropped: Iterable[str] = ()) -> None:
+        """Note the claims of a suite, each in place of what was noted before of it.
+
+        Args:
+            suite: its name.
+            claims: that are new, or of which nothing was seen yet.
+            dropped: hashes of claims that are forgotten, since nothing was seen of them.
+        """
+        forgotten = sa.delete(CLAIMS).where(CLAIMS.c.suite == suite, CLAIMS.c.hash.in_(list(dropped)))
+        self._put(CLAIMS, [{**vars(claim), "suite": suite, "registered_at": now()} for claim in claims], forgotten)
+
+    def claims(self, suite: str) -> dict[str, RegisteredClaim]:
+        """Every claim that was registered with a suite, by its hash, in the order of their statements."""
+        columns = [column for column in CLAIMS.c if column.name != "suite"]
+        query = sa.select(*columns).where(CLAIMS.c.suite == suite).order_by(CLAIMS.c.statement, CLAIMS.c.hash)
+        rows = self._all(query)
+        return {row.hash: RegisteredClaim(**row._mapping) for row in rows}
+
+    def record_search(self, key: str, trials: list[dict[str, Any]], chosen: Mapping[str, Any]) -> None:
+        """Note what a search has tried and chosen, in place of what was noted before of it."""
+        self._put(SEARCHES, [{"key": key, "trials": trials, "chosen": dict(chosen), "finished_at": now()}])
+
+    def forget_searches(self, keys: Iterable[str]) -> None:
+        """Have searches made again that have ended; trials whose runs are stored are not trained again."""
+        forgotten = sa.delete(SEARCHES).where(SEARCHES.c.key.in_(list(keys)))
+        self._do(lambda connection: connection.execute(forgotten))
+
+    def searches(self, keys: Iterable[str]) -> dict[str, StoredSearch]:
+        """Each of these searches that has ended, by key."""
+        rows = self._select(sa.select(SEARCHES), SEARCHES.c.key, keys)
+        return {row.key: StoredSearch(**row._mapping) for row in rows}
+
+    def found(self) -> dict[str, dict[str, Any]]:
+        """Key of each search that has ended -> the values that it chose."""
+        query = sa.select(SEARCHES.c.key, SEARCHES.c.chosen)
+        return {row.key: row.chosen for row in self._all(query)}
+
+    def _put(self, table: sa.Table, rows: list[dict[str, Any]], before: sa.Delete | None = None) -> None:
+        """Write rows, each in place of the one with its key, after what is done before."""
+        keys = [column.name for column in table.primary_key]
+
+        def write(connection: sa.Connection) -> None:
+            if before is not None:
+                connection.execute(before)
+            for row in rows:
+                changed = {name: value for name, value in row.items() if name not in keys}
+                statement = self._insert(table).values(row)
+                connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+
+        self._do(write)
+
+
+def _facts_as_json(facts: DatasetFacts) -> dict[str, Any]:
+    return {**vars(facts), "input_shape": list(facts.input_shape)}
+
+
+def _facts_from_json(values: dict[str, Any]) -> DatasetFacts:
+    return DatasetFacts(**{**values, "input_shape": tuple(values["input_shape"])})

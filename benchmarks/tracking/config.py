@@ -1,0 +1,117 @@
+"""Where the runs of a suite are to be tracked, checked before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from benchmarks.errors import UserError
+from benchmarks.store import Registration, Store
+from zoo.settings import SettingError, unknown
+
+
+@dataclass(frozen=True)
+class Destinations:
+    """Which trackers are written, and where."""
+
+    trackers: tuple[str, ...]
+    """Names in `TRACKERS`, each once."""
+    uri: str | None = None
+    """Tracking URI for MLflow; by default a database in the runs folder."""
+    folder: Path | None = None
+    """Where TensorBoard's folder for the suite goes; by default the folder of the report."""
+
+    @classmethod
+    def parse(
+        cls, trackers: Iterable[str], uri: str | None = None, folder: Path | None = None, *, option: str
+    ) -> Destinations:
+        """Check what was given on the command line.
+
+        Args:
+            trackers: names, as given.
+            uri: MLflow's, if given.
+            folder: TensorBoard's, if given.
+            option: which names the trackers, for errors.
+
+        Raises:
+            SettingError: there is no such tracker.
+            UserError: a tracker is not installed, or a place is given that none of them uses.
+        """
+        names = tuple(dict.fromkeys(trackers))
+        wrong = [unknown(option, "tracker", name, TRACKERS) for name in names if name not in TRACKERS]
+        if wrong:
+            raise SettingError(wrong)
+        for name in names:
+            missing = [package for package in TRACKERS[name].modules if find_spec(package) is None]
+            if missing:
+                raise UserError(
+                    f"{option} {name}: {' and '.join(missing)} not installed; "
+                    f"`pip install 'ablation-zoo[{name}]'` installs what it needs"
+                )
+        for place, what, user in ((uri, "a tracking URI", "mlflow"), (folder, "a folder", "tensorboard")):
+            if place is not None and user not in names:
+                raise UserError(f"{option}: {what} is for {user} alone\n  given:   {place}\n  allowed: {option} {user}")
+        return cls(names, uri, folder)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What was written for a tracker."""
+
+    tracker: str
+    place: str
+    """A URI or a folder."""
+    written: int
+    """Runs that were written, for the first time or anew."""
+    unchanged: int
+    """Runs that were there already."""
+    look: str
+    """The command that shows them."""
+
+    def as_text(self) -> str:
+        """Two lines for people."""
+        return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  look: {self.look}"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        return vars(self)
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """A tool that shows runs."""
+
+    modules: tuple[str, ...]
+    """What has to be installed."""
+    track: Callable[[Registration, Store, Destinations], Tracked]
+
+
+def _track_with_mlflow(registration: Registration, store: Store, destinations: Destinations) -> Tracked:
+    from benchmarks.tracking.with_mlflow import track
+
+    return track(registration, store, destinations.uri)
+
+
+def _track_with_tensorboard(registration: Registration, store: Store, destinations: Destinations) -> Tracked:
+    from benchmarks.tracking.with_tensorboard import track
+
+    return track(registration, store, destinations.folder)
+
+
+TRACKERS: Mapping[str, Tracker] = {
+    "mlflow": Tracker(("mlflow", "alembic"), _track_with_mlflow),
+    "tensorboard": Tracker(("tensorboard",), _track_with_tensorboard),
+}
+
+
+def track_suite(registration: Registration, store: Store, destinations: Destinations) -> list[Tracked]:
+    """Write the stored runs of a suite to every tracker; what is there already stays as it is.
+
+    Raises:
+        SettingError: this version of the program no longer understands the suite.
+        UserError: a tracker cannot be written.
+    """
+    return [TRACKERS[name].track(registration, store, destinations) for name in destinations.trackers]

@@ -1,0 +1,137 @@
+"""What trackers show of a run: one plain record, the same for all of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from benchmarks.design import Run
+from benchmarks.plan import registered_runs
+from benchmarks.store import DatasetFacts, Registration, Store, StoredRun
+from benchmarks.training.metrics import OUTCOME_METRICS
+from benchmarks.training.results import Status
+
+RUNS_A_PART = 500
+"""Runs that are read at once: a store can hold more than memory does."""
+
+OUTCOME = "outcome"
+"""The metric that reports compare: test accuracy or RMSE, and for a diverged run the level of who learnt nothing."""
+
+FINAL = "final/"
+"""Begins the name of a metric that is followed over the epochs too: its value for the weights that were kept."""
+
+
+_Name = TypeVar("_Name", str, int)
+
+
+@dataclass(frozen=True)
+class Record:
+    """A run that is stored."""
+
+    key: str
+    suite: str
+    dataset: str
+    """As in the suite."""
+    dataset_version: str
+    levels: Mapping[str, str]
+    """Factor -> label of its level."""
+    seed: int
+    status: Status
+    settings: Mapping[str, Any]
+    """Every setting by its dotted path."""
+    metrics: Mapping[str, float]
+    """One number each, all finite."""
+    undefined: tuple[str, ...]
+    """Metrics without a finite number; trackers would show something else in their place."""
+    curves: Mapping[str, Mapping[int, float]]
+    """Metric -> epoch, from 1 -> its value after it; finite ones alone."""
+    attempts: int
+    message: str | None
+    traceback: str | None
+    machine: Mapping[str, Any]
+    """Facts of the machine and its software."""
+    started_at: float
+    """Seconds since 1970."""
+    finished_at: float
+
+    @property
+    def cell(self) -> str:
+        """The cell in a few words: its levels, and the dataset."""
+        return ", ".join((*self.levels.values(), self.dataset))
+
+    @property
+    def name(self) -> str:
+        """The run in a few words."""
+        return f"{self.cell}, seed {self.seed}"
+
+    @property
+    def epochs(self) -> int:
+        """How many epochs it was followed for."""
+        return max((epoch for curve in self.curves.values() for epoch in curve), default=0)
+
+
+def column_of(factor: str) -> str:
+    """What a factor is called beside the columns that every run has."""
+    return f"level:{factor}" if factor in ("dataset", "seed") else factor
+
+
+def records_of(registration: Registration, store: Store) -> Iterator[Record]:
+    """Every run of a suite that is stored, in the order of the plan.
+
+    Raises:
+        SettingError: this version of the program no longer understands the suite.
+    """
+    planned, machines = registered_runs(registration), store.machines()
+    for start in range(0, len(planned), RUNS_A_PART):
+        part = planned[start : start + RUNS_A_PART]
+        stored = store.runs(run.key for run in part)
+        for run in part:
+            found = stored.get(run.key)
+            if found is not None:
+                facts = registration.datasets[run.cell.dataset]
+                yield _record(registration.name, run, found, facts, machines.get(found.machine, {}))
+
+
+def _record(suite: str, run: Run, stored: StoredRun, facts: DatasetFacts, machine: Mapping[str, Any]) -> Record:
+    values = _values(stored, facts)
+    metrics = _finite(values)
+    finished_at = datetime.fromisoformat(stored.finished_at).timestamp()
+    return Record(
+        key=stored.key,
+        suite=suite,
+        dataset=run.cell.dataset,
+        dataset_version=stored.dataset_version,
+        levels=dict(run.cell.levels),
+        seed=stored.seed,
+        status=stored.status,
+        settings=stored.settings,
+        metrics=metrics,
+        undefined=tuple(name for name in values if name not in metrics),
+        curves={name: _finite(dict(enumerate(curve, start=1))) for name, curve in stored.history.items()},
+        attempts=stored.attempts,
+        message=stored.message,
+        traceback=stored.traceback,
+        machine=machine,
+        started_at=finished_at - stored.seconds,
+        finished_at=finished_at,
+    )
+
+
+def _finite(values: Mapping[_Name, float | None]) -> dict[_Name, float]:
+    return {name: value for name, value in values.items() if value is not None and math.isfinite(value)}
+
+
+def _values(stored: StoredRun, facts: DatasetFacts) -> dict[str, float | None]:
+    values: dict[str, float | None] = {}
+    if stored.status == "done":
+        values[OUTCOME] = stored.metrics.get(OUTCOME_METRICS[facts.task])
+    elif stored.status == "diverged":
+        values[OUTCOME] = facts.level_without_learning
+    for name, value in stored.metrics.items():
+        values[FINAL + name if name in stored.history else name] = value
+    if stored.parameters is not None:
+        values["parameters"] = stored.parameters
+    return values | {"seconds": stored.seconds}

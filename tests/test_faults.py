@@ -1,0 +1,180 @@
+"""The faults of `python -m benchmarks.faults`, each a few times, done to real processes; and that harm is seen."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import subprocess
+import sys
+
+import psutil
+import pytest
+
+from benchmarks.errors import UserError
+from benchmarks.execution.leases import Leases
+from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally
+from benchmarks.faults.faults import FAULTS, chosen_faults, outcome_of
+from benchmarks.faults.outcome import COLUMNS, Outcome, Table
+from benchmarks.store import Store
+
+# How often each is done here. Two runners, a loss that is not finite and all that is fuzzed have tests of their own,
+# in test_end_to_end.py and benchmarks/test_fuzz_suites.py.
+COUNTS = {
+    "kill-runner": 2,
+    "kill-worker": 2,
+    "memory": 1,
+    "hang": 1,
+    "truncated-data": 2,
+    "disk-full": 1,
+    "read-only": 2,
+    "locked": 1,
+    "truncated-store": 1,
+    "newer-store": 1,
+    "flipped-byte": 150,
+    "clock": 2,
+    "trivial": 40,
+    "failing": 10,
+}
+QUICK = {"flipped-byte", "truncated-store", "newer-store"}
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory):
+    """One root for all faults, so that a suite is run without any fault once."""
+    made = Bench(tmp_path_factory.mktemp("faults"), seed=7)
+    yield made
+    made.close()
+
+
+def test_every_fault_is_tried():
+    """What has no test here has one elsewhere, and is named here."""
+    assert {*FAULTS} - {*COUNTS} == {"nan", "two-runners", "fuzz"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", COUNTS)
+def test_fault(name, bench):
+    """After it, no finished run is lost, none was trained twice, and all results are those of an undisturbed run."""
+    fault = FAULTS[name]
+    try:
+        outcome = outcome_of(fault.summary, fault.attempt(bench, COUNTS[name]), 0.0)
+    except NotPossibleError as error:
+        pytest.skip(str(error))
+    assert outcome.is_good, outcome
+    assert outcome.tried >= COUNTS[name]
+
+
+@pytest.fixture
+def finished(tmp_path, runs_of_study):
+    """A folder with a store of some runs that were never trained."""
+    return runs_of_study(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def runs_of_study():
+    """Give a function that makes a bench's folder with some stored runs."""
+    from benchmarks.design import expand_cells, expand_runs
+    from benchmarks.suite import parse_suite
+    from benchmarks.training.results import RunResult
+
+    suite = parse_suite(SUITE, "study")
+    runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
+
+    def make(path):
+        bench = Bench(path)
+        folder = bench.folder(SUITE, is_fresh=True)
+        store = Store.open(folder.runs)
+        for run in runs:
+            store.record(run, RunResult("done", {"test_accuracy": run.seed / 7}), {"cores": 2})
+        store.close()
+        return folder, runs, RunResult("done", {"test_accuracy": 0.5})
+
+    return make
+
+
+def test_a_run_that_is_stored_again_is_seen(finished):
+    """A second result of a finished run, which the store does not take, is counted."""
+    folder, runs, other = finished
+    assert (folder.doubled(), folder.lost(), folder.number_finished()) == (0, 0, 30)
+    folder.look()
+    store = Store.open(folder.runs)
+    store.record(runs[3], other, {"cores": 2})
+    store.close()
+    assert (folder.doubled(), folder.lost()) == (1, 0)
+
+
+@pytest.mark.parametrize("change", ["DELETE FROM runs WHERE key = ?", "UPDATE runs SET metrics = '{}' WHERE key = ?"])
+def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
+    """A finished run that is gone, or another, is counted as lost, and the results are not equal."""
+    folder, runs, _ = finished
+    folder.look()
+    expected = folder.results()
+    with sqlite3.connect(folder.store) as connection:
+        connection.execute(change, [runs[3].key])
+    connection.close()
+    tally = Tally(expected)
+    tally.note(survived=True)
+    tally.close(folder)
+    assert (tally.lost, tally.doubled, tally.is_equal) == (1, 0, False)
+    assert not outcome_of("it", tally, 1.0).is_good
+
+
+@pytest.mark.parametrize(
+    ("tried", "survived", "lost", "doubled", "is_equal", "is_good"),
+    [
+        (2, 2, 0, 0, True, True),
+        (2, 1, 0, 0, True, False),
+        (2, 2, 1, 0, True, False),
+        (2, 2, 0, 1, True, False),
+        (2, 2, 0, 0, False, False),
+    ],
+)
+def test_what_is_good(tried, survived, lost, doubled, is_equal, is_good):
+    """Only where all was survived, nothing lost or doubled and all is equal, a fault did no harm."""
+    assert Outcome("it", tried, survived, lost, doubled, is_equal, 1.0).is_good is is_good
+
+
+def test_table():
+    """A row a fault under the columns' names, sums below, and a program is told the same."""
+    table = Table(
+        [Outcome("a", 3, 2, 1, 0, False, 12.4), Outcome("bcd", 4000, 4000, 0, 2, True, 1.0, "so")], {"cores": 2}
+    )
+    lines = table.as_markdown().splitlines()
+    assert [cell.strip() for cell in lines[0].strip("|").split("|")] == list(COLUMNS)
+    assert [cell.strip() for cell in lines[2].strip("|").split("|")] == ["a", "3", "2", "1", "0", "NO", "12", ""]
+    assert len({len(line) for line in lines[:4]}) == 1
+    assert lines[5] == "4,003 tried, 4,002 survived, 1 finished runs lost, 2 doubled. On cores 2."
+    assert json.loads(json.dumps(table.as_json()))["is_good"] is False
+
+
+def test_unknown_fault():
+    """A misspelt name is met with all names and the nearest."""
+    with pytest.raises(UserError, match="nearest: kill-worker"):
+        chosen_faults(["kill-workr"])
+    assert list(chosen_faults(["nan"])) == ["nan"]
+    assert chosen_faults([]) == FAULTS
+
+
+def test_command(tmp_path):
+    """The command prints the table of one fault, and ends with 2 where there is no such fault."""
+    command = [sys.executable, "-m", "benchmarks.faults", "--only"]
+    wrong = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert wrong.returncode == 2
+    assert "no such fault" in wrong.stderr
+    assert not wrong.stdout
+    done = subprocess.run(
+        [*command, "fuzz", "--quick", "--json"], capture_output=True, text=True, check=True, cwd=tmp_path
+    )
+    [told] = json.loads(done.stdout)["outcomes"]
+    assert (told["tried"], told["survived"]) == (FAULTS["fuzz"].quick, FAULTS["fuzz"].quick)
+
+
+def test_clock_of_the_machine_that_jumps_ends_no_lease(tmp_path, monkeypatch):
+    """A living runner of this machine is one also after the clock was set, which moves the time of every start."""
+    store = Store.create_or_open(tmp_path)
+    holder = Leases(store)
+    store.lease(["a" * 32], holder._owner)
+    told = psutil.Process.create_time
+    monkeypatch.setattr(psutil.Process, "create_time", lambda process: told(process) + 86_400)
+    assert Leases(store).others(["a" * 32]) == {"a" * 32}
+    store.close()
