@@ -305,7 +305,9 @@ def _odd_values(place: tuple[str | int, ...], value: object) -> Iterable[Problem
     if isinstance(value, dict):
         for key, item in value.items():
             if _UNSEEN.search(key):
-                yield Problem(dotted(place), "a name with characters that are not shown", ascii(key)[:80], "names to read")
+                yield Problem(
+                    dotted(place), "a name with characters that are not shown", ascii(key)[:80], "names to read"
+                )
             else:
                 yield from _odd_values((*place, key), item)
     elif isinstance(value, list):

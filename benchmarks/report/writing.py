@@ -50,7 +50,9 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
     if content.claims:
         files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
     if folder.is_symlink():
-        raise UserError(f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder")
+        raise UserError(
+            f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder"
+        )
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
