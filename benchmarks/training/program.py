@@ -336,6 +336,9 @@ class Program:
             # The runs share no weight, so the gradient of the sum holds each run's own gradient.
             total = tf.reduce_sum(loss)
         gradient = tape.gradient(total, weights)
+        # TensorFlow runs a fused normalization and its ReLU as one kernel, and that makes zeros of what is no number:
+        # the statistics tell what the loss then does not.
+        loss = tf.where(tf.reduce_all(tf.math.is_finite(packed.statistics), axis=1), loss, np.nan)
         alive = tf.logical_and(self._alive, tf.math.is_finite(loss))
         self._alive.assign(alive)
         self._update(gradient, factors, alive)
