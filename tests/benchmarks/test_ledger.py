@@ -185,7 +185,7 @@ def test_retry_that_is_none():
 def test_trials_are_retried_with_their_search(store, runs):
     """A trial that failed is opened too, and its search with it; a search without one stays as it is."""
     plan_of = SimpleNamespace(
-        runs=runs[:1],
+        all_runs=runs[:1],
         searches={
             "bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}]),
             "good": SimpleNamespace(trials=[{"keys": [runs[2].key]}]),
