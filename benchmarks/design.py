@@ -7,12 +7,13 @@ import itertools
 import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.claims import Claim
 from benchmarks.settings import RunSettings, run_key
 from benchmarks.suite import Suite, level_label
+from benchmarks.training.metrics import METRICS
 from zoo.settings import Problem, SettingError, dotted
 
 MOST_RUNS = 1_000_000
@@ -55,8 +56,17 @@ class Run:
         return self.cell.dataset.partition(":")[0]
 
 
-def expand_cells(suite: Suite) -> list[Cell]:
+Change = tuple[str, str]
+"""A factor, and the label of the level that it is changed to."""
+
+
+def expand_cells(suite: Suite, changes: Sequence[Change] = ()) -> list[Cell]:
     """All cells of a suite, dataset by dataset, in the design's order.
+
+    Args:
+        suite: which.
+        changes: of a path that is found: those that were taken, in their order. The cells that they lead to come after
+            those that are known before.
 
     Raises:
         SettingError: the levels of a cell do not go together, two cells are the same, the baseline is left out, or a
@@ -65,6 +75,7 @@ def expand_cells(suite: Suite) -> list[Cell]:
     _refuse_too_many(suite)
     combinations = _combinations(suite)
     _refuse_claims_without_cells(suite, combinations)
+    combinations += [levels for levels in levels_along(suite, changes) if levels not in combinations]
     settings = [_settings_of(suite, levels) for levels in combinations]
     _refuse_equal_cells(combinations, settings)
     return [
@@ -113,7 +124,12 @@ def estimable(suite: Suite) -> Estimable:
     added = (
         " The cells added by `include` can be compared with those that differ in one factor." if suite.include else ""
     )
-    limits = _LIMITS[design].format(order=", ".join(_order(suite)))
+    objective = suite.chosen_design.objective
+    limits = (
+        _LIMITS_OF_FOUND_PATH.format(objective=METRICS[objective].title)
+        if objective
+        else _LIMITS[design].format(order=", ".join(_order(suite)))
+    )
     return Estimable(False, False, (), f"This design cannot estimate interactions: {limits}{added}")
 
 
@@ -133,6 +149,14 @@ _LIMITS: dict[str, str] = {
     "and not searched for ({order}); another one can give other effects. Each change alone shows "
     "how much the order matters.",
 }
+
+
+_LIMITS_OF_FOUND_PATH = (
+    "the effect of a change along the path is its effect after the changes before it. The order was not declared: at "
+    "each step the change was taken that gave the best {objective}, on seeds that are not reported. So what is said "
+    "along the path is exploratory, and other seeds could have found another path. Each change alone shows how much "
+    "the order matters."
+)
 
 
 def has_every_combination(suite: Suite) -> bool:
@@ -231,12 +255,31 @@ def _paired(suite: Suite) -> list[Levels]:
     return [dict(zip((factor.name for factor in factors), labels, strict=True)) for labels in together]
 
 
+def declared_changes(suite: Suite) -> list[Change]:
+    """The changes along the path of a suite that declares their order, or has them in that of its factors."""
+    target = _other_of_two(suite)
+    return [(name, target[name]) for name in _order(suite)]
+
+
+def levels_along(suite: Suite, changes: Iterable[Change]) -> list[Levels]:
+    """The baseline, and the combination after each of these changes."""
+    steps: list[Levels] = [suite.baseline_levels]
+    for name, label in changes:
+        steps.append({**steps[-1], name: label})
+    return steps
+
+
+def is_left_out(suite: Suite, levels: Levels) -> bool:
+    """Whether a suite excludes the cells with these levels."""
+    return any(pattern.items() <= levels.items() for pattern in _excluded(suite))
+
+
 def _path(suite: Suite) -> list[Levels]:
-    """The path first, each cell one change further; then the changes alone that are no step of it."""
-    baseline, target = suite.baseline_levels, _other_of_two(suite)
-    steps = [baseline]
-    for name in _order(suite):
-        steps.append({**steps[-1], name: target[name]})
+    """The path first, each cell one change further; then the changes alone that are no step of it.
+
+    Of a path that is found, only the changes alone are known.
+    """
+    steps = levels_along(suite, () if suite.chosen_design.objective else declared_changes(suite))
     return steps + [each for each in _one_change(suite) if each not in steps]
 
 

@@ -45,6 +45,8 @@ class Expected:
     """Runs like which none was trained yet."""
     workers: int
     """How many there are by default."""
+    seconds_of_search: float = 0.0
+    """Of these seconds, those of the trials of searches that have not ended; their runs are counted above."""
 
     def as_text(self) -> str:
         """One sentence for people."""
@@ -53,11 +55,13 @@ class Expected:
             return f"expected time: not known; {unknown}"
         number = f"{self.workers} worker{'s' if self.workers > 1 else ''}"
         told = f"expected time: {duration(self.seconds / self.workers)} with {number}, compiling left out"
+        if self.seconds_of_search:
+            told += f", {duration(self.seconds_of_search / self.workers)} of it for the search"
         return f"{told}; {unknown}" if unknown else told
 
 
 def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, probes: bool) -> Expected:
-    """How long the missing runs of a plan will take.
+    """How long the missing runs of a plan, and the trials of its searches that have not ended, will take.
 
     Args:
         plan: whose runs.
@@ -70,11 +74,11 @@ def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, p
     """
     store = Store.find(runs_dir, store_url)
     rates = stored_rates(store, plan) if store else {}
-    available = resources(least_stacks(plan.runs), least_stacks(plan.missing))
+    available = resources(least_stacks(plan.all_runs), least_stacks(plan.missing))
     if probes:
         with Workers(available, plan.references, runs_dir) as workers:
             rates = probe(workers, plan, rates)
-    return _expected(plan.missing, rates, available.workers)
+    return _with_searches(_expected(plan.missing, rates, available.workers), plan, rates)
 
 
 def program_without_length(run: Run) -> Program:
@@ -98,6 +102,30 @@ def _expected(runs: Iterable[Run], rates: Mapping[Program, float], workers: int)
     return Expected(seconds, known, unknown, workers)
 
 
+def _with_searches(expected: Expected, plan: Plan, rates: Mapping[Program, float]) -> Expected:
+    """The same with the trials that are to come; those that are stored already count too."""
+    seconds, known, unknown = 0.0, 0, 0
+    for group in plan.open_groups:
+        number = len(group.table.seeds) * group.most_trials
+        seconds_of_cell: dict[tuple[str, ...], list[float]] = {}
+        for run in group.sampled_runs() if rates else ():
+            rate = rates.get(program_without_length(run))
+            if rate is not None:
+                place = (run.cell.dataset, *run.cell.levels.values())
+                seconds_of_cell.setdefault(place, []).append(rate * _length(run.cell.settings.train))
+        known += number * len(seconds_of_cell)
+        unknown += number * (len(group.cells) - len(seconds_of_cell))
+        of_one = sum(map(statistics.mean, seconds_of_cell.values()))
+        seconds += of_one * group.whole_trainings * len(group.table.seeds)
+    return replace(
+        expected,
+        seconds=expected.seconds + seconds,
+        num_known=expected.num_known + known,
+        num_unknown=expected.num_unknown + unknown,
+        seconds_of_search=seconds,
+    )
+
+
 def stored_rates(store: Store, plan: Plan) -> dict[Program, float]:
     """Seconds an epoch (a step, an image: as the training is counted) of each program that a store knows."""
     found = defaultdict(list)
@@ -118,7 +146,8 @@ def probe(workers: Workers, plan: Plan, rates: Mapping[Program, float]) -> dict[
         DatasetError, SettingError: a dataset cannot be had, or settings do not fit it.
     """
     samples: dict[Program, list[Run]] = defaultdict(list)
-    for run in plan.missing:
+    of_searches = [run for group in plan.open_groups for run in group.sampled_runs()]
+    for run in (*plan.missing, *of_searches):
         sample = samples[program_without_length(run)]
         # As many as a stack holds: its runs share its time.
         if len(sample) < LARGEST_STACK:

@@ -2,6 +2,7 @@
 
     >>> from benchmarks import export
     >>> model = export.load("3f2a9c", runs_dir="runs")
+    >>> together = export.ensemble(["3f2a9c", "b81d07"], runs_dir="runs")
 
 Finding a run needs no TensorFlow; it is imported when a model is made.
 """
@@ -15,7 +16,7 @@ import re
 import shutil
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
@@ -30,9 +31,10 @@ from benchmarks import training
 from benchmarks.augmentation.config import AugmentConfig
 from benchmarks.data.catalog import DatasetReference, default_data_dir, find_dataset
 from benchmarks.data.config import DataConfig
+from benchmarks.data.tasks import Task
 from benchmarks.design import Cell, Run
 from benchmarks.errors import UserError
-from benchmarks.plan import registered_runs, weights_file
+from benchmarks.plan import all_registered_runs, weights_file
 from benchmarks.settings import SECTIONS, RunSettings, canonical_json, run_key
 from benchmarks.store import Store, StoredRun
 from benchmarks.training.config import TrainConfig
@@ -193,6 +195,64 @@ def load(
         return trained_model(store, find_run(store, run).key, data_dir or default_data_dir())
     finally:
         store.close()
+
+
+def ensemble(
+    runs: Sequence[str],
+    runs_dir: str | os.PathLike[str] = "runs",
+    data_dir: Path | None = None,
+    store_url: str | None = None,
+) -> keras.Model:
+    """One Keras model of several finished runs, fed raw inputs, that gives the mean of what they give.
+
+    That is the mean of their probabilities, (n, classes) or (n, 1) for two classes by one output, or of their
+    predictions for a regression. It is saved and loaded as any Keras model; `zoo.load_model` loads it where its members
+    need that.
+
+    Args:
+        runs: two keys or more, or the beginnings of them, of runs on one dataset; they need not be of one cell.
+        runs_dir: the folder of the store.
+        data_dir: the TFDS folder of prepared datasets; by default TFDS's own.
+        store_url: where given, the store is on this server and not in the folder.
+
+    Raises, warns: as `load`; UserError also where there are fewer than two runs, or they are of several datasets.
+    """
+    data_dir = data_dir or default_data_dir()
+    store = Store.open(Path(runs_dir), store_url)
+    try:
+        members = _members(store, runs)
+        dataset = _load_dataset(members[0], store, data_dir)
+        made = [make_model(store, each, dataset, data_dir) for each in members]
+    finally:
+        store.close()
+    for doubt in (doubt for each in made for doubt in each.doubts):
+        warnings.warn(doubt, OtherResults, stacklevel=2)
+    return _averaged({member.key: each.model for member, each in zip(members, made, strict=True)}, dataset.task)
+
+
+def _members(store: Store, given: Sequence[str]) -> list[StoredRun]:
+    found = {run.key: run for run in (finished_run(store, each) for each in given)}
+    if len(found) < 2:
+        raise UserError(f"RUNS: an ensemble has two runs at least\n  given:   {', '.join(found) or 'none'}")
+    datasets = dict.fromkeys(f"{run.dataset} {run.dataset_version}" for run in found.values())
+    if len(datasets) > 1:
+        raise UserError(f"RUNS: the runs of an ensemble are of one dataset\n  given:   {' and '.join(datasets)}")
+    return list(found.values())
+
+
+def _averaged(models: Mapping[str, keras.Model], task: Task) -> keras.Model:
+    """The mean of the probabilities or predictions of models, by the keys of their runs."""
+    import keras
+
+    activation = {"classification": "softmax", "binary": "sigmoid"}.get(task)
+    (first, *_) = models.values()
+    inputs = keras.Input(first.input_shape[1:], dtype=first.inputs[0].dtype)
+    outputs = []
+    for key, model in models.items():
+        model.name = f"run_{key}"  # members are told apart by their names
+        given = model(inputs)
+        outputs.append(keras.layers.Activation(activation, name=f"{activation}_{key}")(given) if activation else given)
+    return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="ensemble")
 
 
 def trained_model(store: Store, key: str, data_dir: Path) -> keras.Model:
@@ -488,10 +548,10 @@ def _planned(store: Store) -> Iterator[tuple[str, Run]]:
     """Every run of every suite as it was last run, with the suite's name."""
     for registration in store.registrations():
         try:
-            runs = registered_runs(registration)
+            reported, untuned = all_registered_runs(registration)
         except SettingError:
             continue  # a suite of an older version, of which nothing is known any more
-        yield from ((registration.name, run) for run in runs)
+        yield from ((registration.name, run) for run in (*reported, *untuned))
 
 
 def _json(facts: Mapping[str, Any]) -> str:

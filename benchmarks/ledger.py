@@ -11,8 +11,10 @@ from typing import Any, Literal
 from benchmarks.design import Run
 from benchmarks.errors import UserError
 from benchmarks.execution.leases import LEASE_SECONDS
-from benchmarks.plan import Plan, registered_runs, renewed
+from benchmarks.plan import Plan, all_registered_runs, renewed
+from benchmarks.search.under_way import SearchState, search_state
 from benchmarks.store import NOBODY, REOPENED, Lease, Registration, Store, StoredRun
+from benchmarks.suite import parse_suite
 from benchmarks.training.results import FAILURES, Status
 from zoo.settings import SettingError, nearest, unknown
 
@@ -52,6 +54,8 @@ class Entry:
     status: LedgerStatus
     reason: str | None = None
     """Why it has no outcome, or where it diverged."""
+    is_untuned: bool = False
+    """Whether it does without what a search finds, for comparison with the runs that have it."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ class Ledger:
 
     suite: str
     entries: list[Entry]
+    search: SearchState | None = None
+    """How far its searches have come; None where it searches nothing."""
 
     @property
     def counts(self) -> dict[LedgerStatus, int]:
@@ -81,19 +87,22 @@ class Ledger:
     def as_text(self) -> str:
         """Such as: 40 runs: 12 planned, 2 running, 26 done."""
         told = ", ".join(f"{number} {words(status)}" for status, number in self.counts.items() if number)
-        return f"{self.suite}: {len(self.entries)} runs: {told or 'none'}"
+        searched = f"; {self.search.as_text()}" if self.search else ""
+        return f"{self.suite}: {len(self.entries)} runs: {told or 'none'}{searched}"
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain values."""
         return {
             "suite": self.suite,
             "runs": {"total": len(self.entries), **self.counts},
+            "search": self.search.as_json() if self.search else None,
             "entries": [
                 {
                     "key": entry.run.key,
                     "dataset": entry.run.cell.dataset,
                     "levels": dict(entry.run.cell.levels),
                     "seed": entry.run.seed,
+                    "untuned": entry.is_untuned,
                     "status": entry.status,
                     "reason": entry.reason,
                 }
@@ -102,11 +111,16 @@ class Ledger:
         }
 
     def cells(self) -> list[dict[str, Any]]:
-        """One row a cell: its dataset and levels, and how many of its runs have each status that occurs."""
+        """One row a cell: its dataset and levels, and how many of its runs have each status that occurs.
+
+        A cell that is trained with and without what a search finds has a row for each.
+        """
         shown = [status for status, number in self.counts.items() if number or status in ("planned", "running", "done")]
+        are_compared = any(entry.is_untuned for entry in self.entries)
         rows: dict[tuple[Any, ...], Counter[str]] = {}
         for entry in self.entries:
-            place = (entry.run.cell.dataset, *entry.run.cell.levels.items())
+            settings = [("settings", "untuned" if entry.is_untuned else "tuned")] if are_compared else []
+            place = (entry.run.cell.dataset, *entry.run.cell.levels.items(), *settings)
             rows.setdefault(place, Counter())[entry.status] += 1
         return [
             {"dataset": dataset, **dict(levels), **{words(status): counted[status] for status in shown}}
@@ -131,18 +145,21 @@ def ledger_of(registration: Registration, store: Store) -> Ledger:
     Raises:
         SettingError: this version of the program no longer understands the suite.
     """
-    runs = registered_runs(registration)
+    reported, untuned = all_registered_runs(registration)
+    runs = [*reported, *untuned]
     keys = [run.key for run in runs]
     # Leases first: what ends between the two queries has a status then.
     leases = store.leases(keys)
     statuses = store.statuses(keys)
     told = store.runs(key for key, status in statuses.items() if status != "done")
     entries = []
-    for run in runs:
+    for place, run in enumerate(runs):
         status = _status(statuses.get(run.key), leases.get(run.key))
         found = told.get(run.key)
-        entries.append(Entry(run, status, found.message or "no reason is known" if found else None))
-    return Ledger(registration.name, entries)
+        reason = found.message or "no reason is known" if found else None
+        entries.append(Entry(run, status, reason, is_untuned=place >= len(reported)))
+    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
+    return Ledger(registration.name, entries, search_state(suite, registration, store))
 
 
 def _status(stored: Status | None, lease: Lease | None) -> LedgerStatus:
@@ -176,10 +193,18 @@ def ways_to_retry(given: Iterable[str]) -> set[Status]:
     return ways
 
 
-def reopened(plan: Plan, store: Store, ways: Iterable[Status]) -> Plan:
-    """The plan with those of its runs, and of its searches' trials, open again that ended in one of these ways."""
+def reopened(plan: Plan, store: Store, ways: Iterable[Status], *, trials_alone: bool = False) -> Plan:
+    """The plan with those of its runs, and of its searches' trials, open again that ended in one of these ways.
+
+    Args:
+        plan: of the suite.
+        store: holds its runs.
+        ways: statuses of runs without an outcome.
+        trials_alone: whether runs that are no trials stay as they are.
+    """
     trials = {key: {run for trial in search.trials for run in trial["keys"]} for key, search in plan.searches.items()}
-    found = store.reopen({run.key for run in plan.all_runs}.union(*trials.values()), ways)
+    own = set() if trials_alone else {run.key for run in plan.all_runs}
+    found = store.reopen(own.union(*trials.values()), ways)
     store.forget_searches([key for key, runs in trials.items() if runs & found])
     return renewed(plan, store)
 
@@ -237,10 +262,10 @@ def log_of(store: Store, given: str) -> Log:
     planned: dict[str, tuple[Run, list[str]]] = {}
     for registration in store.registrations():
         try:
-            runs = registered_runs(registration)
+            reported, untuned = all_registered_runs(registration)
         except SettingError:  # a suite of another version has no say
             continue
-        for run in runs:
+        for run in (*reported, *untuned):
             planned.setdefault(run.key, (run, []))[1].append(registration.name)
     key = _find(given, {*planned, *store.keys(given.lower())}, store)
     stored = store.attempt(key)

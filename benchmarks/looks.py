@@ -64,7 +64,8 @@ def planned_looks(suite: Suite, most: int | None) -> Looks:
 def seeds_at(suite: Suite, look: int) -> list[int]:
     """The seeds of a look: the suite's own, and after them the smallest others that no search has used."""
     own = suite.seed_list
-    taken = {*own, *(suite.search.seeds if suite.search else ())}
+    searched = suite.search.seeds if suite.search else suite.chosen_design.search_seeds
+    taken = {*own, *searched}
     further = (seed for seed in itertools.count() if seed not in taken)
     return [*own, *itertools.islice(further, max(0, look - len(own)))][:look]
 

@@ -11,6 +11,7 @@ from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.design import Cell, Run, expand_cells
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.search.groups import Group, check_groups, groups_of, tuned_runs, untuned_runs
+from benchmarks.search.path import FoundPath, cells_found, check_path, path_to_find
 from benchmarks.store import Registration, Store, StoredSearch
 from benchmarks.suite import Suite, parse_suite, read_suite_text
 from benchmarks.training.results import FAILURES, FINAL, OUTCOMES, Status
@@ -35,7 +36,9 @@ class Plan:
     groups: Sequence[Group] = ()
     """The cells that are tuned together; none where the suite searches nothing."""
     searches: Mapping[str, StoredSearch] = field(default_factory=dict)
-    """Key of a group -> its search, for those that have ended."""
+    """Key of a group -> its search, for those that have ended; also of the path, once it was found."""
+    path_to_find: FoundPath | None = None
+    """The path whose changes are found before the runs along it are trained, where the suite asks for that."""
     untuned: Sequence[Run] = ()
     """The runs without what a search finds, where the suite asks for a comparison with them."""
 
@@ -55,6 +58,17 @@ class Plan:
         return [group for group in self.groups if group.key not in self.searches]
 
     @property
+    def open_path(self) -> FoundPath | None:
+        """The path that is to be found; None where there is none or it was found."""
+        is_open = self.path_to_find is not None and self.path_to_find.key not in self.searches
+        return self.path_to_find if is_open else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether something is to be searched before all runs are known."""
+        return bool(self.open_groups or self.open_path)
+
+    @property
     def versions(self) -> dict[str, str]:
         """Dataset as the suite names it -> version."""
         return {name: reference.version for name, reference in self.references.items()}
@@ -68,8 +82,8 @@ class Plan:
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of runs by status; "missing" are those that are not stored."""
-        return count_by_status(self.runs, self.statuses)
+        """Number of all runs by status; "missing" are those that are not stored."""
+        return count_by_status(self.all_runs, self.statuses)
 
 
 def make_plan(
@@ -96,7 +110,9 @@ def make_plan(
         versions = {name: reference.version for name, reference in references.items()}
         groups = groups_of(suite, cells, versions)
         check_groups(groups, seeds)
-        plan = Plan(path, suite, text, seeds, references, cells, [], {}, groups)
+        found_path = path_to_find(suite, versions)
+        check_path(found_path, seeds)
+        plan = Plan(path, suite, text, seeds, references, cells, [], {}, groups, path_to_find=found_path)
         store = Store.find(runs_dir, store_url)
         if store is None:
             return _with_runs(plan, {})
@@ -112,7 +128,8 @@ def renewed(plan: Plan, store: Store) -> Plan:
     Raises:
         SettingError: what a search has found is refused.
     """
-    found = _with_runs(plan, store.searches(group.key for group in plan.groups))
+    keys = [group.key for group in plan.groups] + ([plan.path_to_find.key] if plan.path_to_find else [])
+    found = _with_runs(plan, store.searches(keys))
     return replace(found, statuses=store.statuses(run.key for run in found.all_runs))
 
 
@@ -123,6 +140,7 @@ def with_seeds(plan: Plan, seeds: Sequence[int], looks: Sequence[int], store: St
         SettingError: a search has used one of these seeds.
     """
     check_groups(plan.groups, seeds)
+    check_path(plan.path_to_find, seeds)
     return renewed(replace(plan, seeds=seeds, looks=looks), store)
 
 
@@ -137,9 +155,10 @@ def _with_looks(plan: Plan, store: Store) -> Plan:
 
 def _with_runs(plan: Plan, searches: Mapping[str, StoredSearch]) -> Plan:
     chosen = {key: search.chosen for key, search in searches.items()}
-    runs = tuned_runs(plan.suite, plan.cells, plan.seeds, plan.versions, chosen)
-    untuned = untuned_runs(plan.suite, plan.cells, plan.seeds, plan.versions)
-    return replace(plan, runs=runs, searches=searches, untuned=untuned)
+    cells = cells_found(plan.suite, plan.versions, chosen) if plan.path_to_find else plan.cells
+    runs = tuned_runs(plan.suite, cells, plan.seeds, plan.versions, chosen)
+    untuned = untuned_runs(plan.suite, cells, plan.seeds, plan.versions)
+    return replace(plan, cells=cells, runs=runs, searches=searches, untuned=untuned)
 
 
 def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict[str, DatasetReference]:
@@ -154,18 +173,42 @@ def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict
 
 
 def registered_runs(registration: Registration) -> list[Run]:
-    """The runs of a suite as it was last run, cell by cell.
+    """The runs that the report of a suite is about, as it was last run, cell by cell.
 
     Raises:
         SettingError: this version of the program no longer understands the suite.
     """
-    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-    return tuned_runs(suite, expand_cells(suite), registration.seeds, registration.versions, registration.found)
+    return _reported(_registered_suite(registration), registration)
+
+
+def all_registered_runs(registration: Registration) -> tuple[list[Run], list[Run]]:
+    """The same, and beside them those without what a search finds, where the suite asks for a comparison with them.
+
+    A run that a search leaves as it is counts among the former alone.
+
+    Raises:
+        SettingError: this version of the program no longer understands the suite.
+    """
+    suite = _registered_suite(registration)
+    reported = _reported(suite, registration)
+    untuned = untuned_runs(suite, expand_cells(suite), registration.seeds, registration.versions)
+    known = {run.key for run in reported} if untuned else set()
+    return reported, [run for run in untuned if run.key not in known]
+
+
+def _registered_suite(registration: Registration) -> Suite:
+    return parse_suite(registration.text, f"the stored suite {registration.name}")
+
+
+def _reported(suite: Suite, registration: Registration) -> list[Run]:
+    cells = cells_found(suite, registration.versions, registration.found)
+    return tuned_runs(suite, cells, registration.seeds, registration.versions, registration.found)
 
 
 def stored_counts(registration: Registration, store: Store) -> dict[str, int]:
-    """Number of runs of a suite by status, as it was last run."""
-    runs = registered_runs(registration)
+    """Number of all runs of a suite by status, as it was last run."""
+    reported, untuned = all_registered_runs(registration)
+    runs = [*reported, *untuned]
     return count_by_status(runs, store.statuses(run.key for run in runs))
 
 

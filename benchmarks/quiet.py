@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 
-def import_tensorflow(threads: int | None = None) -> None:
+def import_tensorflow(threads: int | None = None, worker: int | None = None) -> None:
     """Import TensorFlow and silence its start-up chatter; warnings and errors of later work still come through.
 
     Args:
         threads: how many threads share the work of one operation; by default as many as there are cores.
+        worker: number of this process, if it is one of several: each has one of the GPUs, in turn.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     with _no_standard_error():
@@ -22,9 +24,18 @@ def import_tensorflow(threads: int | None = None) -> None:
             tf.config.threading.set_intra_op_parallelism_threads(threads)
 
         # TensorFlow looks for devices on first use, and says on the way what it did not find.
-        tf.config.list_physical_devices()
+        devices = tf.config.list_physical_devices()
+        _share_gpus(tf.config, [device for device in devices if device.device_type == "GPU"], worker)
     # "Using a while_loop for converting ...": true of dropout's random numbers, and cheap.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+
+
+def _share_gpus(config: Any, gpus: Sequence[Any], worker: int | None) -> None:
+    """Leave room for other processes: by itself TensorFlow takes all memory of every GPU, and computes on the first."""
+    for gpu in gpus:
+        config.experimental.set_memory_growth(gpu, True)
+    if gpus and worker is not None:
+        config.set_visible_devices(gpus[worker % len(gpus)], "GPU")
 
 
 @contextmanager

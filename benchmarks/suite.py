@@ -13,14 +13,14 @@ from datetime import date, time
 from pathlib import Path
 from typing import Annotated, Any, Self
 
-from pydantic import WithJsonSchema, model_validator
+from pydantic import Field, WithJsonSchema, model_validator
 
 from benchmarks.claims import LEAST_DATASETS, LEVEL_SCHEMA, Analysis, Claim
 from benchmarks.data.config import DataConfig
 from benchmarks.data.tasks import Task
 from benchmarks.errors import UserError
-from benchmarks.search.checks import search_problems
-from benchmarks.search.config import SearchTable, Tuned
+from benchmarks.search.checks import path_problems, search_problems
+from benchmarks.search.config import OBJECTIVES, SearchTable, Tuned
 from benchmarks.search.differing import SEARCH_PREFIX, level_search_problems, replace_search
 from benchmarks.settings import SECTIONS, VARIANT, Changes, RunSettings, canonical_json, setting_paths, settings_from
 from benchmarks.training.metrics import ALL_TASKS, CLASS_TASKS, METRICS, OUTCOME_METRICS
@@ -47,14 +47,14 @@ DESIGNS: dict[str, str] = {
     "paired": "the first levels of all factors together, then the second levels, and so on",
     "fractional": "a fraction of all combinations of two-level factors, chosen so that main effects can be estimated",
     "sample": "the baseline, and combinations drawn at random",
-    "path": "from the baseline to the other level of every factor, one change after another; and each change alone",
+    "path": "from the baseline one change after another, in an order that is declared or found; and each change alone",
 }
 """Every name that `design` accepts; `benchmarks.design` expands them."""
 
 DesignName = Annotated[str, OneOf("design", DESIGNS)]
 
 TWO_LEVEL_DESIGNS = ("leave_one_out", "add_one_in", "fractional", "path")
-"""Designs whose factors are there or not there: they take two levels each."""
+"""Designs whose factors are there or not there: they take two levels each, but where a path finds its changes."""
 
 _FROM_BASELINE = ("leave_one_out", "add_one_in", "path")
 """Designs in which it is the baseline that says which of two levels is which; so it has to name them all."""
@@ -130,11 +130,28 @@ class Design(Settings):
         "Of `path`: the factors in the order in which they change; else that of `factors`.",
         only_with={"name": ("path",)},
     )
+    objective: Annotated[str, OneOf("objective", OBJECTIVES)] | None = setting(
+        None,
+        "Of `path`: finds the order instead. From the baseline on, the change is taken that makes this best, its mean "
+        "over the datasets and `search_seeds`; until none makes it better.",
+        only_with={"name": ("path",)},
+    )
+    search_seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = setting(
+        [1000, 1001, 1002],
+        "Of a `path` that is found: the seeds on which it is; none of them is one that is reported.",
+        only_with={"objective": tuple(OBJECTIVES)},
+        min_length=1,
+    )
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.name == "sample" and self.cells is None:
             raise found_problems([Problem("cells", "a sample needs its number of cells", allowed=_SAMPLE_EXAMPLE)])
+        if self.objective and self.order:
+            message = "the order is declared, and an objective is there to find it"
+            raise found_problems([Problem("order", message, as_written(self.order), "order, or objective")])
+        if len(set(self.search_seeds)) < len(self.search_seeds):
+            raise found_problems([Problem("search_seeds", "a seed is given twice", as_written(self.search_seeds))])
         return self
 
 
@@ -374,9 +391,11 @@ def _problems_of(suite: Suite) -> Iterable[Problem]:
         yield from _tuned_problems(suite, ("tuned", index), tuned)
     if not seeds:
         yield from _registration_problems(suite)
+        tasks = {dataset: _possible_tasks(suite, dataset) for dataset in suite.datasets}
         if suite.search:
-            tasks = {dataset: _possible_tasks(suite, dataset) for dataset in suite.datasets}
             yield from search_problems(suite, suite.search, tasks)
+        if not design and suite.chosen_design.objective:
+            yield from path_problems(suite, suite.chosen_design.objective, tasks)
 
 
 def _design_problems(given: object) -> Iterable[Problem]:
@@ -397,7 +416,7 @@ def _unfit_problems(suite: Suite) -> Iterable[Problem]:
     """What of factors, baseline and cells does not go with the design."""
     design = suite.chosen_design
     numbers = {name: len(levels) for name, levels in suite.factors.items()}
-    if design.name in TWO_LEVEL_DESIGNS:
+    if design.name in TWO_LEVEL_DESIGNS and not design.objective:
         for name, number in numbers.items():
             if number != 2:
                 message = f"the design {design.name} takes factors of two levels"

@@ -35,7 +35,6 @@ COUNTS = {
     "trivial": 40,
     "failing": 10,
 }
-QUICK = {"flipped-byte", "truncated-store", "newer-store"}
 
 
 @pytest.fixture(scope="module")

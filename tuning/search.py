@@ -162,6 +162,14 @@ class Search:
         return sum(map(cost, self._plan)) if self._plan else None
 
     @property
+    def most_trials(self) -> int:
+        """How many trials there are if nothing fails."""
+        if self._plan:
+            return sum(rung.size for bracket in self._plan for rung in bracket)
+        size = self.space.size
+        return self.config.trials if size is None else min(self.config.trials, size)
+
+    @property
     def waiting(self) -> list[Trial]:
         """What was asked for and not told yet."""
         return [trial for number, trial in sorted(self._asked.items()) if number not in self._scores]

@@ -102,6 +102,19 @@ def count_macs(model: keras.Model) -> int:
     return sum(_macs(layer) for layer in _operations(model) if isinstance(layer, keras.Layer))
 
 
+def hidden_activations(model: keras.Model) -> list[Any]:
+    """The layers and bare operations that apply an activation to hidden features, gates and the outputs left out."""
+    operations = list(_operations(model))
+    outputs = _output_tensors(model)
+    layers = (each for each in operations if isinstance(each, keras.layers.Multiply))
+    gated = {id(tensor) for layer in layers for tensor in _inputs_of(layer)}
+    return [
+        each
+        for each in operations
+        if _activation_name(each) not in (None, "linear") and id(each.output) not in outputs | gated
+    ]
+
+
 def _operations(model: keras.Model) -> Iterator[Any]:
     """Layers and bare operations; those of models inside the model in their place."""
     for operation in getattr(model, "operations", model.layers):

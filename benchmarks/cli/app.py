@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from benchmarks.cli import datasets, following, models, planning, reporting, running, tracking
+from benchmarks.cli import datasets, diagnosing, following, models, planning, reporting, running, tracking
 from benchmarks.cli.arguments import WRONG_CALL
 from benchmarks.errors import UserError
 
@@ -22,6 +22,7 @@ app = typer.Typer(
 COMMANDS = (
     planning.new,
     planning.plan,
+    diagnosing.diagnose,
     running.run,
     running.tune,
     reporting.report,

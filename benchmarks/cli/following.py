@@ -44,7 +44,7 @@ def status(
     if as_json:
         print_json(rows)
     elif rows:
-        make_console().print(row_table(rows))
+        make_wide_console().print(row_table(rows))
     else:
         say(f"{store.place}: no suite was run here yet")
 
@@ -88,16 +88,17 @@ def runs(
 ) -> None:
     """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
     from benchmarks.export import short_keys
-    from benchmarks.plan import registered_runs, weights_file
+    from benchmarks.plan import all_registered_runs, weights_file
     from benchmarks.store import Store
     from benchmarks.training.metrics import OUTCOME_METRICS
 
     store = Store.open(runs_dir, store_url)
     registration = registered_suite(suite, store)
-    planned = registered_runs(registration)
+    reported, untuned = all_registered_runs(registration)
+    planned = [*reported, *untuned]
     stored = store.runs(run.key for run in planned)
     rows = []
-    for run in planned:
+    for place, run in enumerate(planned):
         found = stored.get(run.key)
         metric = OUTCOME_METRICS[registration.datasets[run.cell.dataset].task]
         rows.append(
@@ -106,6 +107,7 @@ def runs(
                 "dataset": run.cell.dataset,
                 "levels": dict(run.cell.levels),
                 "seed": run.seed,
+                "untuned": place >= len(reported),
                 "status": found.status if found else "missing",
                 "metric": metric,
                 "outcome": found.metrics.get(metric) if found else None,
@@ -153,7 +155,7 @@ def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> Non
         return
     console = make_wide_console()
     say(ledger.as_text())
-    for rows in (ledger.cells(), ledger.reasons()):
+    for rows in (ledger.cells(), ledger.search.rows() if ledger.search else [], ledger.reasons()):
         if rows:
             console.print(row_table(rows))
 
@@ -161,12 +163,14 @@ def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> Non
 def _run_rows(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any]]:
     """What a table shows of listed runs."""
     kept = any(row["weights_kept"] for row in rows)
+    are_compared = any(row["untuned"] for row in rows)
     return [
         {
             "key": key,
             "dataset": row["dataset"],
             **row["levels"],
             "seed": row["seed"],
+            **({"settings": "untuned" if row["untuned"] else "tuned"} if are_compared else {}),
             "status": row["status"],
             "outcome": None if row["outcome"] is None else f"{row['metric']} {row['outcome']:.6g}",
             **({"weights": "kept" if row["weights_kept"] else None} if kept else {}),

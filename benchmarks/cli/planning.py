@@ -18,6 +18,7 @@ from benchmarks.rendering import make_console, print_json, row_table, say
 
 if TYPE_CHECKING:
     from benchmarks.plan import Plan
+    from benchmarks.search.path import FoundPath
 
 _ORIGINS = {
     "embedded": "embedded",
@@ -55,15 +56,18 @@ def plan(
     say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
         say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
+    num_untuned = len(made.all_runs) - len(made.runs)
+    beside = f", and {num_untuned} without what the search finds" if num_untuned else ""
     say(
-        f"{len(made.cells)} cells ({made.suite.chosen_design.name}) x {len(made.seeds)} seeds = {len(made.runs)} runs: "
-        f"{describe(made.counts)}"
+        f"{len(made.cells)} cells ({made.suite.chosen_design.name}) x {len(made.seeds)} seeds = {len(made.runs)} runs"
+        f"{beside}: {describe(made.counts)}"
     )
     if made.suite.search:
         table = made.suite.search
         searched = f"{len(made.groups) - len(made.open_groups)} of {len(made.groups)} groups searched"
-        beside = f"; {len(made.untuned)} runs without what it finds" if made.untuned else ""
-        say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}{beside}")
+        say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}")
+    if made.path_to_find:
+        say(_path_told(made, made.path_to_find))
     say(estimable(made.suite).note)
     if made.missing:
         say(expected.as_text())
@@ -106,11 +110,39 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
         "claims": [claim.statement for claim in plan.suite.claims],
         "datasets": {name: each.version for name, each in plan.references.items()},
         "seeds": list(plan.seeds),
-        "runs": {"total": len(plan.runs), **plan.counts},
+        "runs": {"total": len(plan.all_runs), **plan.counts},
         "search": None
         if plan.suite.search is None
         else {"groups": len(plan.groups), "searched": len(plan.groups) - len(plan.open_groups)},
+        "path": None if plan.path_to_find is None else _path_as_json(plan, plan.path_to_find),
         "cells": [{"dataset": cell.dataset, "levels": dict(cell.levels)} for cell in plan.cells],
+    }
+
+
+def _path_told(plan: Plan, path: FoundPath) -> str:
+    from benchmarks.search.path import changes_taken
+
+    if path.key not in plan.searches:
+        # One for each factor, of which the first is among the changes alone.
+        more = (len(plan.suite.factors) - 1) * len(plan.suite.datasets) * len(plan.seeds)
+        return (
+            f"path: to be found by {path.objective} on seeds {', '.join(map(str, path.seeds))}, with at most "
+            f"{path.most_runs} runs; then at most {more} runs along it beside those above"
+        )
+    taken = changes_taken(plan.searches[path.key].chosen)
+    told = ", then ".join(f"{factor} = {level}" for factor, level in taken)
+    return f"path: found by {path.objective}: {told or 'no change made the baseline better'}"
+
+
+def _path_as_json(plan: Plan, path: FoundPath) -> dict[str, Any]:
+    from benchmarks.search.path import changes_taken
+
+    found = plan.searches.get(path.key)
+    return {
+        "objective": path.objective,
+        "seeds": path.seeds,
+        "at_most_runs": path.most_runs,
+        "changes": None if found is None else [list(change) for change in changes_taken(found.chosen)],
     }
 
 

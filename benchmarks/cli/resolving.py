@@ -44,7 +44,7 @@ def resolve(plan: Plan, looks: Looks, store: Store, train: Train, console: Conso
     own: list[Run] = []
     for look in looks.made:
         plan = at_look(plan, looks, look, store)
-        plan, own = (plan, plan.runs) if _is_trained(plan, store) else train(plan)
+        plan, own = (plan, list(plan.all_runs)) if _is_trained(plan, store) else train(plan)
         made = _look(plan, store)
         _tell(made, len(looks.declared), console)
         if not made.open:
@@ -68,7 +68,7 @@ def at_look(plan: Plan, looks: Looks, look: int, store: Store) -> Plan:
 def _is_trained(plan: Plan, store: Store) -> bool:
     """Whether a suite was run as this plan has it, up to its seeds, and nothing of the plan is missing."""
     known = store.registration(plan.suite.name)
-    if known is None or plan.missing or plan.open_groups:
+    if known is None or plan.missing or plan.is_open:
         return False
     return (known.text, known.versions, known.looks) == (plan.text, plan.versions, list(plan.looks))
 

@@ -136,8 +136,7 @@ def run(
     refuse_with_looks(max_seeds, until_resolved, seeds, shard)
     ways, part = ways_to_retry(retry or ()), None if shard is None else Shard.parse(shard)
     destinations = destinations_of(track, part)
-    dataset_bytes = None if dataset_memory is None else dataset_memory * 2**30
-    cluster = cluster_of(executor, address, gpus, task_memory)
+    cluster, dataset_bytes = cluster_of(executor, address, gpus, task_memory), _in_bytes(dataset_memory)
     options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights, time_limit, part, cluster)
     with _told_if_interrupted("runs", console):
         plan = plan_of(suite, runs_dir, store_url, data_dir, seeds)
@@ -171,28 +170,42 @@ def tune(
     runs_dir: RunsDir = RUNS_DIR,
     store_url: StoreURL = None,
     data_dir: DataDir = None,
+    checkpoint_every: CheckpointEvery = 60.0,
     workers: Workers = None,
+    threads: Threads = None,
+    dataset_memory: DatasetMemory = None,
+    retry: Retry = None,
+    time_limit: TimeLimit = None,
+    executor: ExecutorName = "local",
+    address: Address = None,
+    gpus: Gpus = None,
+    task_memory: TaskMemory = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the search of a suite, and write a suite with the settings that it found in place of the search.
 
-    Its runs are those that `ablate run SUITE` trains after the search. Exit code: 0 settings were found for every
-    group, 1 not for all, 2 the suite or the call is wrong, 130 interrupted by Ctrl-C, 143 by SIGTERM.
+    Its runs are those that `ablate run SUITE` trains after the search. With --retry, a search is made again that has
+    trials which failed so. Exit code: 0 settings were found for every group, 1 not for all, 2 the suite or the call is
+    wrong, 130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
+    from benchmarks.execution.executors import cluster_of
+    from benchmarks.ledger import reopened, ways_to_retry
     from benchmarks.search.tuned_suite import TunedSuite
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
+    ways, cluster = ways_to_retry(retry or ()), cluster_of(executor, address, gpus, task_memory)
     plan = plan_of(suite, runs_dir, store_url, data_dir, None)
     made = TunedSuite(plan, output)
     store = Store.create_or_open(runs_dir, store_url)
+    if ways:
+        plan = reopened(plan, store, ways, trials_alone=True)
     if plan.open_groups:
         from benchmarks.execution.running import Options, begun
 
-        with (
-            _told_if_interrupted("trials", console),
-            begun(plan, store, Options(workers)) as session,
-        ):
+        dataset_bytes = _in_bytes(dataset_memory)
+        options = Options(workers, threads, dataset_bytes, checkpoint_every, time_limit=time_limit, cluster=cluster)
+        with _told_if_interrupted("trials", console), begun(plan, store, options) as session:
             plan = _search(session, console)
     tuned = made.write(plan)
     if as_json:
@@ -202,6 +215,10 @@ def tune(
     raise typer.Exit(DONE if tuned.is_complete else SOME_FAILED)
 
 
+def _in_bytes(gib: float | None) -> float | None:
+    return None if gib is None else gib * 2**30
+
+
 def _train(
     plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None
 ) -> tuple[Plan, list[Run]]:
@@ -209,16 +226,17 @@ def _train(
     from benchmarks.progress import ProgressDisplay
 
     is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks))
-    if not plan.missing and not plan.open_groups and is_registered:
-        return plan, plan.runs
+    # Which runs are of a part follows from the data, which a session opens.
+    if not plan.missing and not plan.is_open and is_registered and not options.shard:
+        return plan, list(plan.all_runs)
     from benchmarks.execution.running import begun
 
-    if not plan.open_groups:
+    if not plan.is_open:
         _say_missing(plan, console)
     with begun(plan, store, options, stopwatch) as session:
-        if plan.open_groups:
+        if plan.is_open:
             # Those of other parts may have ended meanwhile, and this part has none to search.
-            session = replace(session, plan=_search(session, console))
+            session = replace(session, plan=_find(session, console))
             plan = session.plan
             _say_missing(plan, console)
         missing = session.own(plan.missing)
@@ -226,7 +244,35 @@ def _train(
             console.print(f"{plan.suite.name}: {len(missing)} of them in part {options.shard}", highlight=False)
         with ProgressDisplay(len(missing), console) as progress:
             session.train(missing, progress)
-        return plan, session.own(plan.all_runs) if options.shard else plan.runs
+        return plan, session.own(plan.all_runs)
+
+
+def _find(session: Session, console: Console) -> Plan:
+    """Make what is to be searched of a plan; the plan with what was found."""
+    return _find_path(session, console) if session.plan.open_path else _search(session, console)
+
+
+def _find_path(session: Session, console: Console) -> Plan:
+    """Find the path of a plan; the plan with the cells along it."""
+    from benchmarks.execution.running import search_missing
+    from benchmarks.progress import ProgressDisplay
+    from benchmarks.search.path import changes_taken
+
+    path = session.plan.open_path
+    assert path is not None  # as whoever calls has seen
+    name = session.plan.suite.name
+    console.print(f"{name}: a path to find by {path.objective}: at most {path.most_runs} runs", highlight=False)
+    plan = search_missing(session, lambda number: ProgressDisplay(number, console))
+    taken = changes_taken(plan.searches[path.key].chosen)
+    told = ", then ".join(f"{factor} = {level}" for factor, level in taken)
+    console.print(
+        f"path: {told or 'no change made the baseline better'}",
+        markup=False,
+        highlight=False,
+        soft_wrap=True,
+        emoji=False,
+    )
+    return plan
 
 
 def _search(session: Session, console: Console) -> Plan:

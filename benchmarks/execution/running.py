@@ -20,17 +20,22 @@ from benchmarks.execution.workers import Workers, resources
 from benchmarks.interrupts import held, look
 from benchmarks.plan import Plan, renewed
 from benchmarks.quiet import import_tensorflow
+from benchmarks.search.greedy import find_path
 from benchmarks.search.groups import Group
 from benchmarks.search.loop import search_groups
 from benchmarks.search.shards import shares_of
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.training.checkpoints import Checkpoints
 from benchmarks.training.metrics import rmse_of_the_mean
-from benchmarks.training.results import FINAL, MOST_PREDICTION_BYTES, RunResult, keeps_predictions
+from benchmarks.training.results import FINAL, MOST_PREDICTION_BYTES, RunResult, Status, keeps_predictions
 from benchmarks.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from benchmarks.execution.ray_workers import RayWorkers
+
+
+GOES_ON: Status = "timed_out"
+"""A run that ends so keeps its checkpoint, and goes on from it when it is tried again with more time."""
 
 
 class Observer(Protocol):
@@ -76,6 +81,7 @@ class Session:
     store: Store
     workers: Executor
     datasets: Mapping[str, Dataset]
+    checkpoints: Checkpoints
     shard: Shard | None = None
     """The part of the plan that is to be trained here, where it is not all."""
 
@@ -105,6 +111,8 @@ class Session:
             check_runs(runs, self.datasets)
         for run, result in _train_shared(self.workers, runs, self.datasets, self.store, observer):
             self.store.record(run, result, self.workers.machine_of(run))
+            if result.status != GOES_ON:
+                self.checkpoints.remove_of([run.key])
             observer.run_done(run, result)
 
 
@@ -131,21 +139,36 @@ def begun(
     of_search = [run for group in plan.groups for run in group.runs_at({})] * _trials(plan)
     own_groups = _open_groups(plan, options.shard)
     of_open = [run for group in own_groups for run in group.runs_at({})] * _trials(plan)
-    num_planned = least_stacks(plan.all_runs) + least_stacks(of_search)
-    num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open)
-    with held(), _started(plan, runs_dir, options, stopwatch, num_planned, num_missing) as workers:
+    # Of a path, only what is needed whatever is found: the rest must not change the threads once it is known.
+    path = plan.path_to_find
+    certain = [*path.known_before(plan.runs), *path.first_runs()] if path else plan.all_runs
+    of_path = plan.open_path.first_runs() if plan.open_path else []
+    num_planned = least_stacks(certain) + least_stacks(of_search)
+    num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open) + least_stacks(of_path)
+    checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
+    with held(), _started(plan, runs_dir, options, checkpoints, stopwatch, num_planned, num_missing) as workers:
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             check_runs(plan.missing, datasets)
             check_runs((run for group in plan.open_groups for run in group.corner_runs()), datasets)
+            check_runs(of_path, datasets)
         facts = {name: facts_of(data) for name, data in datasets.items()}
         store.register(plan.suite.name, plan.text, list(plan.seeds), facts, plan.looks)
         _keep_labels(store, plan, datasets)
-        yield Session(plan, store, workers, datasets, options.shard)
+        # A runner that was killed may have stored a run and not yet removed its checkpoint.
+        stored = store.statuses(checkpoints.kept())
+        checkpoints.remove_of(key for key, status in stored.items() if status != GOES_ON)
+        yield Session(plan, store, workers, datasets, checkpoints, options.shard)
 
 
 def _started(
-    plan: Plan, runs_dir: Path, options: Options, stopwatch: Stopwatch | None, num_planned: int, num_missing: int
+    plan: Plan,
+    runs_dir: Path,
+    options: Options,
+    checkpoints: Checkpoints,
+    stopwatch: Stopwatch | None,
+    num_planned: int,
+    num_missing: int,
 ) -> Workers | RayWorkers:
     """Workers where the options want them.
 
@@ -153,11 +176,11 @@ def _started(
         plan: whose datasets they open.
         runs_dir: the runs folder.
         options: how many there are, and how they train.
+        checkpoints: where they write down what they are on.
         stopwatch: is told where the time goes.
         num_planned: how many stacks the whole plan has, stored ones included.
         num_missing: how many of them are to be trained.
     """
-    checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
     if options.cluster:
         # Ray is optional, and who does without it need not wait for it.
         from benchmarks.execution.ray_workers import RayWorkers
@@ -211,7 +234,7 @@ Observe = Callable[[int], AbstractContextManager[Observer]]
 
 
 def search_missing(session: Session, observe: Observe) -> Plan:
-    """Make every search that has not ended and is to be made here; the plan with the settings that were found.
+    """Make every search that has not ended and is to be made here; the plan with the settings or the path found.
 
     Several runners on one store can make the same search at once: each asks for the same trials, and leases see to it
     that none is trained twice.
@@ -224,9 +247,12 @@ def search_missing(session: Session, observe: Observe) -> Plan:
         with observe(len(runs)) as observer:
             session.train(runs, observer)
 
-    # The workers begin meanwhile. Keras Tuner needs it too, and would import it aloud.
-    import_tensorflow()
-    search_groups(session.open_groups, session.store, train)
+    if session.plan.open_path:
+        find_path(session.plan.open_path, session.store, train)
+    if session.open_groups:
+        # The workers begin meanwhile. Keras Tuner needs it too, and would import it aloud.
+        import_tensorflow()
+        search_groups(session.open_groups, session.store, train)
     with naming_file(session.plan.path):
         return renewed(session.plan, session.store)
 

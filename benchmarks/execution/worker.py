@@ -129,7 +129,7 @@ def make_engine(orders: Orders, progress: Any, stop: Any) -> None:
     """Import TensorFlow and make what `train` trains with; the arguments are those of `begin`."""
     from benchmarks.quiet import import_tensorflow
 
-    import_tensorflow(orders.resources.threads)
+    import_tensorflow(orders.resources.threads, orders.number)
     from benchmarks.execution.local import Engine
 
     stopwatch = Stopwatch(worker=orders.number)

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field, replace
+from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -106,6 +107,22 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+class _Context(SpawnContext):
+    """Starts the processes of one pool and remembers the last one.
+
+    Pebble tells how a process ended only where that was on a task that it had acknowledged. Spawned and not forked:
+    TensorFlow's threads do not survive a fork.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: SpawnProcess | None = None
+
+    def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
+        self.last = SpawnProcess(*arguments, **options)
+        return self.last
+
+
 @dataclass
 class _Task:
     """A stack on its way."""
@@ -123,11 +140,22 @@ class _Worker:
 
     number: int
     pool: ProcessPool
+    context: _Context
     program: Program | None = None
     task: _Task | None = None
     first_bytes: int | None = None
     """What its process took after its first stack."""
     ready: ProcessFuture[int] | None = field(default=None, repr=False)
+
+    @property
+    def exit_code(self) -> int | None:
+        """How its process ended; the number of a signal is negative. None where it lives, or that is not known."""
+        return self.context.last.exitcode if self.context.last else None
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether its process has come as far as waiting for tasks."""
+        return self.ready is not None and self.ready.done() and self.ready.exception() is None
 
 
 class Workers:
@@ -157,10 +185,9 @@ class Workers:
         stopwatch: Stopwatch | None = None,
         time_limit: float | None = None,
     ):
-        # Spawned and not forked: TensorFlow's threads do not survive a fork.
-        self._context = multiprocessing.get_context("spawn")
-        self._progress = self._context.RawArray("d", available.workers)
-        self._stop = self._context.RawArray("b", available.workers)
+        context = multiprocessing.get_context("spawn")
+        self._progress = context.RawArray("d", available.workers)
+        self._stop = context.RawArray("b", available.workers)
         self._stopwatch = stopwatch or Stopwatch()
         self._time_limit = time_limit
         self._machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
@@ -259,14 +286,11 @@ class Workers:
         return self._machine
 
     def _start(self, number: int) -> _Worker:
-        orders = replace(self._orders, number=number)
+        orders, context = replace(self._orders, number=number), _Context()
         pool = ProcessPool(
-            max_workers=1,
-            initializer=begin,
-            initargs=[orders, self._progress, self._stop],
-            context=self._context,
+            max_workers=1, initializer=begin, initargs=[orders, self._progress, self._stop], context=context
         )
-        return _Worker(number, pool, ready=pool.schedule(process_id))
+        return _Worker(number, pool, context, ready=pool.schedule(process_id))
 
     def _restart(self, worker: _Worker) -> None:
         self._end(worker)
@@ -299,9 +323,9 @@ class Workers:
             try:
                 return _result_of(preparing)
             except (ProcessExpired, BrokenProcessPool) as error:
-                reason = _reason(error)
+                reason = _reason(self._workers[0], error)
                 self._restart(self._workers[0])
-        message = f"tried {MOST_ATTEMPTS} times: its worker process died: {reason}"
+        message = f"tried {MOST_ATTEMPTS} times: its worker process {reason}"
         raise DatasetError(f"datasets: {reference.name} cannot be prepared\n  reason:  {message}")
 
     def _hand_out(self, worker: _Worker, queue: StackQueue, take: Callable[[Stack], Stack]) -> None:
@@ -322,7 +346,7 @@ class Workers:
         try:
             report = _result_of(task.future)
         except (ProcessExpired, BrokenProcessPool) as error:
-            died = _died(error, trace_of(self._trace(worker)))
+            died = _died(worker, error, trace_of(self._trace(worker)))
             self._restart(worker)
             yield from try_again(task.stack, died, queue, attempts)
             return
@@ -404,19 +428,19 @@ def _task(worker: _Worker) -> _Task:
     return worker.task
 
 
-def _died(error: Exception, trace: str | None) -> RunResult:
+def _died(worker: _Worker, error: Exception, trace: str | None) -> RunResult:
     """What the death of a worker makes of its runs."""
     # Linux ends a process in this way where memory runs out, and so do batch systems at their own limit.
-    is_killed = getattr(error, "exitcode", None) == -signal.SIGKILL
-    status: Status = "out_of_memory" if is_killed else "failed"
-    return RunResult(status, message=f"its worker process died: {_reason(error)}", traceback=trace)
+    status: Status = "out_of_memory" if worker.exit_code == -signal.SIGKILL else "failed"
+    return RunResult(status, message=f"its worker process {_reason(worker, error)}", traceback=trace)
 
 
-def _reason(error: Exception) -> str:
-    code = getattr(error, "exitcode", None)
+def _reason(worker: _Worker, error: Exception) -> str:
+    """How the process of a worker ended, such as: died: exit code 1."""
+    code, died = worker.exit_code, "died" if worker.has_begun else "died while it started"
     if code is None:
-        return str(error) or type(error).__name__
+        return f"{died}: {error or type(error).__name__}"
     if code >= 0:
-        return f"exit code {code}"
+        return f"{died}: exit code {code}"
     name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"{name}, as where memory runs out" if name == "SIGKILL" else name
+    return f"{died}: {name}, as where memory runs out" if name == "SIGKILL" else f"{died}: {name}"

@@ -30,7 +30,7 @@ def main(
 ) -> None:
     """Do to real jobs what happens to jobs, and print what became of their runs.
 
-    Takes some 20 minutes; with --quick, five. Exit code: 0 no run was lost or trained twice, 1 otherwise.
+    Takes some 30 minutes on two cores; with --quick, six. Exit code: 0 no run was lost or trained twice, 1 otherwise.
     """
     try:
         faults = chosen_faults(only or ())

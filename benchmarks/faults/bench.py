@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 import shutil
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -87,6 +89,22 @@ class Bench:
                 raise UserError(f"a suite ended with exit code {code} without any fault\n{out}{err}")
             self._undisturbed[text] = Undisturbed(folder, folder.results(), seconds)
         return self._undisturbed[text]
+
+    def tried_at_once(self, text: str, count: int, attempt: Callable[[Folder, int], bool], tally: Tally) -> None:
+        """Do something to so many new folders at the same time, where most of the time is waiting.
+
+        Args:
+            text: the suite of each.
+            count: how many.
+            attempt: is given a folder and its number from 0; whether the fault was survived.
+            tally: counts all of them.
+        """
+        folders = [self.folder(text) for _ in range(count)]
+        with ThreadPoolExecutor(count) as threads:
+            for survived in threads.map(attempt, folders, range(count)):
+                tally.note(survived=survived)
+        for folder in folders:
+            tally.close(folder)
 
     def close(self) -> None:
         """End all processes that are still there."""

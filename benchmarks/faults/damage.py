@@ -11,18 +11,23 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.errors import StoreError
 from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally, was_refused, went_well
-from benchmarks.faults.folder import RUN, SUITE_FILE, Folder, ended
+from benchmarks.faults.folder import NO_REPORT, RUN, SUITE_FILE, Folder, ended
 from benchmarks.store import FORMAT, Store
 from benchmarks.store.sqlite import BACK_UP_FILE
 
 SHORT_LOCK, LONG_LOCK = 3.0, 45.0
 """Seconds that another process keeps the store to itself: less and more than a runner waits."""
+
+FLIPS_AT_ONCE = 16
+"""Stores with a flipped bit that are read at the same time."""
 
 
 def cut_datasets(bench: Bench, count: int) -> Tally:
@@ -39,7 +44,7 @@ def cut_datasets(bench: Bench, count: int) -> Tally:
 
 def _cut_decoded(folder: Folder, generator: random.Random) -> bool:
     _cut(generator.choice(sorted((folder.runs / ".decoded").glob("*/*.npy"))), generator)
-    return went_well(folder.call())
+    return went_well(folder.call(*RUN, *NO_REPORT))
 
 
 def _cut_records(folder: Folder, generator: random.Random) -> bool:
@@ -50,11 +55,11 @@ def _cut_records(folder: Folder, generator: random.Random) -> bool:
     _cut(records, generator)
     is_refused = was_refused(folder.call(), "digits") and not folder.results()
     kept.replace(records)
-    return is_refused and went_well(folder.call())
+    return is_refused and went_well(folder.call(*RUN, *NO_REPORT))
 
 
 def _cut_while_used(folder: Folder, generator: random.Random) -> bool:
-    process = folder.start()
+    process = folder.start(*RUN, *NO_REPORT)
     while process.poll() is None and not folder.number_finished():
         time.sleep(0.01)
     folder.look()
@@ -62,7 +67,7 @@ def _cut_while_used(folder: Folder, generator: random.Random) -> bool:
         _cut(path, generator)
     is_clear = "Traceback" not in ended(process)[2]
     folder.look()
-    return is_clear and went_well(folder.call(*RUN, "--retry", "all"))
+    return is_clear and went_well(folder.call(*RUN, *NO_REPORT, "--retry", "all"))
 
 
 def _cut(path: Path, generator: random.Random) -> None:
@@ -83,7 +88,7 @@ def fill_disk(bench: Bench, count: int) -> Tally:
             folder.look()
             if mounted:
                 _mount(mounted, size=2**30, remount=True)
-            again = folder.call(*RUN, "--retry", "all")
+            again = folder.call(*RUN, *NO_REPORT, "--retry", "all")
             tally.note(survived=is_clear and went_well(again))
             tally.close(folder)
             tally.how = "a small tmpfs" if mounted else "RLIMIT_FSIZE"
@@ -139,7 +144,7 @@ def forbid_writing(bench: Bench, count: int) -> Tally:
             is_refused = was_refused(folder.call(through=through), "cannot be written")
             is_read = not has_runs or went_well(folder.call("status", "study", through=through))
             is_untouched = _contents(folder.runs) == before
-        tally.note(survived=is_refused and is_read and is_untouched and went_well(folder.call()))
+        tally.note(survived=is_refused and is_read and is_untouched and went_well(folder.call(*RUN, *NO_REPORT)))
         tally.close(folder)
     return tally
 
@@ -183,13 +188,13 @@ def lock_store(bench: Bench, count: int) -> Tally:
     """Have another process keep the store to itself in the midst of a suite: for a short time, and for too long."""
     whole, generator = bench.undisturbed(SUITE), bench.random("locked")
     tally = Tally(whole.results, how=f"for {SHORT_LOCK:g} s" + (f" and {LONG_LOCK:g} s" if count > 1 else ""))
-    for number in range(count):
-        seconds = LONG_LOCK if number % 2 else SHORT_LOCK
-        folder = bench.folder(SUITE)
+
+    def lock(folder: Folder, number: int) -> bool:
         process = folder.start()
         wanted = generator.randrange(0, 12)
         while process.poll() is None and folder.number_finished() < wanted:
             time.sleep(0.01)
+        seconds = LONG_LOCK if number % 2 else SHORT_LOCK
         command = [sys.executable, "-c", _LOCK, str(folder.store), str(seconds)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as locker:
             assert locker.stdout is not None
@@ -197,8 +202,9 @@ def lock_store(bench: Bench, count: int) -> Tally:
             folder.look()
             first = ended(process)
         is_clear = went_well(first) or was_refused(first, "locked")
-        tally.note(survived=is_clear and went_well(folder.call()))
-        tally.close(folder)
+        return is_clear and went_well(folder.call(*RUN, *NO_REPORT))
+
+    bench.tried_at_once(SUITE, count, lock, tally)
     return tally
 
 
@@ -232,7 +238,7 @@ def _damaged_store(bench: Bench, count: int, damage: Callable[[Path], None]) -> 
         )
         is_untouched = folder.store.read_bytes() == damaged
         (folder.runs / BACK_UP_FILE).replace(folder.store)
-        tally.note(survived=is_refused and is_untouched and went_well(folder.call()))
+        tally.note(survived=is_refused and is_untouched and went_well(folder.call(*RUN, *NO_REPORT)))
         tally.close(folder)
     return tally
 
@@ -240,27 +246,35 @@ def _damaged_store(bench: Bench, count: int, damage: Callable[[Path], None]) -> 
 def flip_bytes(bench: Bench, count: int) -> Tally:
     """Flip one byte of a store after another: each time it is refused, or nothing that it says has changed."""
     whole, generator = bench.undisturbed(SUITE), bench.random("flipped-byte")
-    folder = bench.root / "flipped"
-    folder.mkdir()
-    path, content = folder / "store.sqlite", whole.folder.store.read_bytes()
+    content, expected = whole.folder.store.read_bytes(), _all_of(whole.folder.runs)
+    bits = [(generator.randrange(len(content)), generator.randrange(8)) for _ in range(count)]
     tally, refused = Tally(whole.results), 0
-    expected = _all_of(whole.folder.runs)
-    for _ in range(count):
-        place = generator.randrange(len(content))
-        damaged = bytearray(content)
-        damaged[place] ^= 1 << generator.randrange(8)
-        path.write_bytes(damaged)
-        try:
-            found = _all_of(folder)
-        except StoreError:
-            refused += 1
-            tally.note(survived=path.read_bytes() == damaged)
-        else:
-            tally.note(survived=found == expected)
-            tally.lost += sum(found.get(key) != each for key, each in expected.items())
+    # What is damaged is looked at again a moment later, and in that time others can be tried.
+    with ThreadPoolExecutor(FLIPS_AT_ONCE) as threads:
+        for found, is_untouched in threads.map(lambda bit: _read_flipped(bench, content, *bit), bits):
+            if found is None:
+                refused += 1
+                tally.note(survived=is_untouched)
+            else:
+                tally.note(survived=found == expected)
+                tally.lost += sum(found.get(key) != each for key, each in expected.items())
     tally.is_equal = not tally.lost
     tally.how = f"{refused} refused; the others changed nothing that is told"
     return tally
+
+
+def _read_flipped(bench: Bench, content: bytes, place: int, bit: int) -> tuple[dict[str, str] | None, bool]:
+    """What a store tells in which one bit is another, None where it is refused; and whether it is left as it is."""
+    damaged = bytearray(content)
+    damaged[place] ^= 1 << bit
+    with tempfile.TemporaryDirectory(dir=bench.root) as made:
+        path = Path(made) / "store.sqlite"
+        path.write_bytes(damaged)
+        try:
+            found = _all_of(path.parent)
+        except StoreError:
+            found = None
+        return found, path.read_bytes() == damaged
 
 
 def _all_of(folder: Path) -> dict[str, str]:

@@ -25,6 +25,9 @@ SUITE_FILE = "study.toml"
 RUN = ("run", SUITE_FILE, "--workers", "1")
 """How a suite is run, where it does not matter how many workers there are."""
 
+NO_REPORT = ("--shard", "1/1")
+"""One part of one is all of a suite, and its report is not written: most faults are no matter of it."""
+
 RUN_WITH_ALL_CORES = ("run", SUITE_FILE)
 
 SECONDS_FOR_A_COMMAND = 900.0

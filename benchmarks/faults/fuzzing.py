@@ -8,7 +8,9 @@ reads so many of them in this process, under limits of memory and time, and prin
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
+import os
 import random
 import re
 import signal
@@ -17,6 +19,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -294,21 +297,26 @@ def fuzz_suites(bench: Bench, count: int) -> Tally:
     folder.mkdir()
     tally, accepted, slowest = Tally({}), 0, 0.0
     seeds = bench.random("fuzz")
-    for start in range(0, count, INPUTS_A_PROCESS):
-        number = min(INPUTS_A_PROCESS, count - start)
-        command = [sys.executable, "-m", __name__, str(seeds.randrange(2**31)), str(number), str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise UserError(f"the reader of suites ended its process; the file is in {folder}\n{done.stderr[-2000:]}")
-        found = json.loads(done.stdout)
-        tally.tried += found["read"]
-        tally.survived += found["read"] - len(found["faults"])
-        accepted += found["accepted"]
-        slowest = max(slowest, found["slowest_seconds"])
-        for name, text in found["faults"].items():
-            print(f"{folder / name}:\n{text}", file=sys.stderr)
+    counts = [min(INPUTS_A_PROCESS, count - start) for start in range(0, count, INPUTS_A_PROCESS)]
+    numbers = [seeds.randrange(2**31) for _ in counts]
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        for found in threads.map(_read_in_process, numbers, counts, itertools.repeat(folder)):
+            tally.tried += found.read
+            tally.survived += found.read - len(found.faults)
+            accepted += found.accepted
+            slowest = max(slowest, found.slowest_seconds)
+            for name, text in found.faults.items():
+                print(f"{folder / name}:\n{text}", file=sys.stderr)
     tally.how = f"{accepted} right, the others refused; the slowest took {1000 * slowest:.0f} ms"
     return tally
+
+
+def _read_in_process(seed: int, count: int, folder: Path) -> Findings:
+    command = [sys.executable, "-m", __name__, str(seed), str(count), str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(f"the reader of suites ended its process; the file is in {folder}\n{done.stderr[-2000:]}")
+    return Findings(**json.loads(done.stdout))
 
 
 def main(seed: int, count: int, folder: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally, went_well
-from benchmarks.faults.folder import RUN, RUN_WITH_ALL_CORES, Folder, ended, wait_until, workers_of
+from benchmarks.faults.folder import NO_REPORT, RUN, RUN_WITH_ALL_CORES, Folder, ended, wait_until, workers_of
 
 SHRINK = 0.9
 """A moment that came after the end of the command is brought forward by so much."""
@@ -87,7 +87,7 @@ def _hit_workers(
     moments, tally = _moments(count, whole.seconds, generator), Tally(whole.results)
     while moments:
         folder = bench.folder(SUITE, is_fresh=True)
-        process = folder.start(*RUN_WITH_ALL_CORES, environment=environment)
+        process = folder.start(*RUN_WITH_ALL_CORES, *NO_REPORT, environment=environment)
         begun, hits = time.monotonic(), 0
         for moment in sorted(moments[:KILLS_A_COMMAND]):
             wait_until(process, begun + moment)
@@ -193,8 +193,8 @@ def _remove_group(group: Path) -> None:
         time.sleep(0.1)
 
 
-HANG_LIMIT = 5.0
-"""Seconds that a run may take where a worker is stopped."""
+HANG_LIMIT = 2.5
+"""Seconds that a run may take where a worker is stopped; its stack of five may take five times that."""
 
 
 def hang_worker(bench: Bench, count: int) -> Tally:
@@ -202,10 +202,10 @@ def hang_worker(bench: Bench, count: int) -> Tally:
     if not hasattr(signal, "SIGSTOP"):
         raise NotPossibleError("no process can be stopped on this system")
     whole, generator = bench.undisturbed(SUITE), bench.random("hang")
-    tally = Tally(whole.results)
-    for _ in range(count):
-        folder = bench.folder(SUITE)
-        process = folder.start(*RUN, "--time-limit", str(HANG_LIMIT))
+    tally = Tally(whole.results, how=f"SIGSTOP, and --time-limit {HANG_LIMIT:g}")
+
+    def hang(folder: Folder, _: int) -> bool:
+        process = folder.start(*RUN, *NO_REPORT, "--time-limit", str(HANG_LIMIT))
         wanted = generator.randrange(1, 12)
         while process.poll() is None and folder.number_finished() < wanted:
             time.sleep(0.01)
@@ -215,8 +215,8 @@ def hang_worker(bench: Bench, count: int) -> Tally:
         first = ended(process)
         folder.look()
         stopped = folder.statuses().get("timed_out", 0)
-        again = folder.call(*RUN, "--retry", "timed_out")
-        tally.note(survived=went_well(first, 1) and stopped > 0 and went_well(again))
-        tally.close(folder)
-    tally.how = f"SIGSTOP, and --time-limit {HANG_LIMIT:g}"
+        again = folder.call(*RUN, *NO_REPORT, "--retry", "timed_out")
+        return victim is not None and went_well(first, 1) and stopped > 0 and went_well(again)
+
+    bench.tried_at_once(SUITE, count, hang, tally)
     return tally

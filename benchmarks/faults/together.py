@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally, went_well
-from benchmarks.faults.folder import Folder, ended
+from benchmarks.faults.folder import NO_REPORT, RUN, Folder, ended
 
 JUMPS_A_SUITE = 5
 
@@ -20,7 +20,7 @@ def two_runners(bench: Bench, count: int) -> Tally:
     tally = Tally(bench.undisturbed(SUITE).results)
     for _ in range(count):
         folder = bench.folder(SUITE)
-        processes = [folder.start() for _ in range(2)]
+        processes = [folder.start(*RUN, *NO_REPORT) for _ in range(2)]
         told = [ended(process) for process in processes]
         tally.note(survived=all(went_well(each) for each in told))
         tally.close(folder)

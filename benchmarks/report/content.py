@@ -21,8 +21,10 @@ from benchmarks.analysis.summaries import CellSummary, DivergenceRate, cell_summ
 from benchmarks.analysis.tables import MISSING, level_column
 from benchmarks.design import Estimable, estimable
 from benchmarks.report.claims import Claims, claims_content
+from benchmarks.report.ensembles import Ensembles, ensembles
 from benchmarks.report.formatting import Style, counted, style_of, titled, whole
-from benchmarks.report.provenance import Provenance, provenance
+from benchmarks.report.path import PathContent, path_content
+from benchmarks.report.provenance import Provenance, evaluated_told, provenance
 from benchmarks.report.reading import read_tables, tuning_trials
 from benchmarks.report.registration import standing
 from benchmarks.report.reliability import Reliabilities, reliabilities
@@ -68,10 +70,13 @@ class DatasetContent:
     curves: tuple[Curves, ...]
     sections: Sections
     reliability: Reliabilities
+    ensembles: Ensembles
     diverged: DivergenceRate
     """Of all runs of the dataset that ended."""
     runs: pd.DataFrame
     """Its rows of the run table, for figures."""
+    evaluated: str
+    """With which weights outcomes are measured, as a clause."""
 
     @property
     def level_without_learning(self) -> str:
@@ -119,6 +124,8 @@ class Content:
     design: Estimable
     datasets: tuple[DatasetContent, ...]
     ranks: Ranks
+    path: PathContent | None
+    """None where the design is no path."""
     search: SearchContent | None
     """None where the suite searches nothing."""
     runs: pd.DataFrame
@@ -158,6 +165,7 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
     factors = {factor.name: list(factor.levels) for factor in suite.factor_list}
     baseline = suite.baseline_levels
     design = estimable(suite)
+    evaluated = evaluated_told(planned)
     place = standing(suite, registration.seeds, store.claims(suite.name), registration.looks)
     claims = claims_content(suite, runs, place, tuning_trials(suite, registration, store))
     return Content(
@@ -170,10 +178,13 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
         claims=claims,
         design=design,
         datasets=tuple(
-            _dataset_content(name, registration.datasets[name], runs, epochs, factors, baseline, design, store)
+            _dataset_content(
+                name, registration.datasets[name], runs, epochs, factors, baseline, design, store, evaluated
+            )
             for name in suite.datasets
         ),
         ranks=ranks_of(runs, factors, baseline),
+        path=path_content(suite, registration, store, runs, factors),
         search=search_content(suite, registration, store, planned, runs),
         runs=runs,
         failures=tuple(_failures(runs, factors)),
@@ -190,6 +201,7 @@ def _dataset_content(
     baseline: Mapping[str, str],
     design: Estimable,
     store: Store,
+    evaluated: str,
 ) -> DatasetContent:
     own_runs, own_epochs = runs[runs["dataset"] == name], epochs[epochs["dataset"] == name]
     balanced = is_balanced(own_runs, factors)
@@ -210,8 +222,10 @@ def _dataset_content(
         tuple(found for found in curves if found),
         sections_of(facts.task, own_runs, own_epochs, factors, baseline, design, simple),
         reliabilities(name, facts, own_runs, factors, baseline, store),
+        ensembles(name, facts, own_runs, factors, baseline, store),
         divergence_rate(int((own_runs["status"] == "diverged").sum()), int(ended.sum())),
         own_runs,
+        evaluated,
     )
 
 
@@ -243,7 +257,7 @@ def _difference_note(dataset: DatasetContent) -> str:
 def _cell_note(dataset: DatasetContent) -> str:
     """What the outcomes are, what diverged runs count as, and what an interval may do."""
     is_class_task = dataset.facts.task != "regression"
-    what = f"{titled(dataset.metric.title, '')} after the last epoch"
+    what = f"{titled(dataset.metric.title, '')} {dataset.evaluated}"
     if dataset.facts.level_without_learning is None:
         diverged = (
             "A run that diverged has no value here, since the error of always predicting the mean of the training "

@@ -70,6 +70,11 @@ def latex_text(text: object) -> str:
     return "{}".join("".join(_ESCAPES.get(character, character) for character in part) for part in parts)
 
 
+def file_part(dataset: str) -> str:
+    """The name of a dataset as part of the name of a file."""
+    return dataset.replace("/", "_").replace(":", "-")
+
+
 def cells_tex(summaries: Sequence[CellSummary], metric: Metric, style: Style, caption: str = "") -> str:
     """The cells of one dataset: levels, how many runs there are, mean, standard deviation and interval of the outcome.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,9 @@ from benchmarks.analysis.summaries import sd_interval
 from benchmarks.report import formatting
 from benchmarks.report.claims import p_text
 from benchmarks.report.content import Content, DatasetContent
+from benchmarks.report.ensembles import NOTE, WHY, ensemble_plots
 from benchmarks.report.figures import curve_limits, forest_plot, learning_curve, paired_dots
+from benchmarks.report.path import change_told, gain_told, path_figures
 from benchmarks.report.plots import (
     Plot,
     cell_means,
@@ -73,6 +75,8 @@ _FILTERS = (
     formatting.percent,
     p_text,
     time_told,
+    change_told,
+    gain_told,
 )
 
 
@@ -108,6 +112,7 @@ class DatasetFigures:
     times: tuple[Plot, ...]
     pareto: tuple[Plot, ...]
     reliability: tuple[Plot, ...]
+    ensembles: tuple[Plot, ...]
     precision: tuple[Plot, ...]
 
 
@@ -121,6 +126,8 @@ class Figures:
     n_seeds_left_out: int
     datasets: tuple[DatasetFigures, ...]
     ranks: tuple[Plot, ...]
+    path: Mapping[str, tuple[Plot, ...]]
+    """By dataset."""
     search: SearchFigures | None
 
 
@@ -134,6 +141,7 @@ def html_page(content: Content) -> str:
         max(0, _number_of_seed_panels(content) - MOST_SEED_PANELS),
         tuple(_figures(number, dataset, content) for number, dataset in enumerate(content.datasets)),
         rank_plot("ranks", content.ranks),
+        path_figures(content.path) if content.path else {},
         search_figures(content.search) if content.search else None,
     )
     return _render(environment, "report.html.j2", content, figures=figures)
@@ -173,6 +181,7 @@ def _render(environment: Environment, template: str, content: Content, **more: A
         "shows_values": len(content.seeds) <= MOST_VALUES,
         "skewed": SKEWED,
         "reliability": RELIABILITY,
+        "ensembles": (NOTE, WHY),
     }
     return environment.get_template(template).render(content=content, most_seed_lines=MOST_SEED_LINES, **limits, **more)
 
@@ -239,6 +248,7 @@ def _figures(number: int, dataset: DatasetContent, content: Content) -> DatasetF
             for plot in pareto_front(f"pareto-{number}-{each.cost}", each.points, each.cost, outcome, dataset.style)
         ),
         tuple(_reliability(number, dataset)),
+        tuple(ensemble_plots(f"ensembles-{number}", dataset.ensembles)),
         precision_plot(f"precision-{number}", _differences(dataset), outcome, dataset.style),
     )
 

@@ -15,10 +15,11 @@ from benchmarks.analysis.tables import MISSING
 from benchmarks.design import Run
 from benchmarks.report.claims import Claims
 from benchmarks.report.formatting import counted, whole
-from benchmarks.settings import canonical_json
+from benchmarks.settings import VARIANT, canonical_json
 from benchmarks.store import Registration
 from benchmarks.suite import Suite
 from benchmarks.training.results import FAILURES
+from zoo.variants import VARIANTS
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,10 @@ class Provenance:
     fixed_settings: tuple[tuple[str, str], ...]
     """The settings that are the same in every cell."""
     varied_settings: tuple[str, ...]
+    evaluated: str
+    """What `evaluated_told` gave."""
+    models: tuple[str, ...]
+    """What the base settings change of each model that the suite names, in sentences."""
     machines: tuple[Machine, ...]
     zoo_revision: int
     training_revision: int
@@ -77,6 +82,8 @@ def provenance(
         suite_text=registration.text,
         fixed_settings=fixed,
         varied_settings=varied,
+        evaluated=evaluated_told(planned),
+        models=tuple(_models(suite)),
         machines=_machines(Counter(held["machine"]), machines),
         zoo_revision=zoo.REVISION,
         training_revision=training.REVISION,
@@ -87,7 +94,7 @@ def provenance(
         registered_at=registration.registered_at,
         claims_registered=tuple(claims.standing.registered_at.items()) if claims else (),
         deviations=tuple(_deviations(suite, registration, runs, claims)),
-        checklist=tuple(_checklist(suite, registration, runs, claims)),
+        checklist=tuple(_checklist(suite, registration, planned, runs, claims)),
     )
 
 
@@ -112,7 +119,7 @@ def _deviations(suite: Suite, registration: Registration, runs: pd.DataFrame, cl
     for status in FAILURES:
         if number := int(counts.get(status, 0)):
             how = status.replace("_", " ")
-            yield f"{counted(number, 'run')} ended as {how}: a hole, until `ablate run --retry {status}` fills it."
+            yield f"{counted(number, 'run')} ended as {how}: a hole, until “ablate run --retry {status}” fills it."
     if number := int(counts.get(MISSING, 0)):
         yield f"{counted(number, 'run')} {'is' if number == 1 else 'are'} missing."
     n_machines = runs.loc[runs["machine"] != "", "machine"].nunique()
@@ -121,7 +128,7 @@ def _deviations(suite: Suite, registration: Registration, runs: pd.DataFrame, cl
 
 
 def _checklist(
-    suite: Suite, registration: Registration, runs: pd.DataFrame, claims: Claims | None
+    suite: Suite, registration: Registration, planned: Sequence[Run], runs: pd.DataFrame, claims: Claims | None
 ) -> Iterable[Checked]:
     if claims:
         n_claims, n_exploratory = len(claims.claims), len(claims.standing.unregistered)
@@ -148,8 +155,44 @@ def _checklist(
         yield Checked(
             "Have the settings been tuned on other seeds than those reported?", True, "checked before running"
         )
-    yield Checked("Was each test set read once a run, after the last epoch?", True, "by construction")
+    yield Checked(f"Was each test set read once a run, {evaluated_told(planned)}?", True, "by construction")
     yield Checked("Do all runs have the revisions of this program and the versions of the data?", True, "by their keys")
+
+
+_EVALUATED: Mapping[str, str] = {
+    "last": "after the last epoch",
+    "best_val": "with the weights of the epoch that was best on the validation part",
+}
+"""Value of `train.checkpoint` -> which weights are evaluated, as a clause."""
+
+
+def evaluated_told(planned: Iterable[Run]) -> str:
+    """With which weights the test examples were read, as a clause."""
+    found = {run.cell.settings.train.checkpoint for run in planned}
+    return ", or ".join(told for rule, told in _EVALUATED.items() if rule in found)
+
+
+def _models(suite: Suite) -> Iterable[str]:
+    """How each model that is named stands to its publication, before factors change it further."""
+    for base in suite.bases:
+        name = base.get(VARIANT)
+        # Without a variant the suite writes down all of its model itself.
+        if name not in VARIANTS:
+            continue
+        variant = VARIANTS[name]
+        given = {path.removeprefix("model."): value for path, value in base.items() if path.startswith("model.")}
+        changed = [
+            f"{setting} is {_as_text(value)} instead of {_as_text(getattr(variant.config, setting))}"
+            for setting, value in given.items()
+            if f"model.{setting}" != VARIANT and not _is_equal(value, getattr(variant.config, setting))
+        ]
+        told = f"changes it: {', '.join(changed)}" if changed else "leaves it as it is"
+        yield f"{name} ({variant.source}): the base {told}."
+
+
+def _is_equal(value: Any, other: Any) -> bool:
+    """Whether two values of a setting are the same; what is a list in a suite is a tuple in a config."""
+    return canonical_json(value) == canonical_json(other) or value == other
 
 
 def _settings(planned: Sequence[Run]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:

@@ -10,6 +10,7 @@ import pandas as pd
 from benchmarks.analysis.tables import epoch_table, level_columns, refuse_repeated_runs, run_table
 from benchmarks.design import Run, expand_cells
 from benchmarks.search.groups import groups_of, tuned_runs
+from benchmarks.search.path import cells_found
 from benchmarks.store import Registration, Store
 from benchmarks.suite import Suite, level_label
 
@@ -24,7 +25,7 @@ def read_tables(suite: Suite, registration: Registration, store: Store) -> tuple
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    cells = expand_cells(suite)
+    cells = cells_found(suite, registration.versions, registration.found)
     planned = tuned_runs(suite, cells, registration.seeds, registration.versions, registration.found)
     n_seeds = len(registration.seeds)
     # Whole cells, which the tables number from 0 in each part.

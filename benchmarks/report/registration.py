@@ -154,7 +154,7 @@ def undeclared_seeds(analysis: Analysis, seeds: Collection[int], registered: Col
 
 def _why_exploratory(analysis: Analysis, seeds: Sequence[int], claim: RegisteredClaim | None) -> str | None:
     if claim is None:
-        return "it was not registered by `ablate run`"
+        return "it was not registered by “ablate run”"
     if claim.n_results:
         return f"it was added or edited when {counted(claim.n_results, 'run')} of those that it compares had results"
     if claim.n_results_before:

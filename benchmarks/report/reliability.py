@@ -63,7 +63,7 @@ def reliabilities(
         return Reliabilities((), 0, "the labels of the test examples were not kept")
     done = runs[runs["status"] == "done"]
     shown = []
-    for cell, levels in _nearest(done, factors, baseline):
+    for cell, levels in nearest_cells(done, factors, baseline, MOST_CELLS):
         keys = done.loc[done["cell"] == cell, "key"].tolist()[:MOST_RUNS]
         outputs = store.predictions(keys)
         if outputs:
@@ -73,12 +73,12 @@ def reliabilities(
     return Reliabilities(tuple(shown), done["cell"].nunique(), obstacle)
 
 
-def _nearest(
-    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]
+def nearest_cells(
+    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], most: int
 ) -> list[tuple[Hashable, dict[str, str]]]:
-    """The cells that have a diagram, with their levels."""
+    """So many cells with their levels: the baseline, and then those that differ from it in the fewest factors."""
     cells = runs.drop_duplicates("cell")
     levels = cells[[level_column(factor) for factor in factors]].astype(str).set_axis(list(factors), axis="columns")
     distance = (levels != pd.Series(dict(baseline))).sum(axis="columns")
-    order = distance.sort_values(kind="stable").index[:MOST_CELLS]
+    order = distance.sort_values(kind="stable").index[:most]
     return [(cells.at[row, "cell"], dict(levels.loc[row])) for row in order]

@@ -18,6 +18,7 @@ from benchmarks.report.plots.common import Plot
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
 from benchmarks.report.plots.search_space import parallel_coordinates, slices
 from benchmarks.report.spreadsheets import csv_text
+from benchmarks.search.config import NARROWING
 from benchmarks.search.outcome import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, told_outcome
 from benchmarks.search.untuned import Worth, worth_of_tuning
 from benchmarks.store import Registration, Store
@@ -115,6 +116,12 @@ class SearchContent:
             f"{'was' if len(self.groups) == 1 else 'were'} tuned by {ways} for the best "
             f"{self.outcome.metric.title}, with {seeds}: none that is reported. The test examples played no part."
         ]
+        if (rounds := max((group.n_rounds for group in ended), default=1)) > 1:
+            up_to = "" if all(group.n_rounds == rounds for group in ended) else "at most "
+            told.append(
+                f"A search went from coarse to fine in {up_to}{rounds} rounds: after each, every range became "
+                f"{NARROWING} times narrower around the best trial so far."
+            )
         if len(ended) < len(self.groups):
             told.append(f"{len(self.groups) - len(ended)} of {len(self.groups)} searches have not ended.")
         return " ".join(told)

@@ -8,9 +8,11 @@ from pathlib import Path
 from benchmarks.errors import UserError
 from benchmarks.report.claims import claims_json
 from benchmarks.report.content import Content, report_content
+from benchmarks.report.ensembles import ensemble_file_names, ensemble_files
 from benchmarks.report.index import write_index
-from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex
+from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex, file_part
 from benchmarks.report.pages import html_page, markdown_page
+from benchmarks.report.path import PATH_FILES, path_files
 from benchmarks.report.search import SEARCH_FILES, search_files
 from benchmarks.report.spreadsheets import runs_csv, summary_csv
 from benchmarks.store import Registration, Store
@@ -45,7 +47,9 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         "report.md": markdown_page(content),
         "report.html": html_page(content),
         **_latex_tables(content),
+        **path_files(content.path),
         **search_files(content.search, factors),
+        **ensemble_files({dataset.name: dataset.ensembles for dataset in content.datasets}, factors),
     }
     if content.claims:
         files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
@@ -57,7 +61,8 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
             _replace(folder / name, text)
-        for name in ("claims.json", "claims.tex", *SEARCH_FILES):
+        optional = ("claims.json", "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(suite.datasets))
+        for name in optional:
             # Verdicts on claims that were taken out must not stay behind, nor what a search found that was.
             if name not in files:
                 (folder / name).unlink(missing_ok=True)
@@ -71,7 +76,7 @@ def _latex_tables(content: Content) -> dict[str, str]:
     """File -> table, for each dataset, and for the claims."""
     tables = {}
     for dataset in content.datasets:
-        name = dataset.name.replace("/", "_").replace(":", "-")
+        name = file_part(dataset.name)
         tables[f"cells-{name}.tex"] = cells_tex(dataset.summaries, dataset.metric, dataset.style)
         tables[f"contrasts-{name}.tex"] = contrasts_tex(
             dataset.contrasts, content.baseline, dataset.metric, dataset.style

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 from benchmarks.data.config import DataConfig
 from benchmarks.data.tasks import Task
-from benchmarks.search.config import OBJECTIVES, SearchTable
+from benchmarks.search.config import LOSS_SETTINGS, OBJECTIVES, SearchTable
 from zoo.settings import Problem, as_written, dotted, unknown
 
 if TYPE_CHECKING:
     from benchmarks.suite import Suite
+
+_FRACTION = "data.validation_fraction"
 
 DATASET = "dataset"
 """The word for the dataset in `search.per`, unless a factor has that name."""
@@ -25,7 +27,7 @@ def search_problems(suite: Suite, search: SearchTable, tasks: Mapping[str, set[T
         search: its search.
         tasks: dataset as in the suite -> the tasks that it can be of.
     """
-    yield from overlap_problems(search, suite.seed_list)
+    yield from overlap_problems(search.seeds, suite.seed_list)
     yield from _factor_problems(suite, search)
     yield from _per_problems(suite, search)
     yield from _validation_problems(suite)
@@ -38,12 +40,37 @@ def search_problems(suite: Suite, search: SearchTable, tasks: Mapping[str, set[T
         yield Problem("search.strategy", message, "hyperband", "no train.stop_after, or another strategy")
 
 
-def overlap_problems(search: SearchTable, seeds: Iterable[int]) -> Iterator[Problem]:
-    """Seeds of the search that are reported too: what was chosen on them would look better than it is."""
-    both = sorted(set(search.seeds) & set(seeds))
+def path_problems(suite: Suite, objective: str, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
+    """Find what is wrong with the path that a suite wants found, whose other keys are right.
+
+    Args:
+        suite: the suite.
+        objective: by which the path is found.
+        tasks: dataset as in the suite -> the tasks that it can be of.
+    """
+    yield from overlap_problems(suite.chosen_design.search_seeds, suite.seed_list, "design.search_seeds")
+    if suite.search or suite.tuned:
+        message = "a path is found with the settings of the suite, and these would differ from cell to cell"
+        yield Problem("search" if suite.search else "tuned", message, allowed="another design, or a path of its own")
+    if not all(_validation_fractions(suite)):
+        message = "a path is found on the validation part, and there is none"
+        yield Problem("design.objective", message, f"{_FRACTION} = 0", f"{_FRACTION} of more than 0")
+    elif len(set(_validation_fractions(suite))) > 1:
+        message = "cells would be compared on different shares of examples"
+        yield Problem("design.objective", message, _FRACTION, "settings of other kinds as factors")
+    varied = {path for factor in suite.factor_list for changes in factor.levels.values() for path in changes}
+    if objective == "val_loss" and varied & set(LOSS_SETTINGS):
+        message = "a factor decides what val_loss is, so cells could not be compared"
+        yield Problem("design.objective", message, objective, "another objective")
+    yield from _metric_problems("design.objective", objective, tasks, spans=True)
+
+
+def overlap_problems(own: Iterable[int], seeds: Iterable[int], place: str = "search.seeds") -> Iterator[Problem]:
+    """Seeds of a search that are reported too: what was chosen on them would look better than it is."""
+    both = sorted(set(own) & set(seeds))
     if both:
         message = "seeds that the report uses too"
-        yield Problem("search.seeds", message, as_written(both), "seeds that are not in seeds, such as [1000]")
+        yield Problem(place, message, as_written(both), "seeds that are not in seeds, such as [1000]")
 
 
 def _factor_problems(suite: Suite, search: SearchTable) -> Iterator[Problem]:
@@ -62,16 +89,19 @@ def _per_problems(suite: Suite, search: SearchTable) -> Iterator[Problem]:
 
 
 def _validation_problems(suite: Suite) -> Iterator[Problem]:
-    path = "data.validation_fraction"
-    values = [changes[path] for changes in _all_changes(suite) if path in changes]
-    if path not in suite.base:
-        values.append(DataConfig().validation_fraction)
+    values = _validation_fractions(suite)
     if not all(values):
         message = "a search is scored on the validation part, and there is none"
-        yield Problem("search", message, f"{path} = 0", f"{path} of more than 0")
+        yield Problem("search", message, f"{_FRACTION} = 0", f"{_FRACTION} of more than 0")
     elif len(set(values)) > 1 and search_spans(suite, suite.search):
         message = "trials would be scored on different shares of examples"
         yield Problem("search.per", message, as_written(values), 'one data.validation_fraction, or per = "cell"')
+
+
+def _validation_fractions(suite: Suite) -> list[object]:
+    """All that the base and the levels say of it."""
+    values = [changes[_FRACTION] for changes in _all_changes(suite) if _FRACTION in changes]
+    return values if _FRACTION in suite.base else [*values, DataConfig().validation_fraction]
 
 
 def search_spans(suite: Suite, search: SearchTable | None) -> bool:
@@ -82,15 +112,19 @@ def search_spans(suite: Suite, search: SearchTable | None) -> bool:
 
 
 def _objective_problems(search: SearchTable, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
+    spans = search.per == "suite" or (isinstance(search.per, list) and DATASET not in search.per)
+    yield from _metric_problems("search.objective", search.objective, tasks, spans=spans)
+
+
+def _metric_problems(place: str, objective: str, tasks: Mapping[str, set[Task]], *, spans: bool) -> Iterator[Problem]:
     for dataset, possible in tasks.items():
-        if not possible & set(OBJECTIVES[search.objective].tasks):
+        if not possible & set(OBJECTIVES[objective].tasks):
             having = [name for name, metric in OBJECTIVES.items() if possible & set(metric.tasks)]
             message = f"{dataset} is a {' or '.join(sorted(possible))}, which does not have this objective"
-            yield Problem("search.objective", message, search.objective, ", ".join(having))
-    spans = search.per == "suite" or (isinstance(search.per, list) and DATASET not in search.per)
-    if spans and len(tasks) > 1 and OBJECTIVES[search.objective].unit == "target":
+            yield Problem(place, message, objective, ", ".join(having))
+    if spans and len(tasks) > 1 and OBJECTIVES[objective].unit == "target":
         message = "one search over several datasets, whose targets have units of their own"
-        yield Problem("search.objective", message, search.objective, "val_loss, which has none; or a search for each")
+        yield Problem(place, message, objective, "val_loss, which has none; or a search for each")
 
 
 def _all_changes(suite: Suite) -> Iterator[Mapping[str, object]]:

@@ -41,7 +41,9 @@ NOT_SEARCHED: dict[str, str] = {
 }
 """Settings that a space cannot hold -> what to do, or why."""
 
-_LOSS_SETTINGS = ("train.loss", "train.huber_delta")
+LOSS_SETTINGS = ("train.loss", "train.huber_delta")
+"""What decides what val_loss is."""
+
 _CHOICES = {"type": "array", "items": LEVEL_SCHEMA, "minItems": 1}
 _RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2}
 _PARAMETER = {
@@ -238,7 +240,7 @@ class SearchTable(Settings):
                 yield Problem(where, "a setting that is not searched", path, NOT_SEARCHED[path])
             elif path not in SEARCHABLE:
                 yield unknown(where, "setting", path, setting_paths())
-            elif path in _LOSS_SETTINGS and self.objective == "val_loss":
+            elif path in LOSS_SETTINGS and self.objective == "val_loss":
                 message = "it decides what val_loss is, so trials could not be compared"
                 yield Problem(where, message, path, "another objective")
         for path, conditions in self.outer_conditions().items():

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from benchmarks.design import Cell, Levels, Run
 from benchmarks.search.checks import DATASET, overlap_problems
 from benchmarks.search.config import SearchTable, Tuned, as_problem
 from benchmarks.settings import RunSettings, canonical_json, run_key, settings_from
 from benchmarks.suite import Suite, level_label
-from tuning import SearchConfig, Space, TuningError
+from tuning import Search, SearchConfig, Space, TuningError
 from tuning.parameters import Choices, Parameter, plain
 from tuning.search import REVISION as TUNING_REVISION
 from zoo.settings import Problem, SettingError, as_written, dotted
@@ -27,6 +29,9 @@ REVISION = 1
 
 MOST_CORNERS = 1_000
 """Of the combinations of the ends of all ranges and all choices, so many at most are tried before a search."""
+
+POINTS_SAMPLED = 8
+"""Points of a space that stand for all its trials where their time is estimated."""
 
 Found = Mapping[str, Mapping[str, Any]]
 """Key of a search that has ended -> what it chose; nothing where no trial had a score."""
@@ -80,6 +85,36 @@ class Group:
     def configs(self) -> list[SearchConfig]:
         """How each round is searched; none where there is nothing to search."""
         return self.table.searches(self.space, self.max_epochs) if self.space else []
+
+    @property
+    def most_trials(self) -> int:
+        """How many trials there are over all rounds if nothing fails, and narrowed ranges have points enough."""
+        return sum(search.most_trials for search in self._searches)
+
+    @property
+    def whole_trainings(self) -> float:
+        """How many whole trainings of each cell with each seed the trials take as long as, likewise."""
+        epochs = [search.epochs for search in self._searches]
+        return sum(
+            search.most_trials if each is None else each / self.max_epochs
+            for search, each in zip(self._searches, epochs, strict=True)
+        )
+
+    @functools.cached_property
+    def _searches(self) -> list[Search]:
+        return [Search(self.space, config) for config in self.configs] if self.space else []
+
+    def sampled_runs(self) -> Iterator[Run]:
+        """A run of each cell at some points of the space, the same each time: what trials will be like."""
+        if self.space is None:
+            return
+        generator = np.random.default_rng(0)
+        for _ in range(POINTS_SAMPLED):
+            try:
+                runs = self.runs_at(self.space.sample(generator))
+            except SettingError:  # its values do not go together, which is a trial that takes no time
+                continue
+            yield from (run for run in runs if run.seed == self.table.seeds[0])
 
     def runs_at(self, values: Mapping[str, Any], budget: int | None = None) -> list[Run]:
         """The runs of a trial: every cell with these values and every seed of the search.
@@ -169,7 +204,7 @@ def check_groups(groups: Iterable[Group], seeds: Iterable[int]) -> None:
         SettingError: a setting refuses a value of the space, the strategy does not suit a group, or seeds overlap.
     """
     groups = list(groups)
-    if groups and (overlapping := list(overlap_problems(groups[0].table, seeds))):
+    if groups and (overlapping := list(overlap_problems(groups[0].table.seeds, seeds))):
         raise SettingError(overlapping)
     for group in groups:
         _check_epochs(group)

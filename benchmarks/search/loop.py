@@ -1,7 +1,8 @@
 """Searches all groups of a suite at once: every trial is some runs of the store, trained where they are not stored.
 
-Nothing of a search is kept while it is under way. It is asked again from its beginning, and what is stored is told to
-it at once, so that one that was killed goes on with the trials that it would have had.
+Nothing that a search needs is kept while it is under way. It is asked again from its beginning, and what is stored is
+told to it at once, so that one that was killed goes on with the trials that it would have had. How far it has come is
+noted for those who look on.
 """
 
 from __future__ import annotations
@@ -72,18 +73,25 @@ def search_groups(groups: Iterable[Group], store: Store, train: Train) -> None:
     under_way = [_Progress(group, store.folder) for group in groups]
     while under_way:
         waiting = [(progress, trial, runs) for progress in under_way for trial, runs in progress.waiting()]
-        runs = {run.key: run for _, _, of_trial in waiting for run in of_trial}
-        statuses = store.statuses(runs)
-        missing = [run for key, run in runs.items() if statuses.get(key) not in FINAL]
-        if missing:
-            train(missing)
-        stored = store.runs(runs)
+        for progress in under_way:
+            progress.note(store, [runs for owner, _, runs in waiting if owner is progress])
+        stored = trained((run for _, _, of_trial in waiting for run in of_trial), store, train)
         for progress, trial, of_trial in waiting:
             progress.tell(trial, of_trial, stored)
         for progress in under_way:
             if progress.has_ended:
                 progress.record(store)
         under_way = [progress for progress in under_way if not progress.has_ended]
+
+
+def trained(runs: Iterable[Run], store: Store, train: Train) -> Mapping[str, StoredRun]:
+    """What the store has of these runs once those are trained that it did not have, by key."""
+    by_key = {run.key: run for run in runs}
+    statuses = store.statuses(by_key)
+    missing = [run for key, run in by_key.items() if statuses.get(key) not in FINAL]
+    if missing:
+        train(missing)
+    return store.runs(by_key)
 
 
 class _Progress:
@@ -128,13 +136,18 @@ class _Progress:
         """Take in what became of the runs of a trial."""
         found = [stored.get(run.key) for run in runs]
         self._states.add(trial, runs)
-        self._note(trial, [run.key for run in runs], _score(found, self.group.table.objective))
+        self._note(trial, [run.key for run in runs], score_of(found, self.group.table.objective))
 
     def record(self, store: Store) -> None:
         """Note all that was tried, and what was chosen."""
         best = best_of(self.records, self.group.table.direction)
         trials = [asdict(record) for record in self.records]
         store.record_search(self.group.key, trials, best.values if best else {})
+
+    def note(self, store: Store, waiting: Iterable[Sequence[Run]]) -> None:
+        """Note how far the search has come and the runs of each trial that is trained now, for those who look on."""
+        keys = [[run.key for run in runs] for runs in waiting]
+        store.note_search(self.group.key, {"ended": len(self.records), "under_way": keys})
 
     def _note(self, trial: Trial, keys: Sequence[str], score: float | None) -> None:
         assert self._search is not None  # nothing is told to a search that has ended
@@ -209,7 +222,7 @@ class _StatesInUse:
                     self._states.of(training_key(run)).remove()
 
 
-def _score(found: Iterable[StoredRun | None], objective: str) -> float | None:
+def score_of(found: Iterable[StoredRun | None], objective: str) -> float | None:
     """The mean of the objective over the runs of a trial, or None where one has none."""
     values = [each.metrics.get(objective, math.nan) if each and each.status == "done" else math.nan for each in found]
     mean = math.fsum(values) / len(values)

@@ -95,6 +95,11 @@ class GroupOutcome:
         return sum(each.record.score is None for each in self.trials)
 
     @property
+    def n_rounds(self) -> int:
+        """Rounds that were made, from coarse to fine."""
+        return max((each.record.round + 1 for each in self.trials), default=0)
+
+    @property
     def comparable(self) -> list[TrialOutcome]:
         """The trials with a score that can be compared with the best one's."""
         return [each for each in self.trials if each.is_comparable and each.record.score is not None]

@@ -12,6 +12,7 @@ from typing import Any
 from benchmarks.errors import UserError
 from benchmarks.plan import Plan
 from benchmarks.search.config import SearchTable, Tuned
+from benchmarks.search.differing import SEARCH_PREFIX
 from benchmarks.search.groups import tuned_tables
 from benchmarks.search.loop import TrialRecord, best_of
 from benchmarks.store import StoredSearch
@@ -48,13 +49,19 @@ class TunedSuite:
         output: the file; by default it is named after the suite.
 
     Raises:
-        UserError: the suite searches nothing, the file exists already, or the search cannot be taken out of the text.
+        UserError: the suite searches nothing, its levels change the search, the file exists already, or the search
+            cannot be taken out of the text.
     """
 
     def __init__(self, plan: Plan, output: Path | None):
         suite = plan.suite
         if suite.search is None:
             raise UserError(f"{plan.path}: nothing to tune: it has no [search]; `ablate new` writes one in a comment")
+        if differing := [name for name, levels in suite.factors.items() if _changes_search(levels)]:
+            raise UserError(
+                f"{plan.path}: factors.{differing[0]}: its levels differ in how they are tuned, which a suite without "
+                "a search cannot say; `ablate run` searches, trains and compares them"
+            )
         self.name = f"{suite.name[: _LONGEST_NAME - len('_tuned')]}_tuned"
         self.path = output or Path(f"{self.name}.toml")
         if self.path.exists():
@@ -86,6 +93,11 @@ class TunedSuite:
         except OSError as error:
             raise UserError(f"{self.path}: cannot be written: {error.strerror}") from None
         return Written(self.path, self.name, tuned, len(tuned) == len(plan.groups))
+
+
+def _changes_search(levels: Any) -> bool:
+    bundles = levels.values() if isinstance(levels, dict) else ()
+    return any(path.startswith(SEARCH_PREFIX) for bundle in bundles for path in bundle)
 
 
 def _without_search(text: str, old_name: str, new_name: str) -> str:

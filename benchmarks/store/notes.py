@@ -11,6 +11,12 @@ from benchmarks.store.database import Database, now
 from benchmarks.store.records import DatasetFacts, RegisteredClaim, Registration, StoredSearch
 from benchmarks.store.tables import CLAIMS, SEARCHES, SUITES
 
+_UNDER_WAY = "/under way"
+"""Ends the key of what is noted of a search before it has ended."""
+
+NEVER = ""
+"""In place of the time at which a search ended."""
+
 
 class NoteRecords(Database):
     """Suites and claims by the suites' names, searches by their keys."""
@@ -77,7 +83,18 @@ class NoteRecords(Database):
 
     def record_search(self, key: str, trials: list[dict[str, Any]], chosen: Mapping[str, Any]) -> None:
         """Note what a search has tried and chosen, in place of what was noted before of it."""
-        self._put(SEARCHES, [{"key": key, "trials": trials, "chosen": dict(chosen), "finished_at": now()}])
+        row = {"key": key, "trials": trials, "chosen": dict(chosen), "finished_at": now()}
+        self._put(SEARCHES, [row], sa.delete(SEARCHES).where(SEARCHES.c.key == key + _UNDER_WAY))
+
+    def note_search(self, key: str, told: Mapping[str, Any]) -> None:
+        """Note how far a search has come that has not ended: for people, since no search goes on from it."""
+        row = {"key": key + _UNDER_WAY, "trials": [dict(told)], "chosen": {}, "finished_at": NEVER}
+        self._put(SEARCHES, [row])
+
+    def searches_under_way(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """What was noted last of each of these searches that has begun and not ended, by key."""
+        rows = self._select(sa.select(SEARCHES), SEARCHES.c.key, (key + _UNDER_WAY for key in keys))
+        return {row.key.removesuffix(_UNDER_WAY): row.trials[0] for row in rows}
 
     def forget_searches(self, keys: Iterable[str]) -> None:
         """Have searches made again that have ended; trials whose runs are stored are not trained again."""
@@ -91,7 +108,7 @@ class NoteRecords(Database):
 
     def found(self) -> dict[str, dict[str, Any]]:
         """Key of each search that has ended -> the values that it chose."""
-        query = sa.select(SEARCHES.c.key, SEARCHES.c.chosen)
+        query = sa.select(SEARCHES.c.key, SEARCHES.c.chosen).where(SEARCHES.c.finished_at != NEVER)
         return {row.key: row.chosen for row in self._all(query)}
 
     def _put(self, table: sa.Table, rows: list[dict[str, Any]], before: sa.Delete | None = None) -> None:

@@ -123,7 +123,7 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
         )
 
     def take_over_notes(self, other: Store) -> None:
-        """Copy the registered suites and claims of another store, its searches that have ended, and its test labels.
+        """Copy the registered suites and claims of another store, its searches, and its test labels.
 
         Of a suite that both have, what was registered later stays; of a claim, what was registered first; of a search
         and of labels, this store's.

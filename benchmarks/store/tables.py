@@ -165,4 +165,5 @@ SEARCHES = sa.Table(
     sa.Column("finished_at", STRING, nullable=False),
 )
 """Searches that have ended. Their trials' runs are in `runs` as any other: what is here follows from those, and is kept
-so that nobody needs Keras Tuner to tell what was chosen."""
+so that nobody needs Keras Tuner to tell what was chosen. Beside them, under keys of their own, is how far searches have
+come that are under way."""

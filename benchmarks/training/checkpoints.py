@@ -19,6 +19,9 @@ Array = np.ndarray[Any, Any]
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 
+_BETWEEN_RUNS, _BEFORE_KEY = "_", "-"
+"""A checkpoint is named for its runs: `0-4c6a..._1-9f03....checkpoint`."""
+
 
 @dataclass(frozen=True)
 class Position:
@@ -44,13 +47,12 @@ class CheckpointFile:
 
     Args:
         folder: of all checkpoints.
-        keys: of the runs of the stack in their slots: another stack has another file.
+        keys: of the runs of the stack, with their slots: another stack has another file.
         interval: seconds between two checkpoints.
     """
 
     def __init__(self, folder: Path, keys: Iterable[str], interval: float):
-        name = hashlib.sha256("\n".join(keys).encode()).hexdigest()[:32]
-        self.path = folder / f"{name}.checkpoint"
+        self.path = folder / f"{_BETWEEN_RUNS.join(keys)}.checkpoint"
         self.interval = interval
         self._last = time.monotonic()
 
@@ -83,7 +85,23 @@ class Checkpoints:
 
     def file_of(self, keys: Mapping[int, str]) -> CheckpointFile:
         """The checkpoint of a stack, by the keys of its runs in their slots."""
-        return CheckpointFile(self.folder, (f"{slot} {key}" for slot, key in sorted(keys.items())), self.interval)
+        named = (f"{slot}{_BEFORE_KEY}{key}" for slot, key in sorted(keys.items()))
+        return CheckpointFile(self.folder, named, self.interval)
+
+    def kept(self) -> dict[str, list[Path]]:
+        """Key of each run that is in a checkpoint -> the files, also those that a kill left half written."""
+        found: dict[str, list[Path]] = {}
+        for path in [*self.folder.glob("*.checkpoint"), *self.folder.glob("*.part")]:
+            for part in path.stem.split(_BETWEEN_RUNS):
+                found.setdefault(part.partition(_BEFORE_KEY)[2], []).append(path)
+        return found
+
+    def remove_of(self, keys: Iterable[str]) -> None:
+        """Remove all checkpoints with one of these runs, once it is stored: the rest of its stack is another stack."""
+        kept = self.kept()
+        for key in keys:
+            for path in kept.get(key, ()):
+                path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)

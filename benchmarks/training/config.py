@@ -208,6 +208,18 @@ class TrainConfig(Settings):
             raise found_problems([Problem("monitor", "no effect: nothing looks at it", self.monitor, allowed)])
         return self
 
+    def differing_from_default(self) -> dict[str, Any]:
+        """The settings whose value is not their default; a coefficient that is the optimizer's own is not told."""
+        return self._without_own_coefficients(super().differing_from_default())
+
+    def shaping_program(self) -> dict[str, Any]:
+        """The settings that shape the compiled computation, likewise."""
+        return self._without_own_coefficients(super().shaping_program())
+
+    def _without_own_coefficients(self, values: dict[str, Any]) -> dict[str, Any]:
+        own = {name: default for name, (_, default) in OPTIMIZERS[self.optimizer].coefficients.items()}
+        return {name: value for name, value in values.items() if name not in own or value not in (None, own[name])}
+
     @property
     def needs_validation(self) -> bool:
         """Whether something looks at the validation part while the run is trained."""

@@ -208,6 +208,19 @@ def log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def calibration_error(confidence: Array, right: Array) -> float:
+    """Gap between confidence and accuracy, bin by bin, each weighted by its examples; a bin holds its upper edge.
+
+    Args:
+        confidence: probability of the most probable class of each example, (n,).
+        right: whether that is the true one, (n,).
+    """
+    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
+    bins = np.searchsorted(edges, confidence, side="left")
+    gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / len(right))
+
+
 def _class_metrics(logits: Array, labels: ArrayLike) -> dict[str, float]:
     truth = _classes(logits, labels)
     log_probabilities = log_softmax(logits)
@@ -222,20 +235,12 @@ def _class_metrics(logits: Array, labels: ArrayLike) -> dict[str, float]:
         # Minus a logarithm of 1 is 0, not minus 0.
         "test_nll": np.abs(log_probabilities[examples, truth]).mean(),
         "test_brier": np.square(errors).sum(axis=1).mean(),
-        "test_ece": _calibration_error(probabilities.max(axis=1), right),
+        "test_ece": calibration_error(probabilities.max(axis=1), right),
     }
     if logits.shape[1] < LEAST_CLASSES_FOR_TOP5:
         del found["test_top5_accuracy"]
     is_known = not np.isnan(logits).any()
     return {name: float(value) if is_known else float("nan") for name, value in found.items()}
-
-
-def _calibration_error(confidence: Array, right: Array) -> float:
-    """Gap between confidence and accuracy, bin by bin, each weighted by its examples; a bin holds its upper edge."""
-    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    bins = np.searchsorted(edges, confidence, side="left")
-    gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(right))
 
 
 def _is_among_first(number: int, logits: Array, truth: Array) -> Array:

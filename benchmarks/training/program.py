@@ -222,20 +222,24 @@ class Program:
             PackedValues(self._evaluated[slot], self._statistics[slot], self._seeds[slot])
         )
 
-    def first_layer_not_finite(self, slot: int, indices: Array) -> str | None:
-        """Name of the first layer whose output for a training batch is not finite, with the slot's present weights."""
+    def place_not_finite(self, slot: int, indices: Array) -> str:
+        """Where a training batch is first not finite with the slot's present weights, as a clause."""
         probe = keras.Model(self.model.inputs, [each.output for each in self._layers()])
         packing = Packing(probe)
         packed = PackedValues(self._weights.value[slot], self._statistics[slot], self._seeds[slot])
         stored = self.data.train_inputs.read(np.tile(indices, (self.stack_size, 1)))
         inputs = self._standardize(tf.cast(stored, tf.float32))[slot]
-        outputs, _, _ = packing.call(packed, inputs, training=True)
-        found = (
-            each.name
-            for each, output in zip(self._layers(), outputs, strict=True)
-            if not bool(tf.reduce_all(tf.math.is_finite(output)))
+        outputs, _, packed = packing.call(packed, inputs, training=True)
+        layer = next(
+            (each.name for each, output in zip(self._layers(), outputs, strict=True) if not _all_finite(output)), None
         )
-        return next(found, None)
+        if layer:
+            return f"first in the output of {layer}"
+        # A variance overflows where what it normalizes does not.
+        variable = next(
+            (path for path, value in packing.values_by_path(packed).items() if not _all_finite(value)), None
+        )
+        return "all layers' outputs were finite" + (f", but not {variable}" if variable else "")
 
     def _layers(self) -> list[Any]:
         return [each for each in self.model.layers if not isinstance(each, keras.layers.InputLayer)]
@@ -336,9 +340,7 @@ class Program:
             # The runs share no weight, so the gradient of the sum holds each run's own gradient.
             total = tf.reduce_sum(loss)
         gradient = tape.gradient(total, weights)
-        # TensorFlow runs a fused normalization and its ReLU as one kernel, and that makes zeros of what is no number:
-        # the statistics tell what the loss then does not.
-        loss = tf.where(tf.reduce_all(tf.math.is_finite(packed.statistics), axis=1), loss, np.nan)
+        loss = tf.where(self._is_finite(packed), loss, np.nan)
         alive = tf.logical_and(self._alive, tf.math.is_finite(loss))
         self._alive.assign(alive)
         self._update(gradient, factors, alive)
@@ -411,6 +413,7 @@ class Program:
         packed = PackedValues(
             tf.convert_to_tensor(self._evaluated), tf.identity(self._statistics), tf.identity(self._seeds)
         )
+        is_finite = self._is_finite(packed)
         chunks = tf.shape(indices)[0]
         units = self.model.output_shape[-1]
 
@@ -418,13 +421,26 @@ class Program:
             # Both splits are read in the same way, so that one trace serves both.
             stored = self.data.train_inputs.next(source, indices[chunk])
             batch = self._standardize(tf.cast(stored, tf.float32))
-            return chunk + 1, outputs.write(chunk, self._over_slots(self._inference, packed, batch))
+            given = self._over_slots(self._inference, packed, batch)
+            given = tf.where(is_finite[:, tf.newaxis, tf.newaxis], given, np.nan)
+            return chunk + 1, outputs.write(chunk, given)
 
         outputs = tf.TensorArray(tf.float32, chunks, element_shape=[self.stack_size, EVALUATION_BATCH, units])
         return _loop(chunks, evaluate_chunk, outputs).stack()
 
     def _inference(self, packed: PackedValues, inputs: Any) -> Any:
         return self._packing.call(packed, inputs, training=False)[0]
+
+    def _is_finite(self, packed: PackedValues) -> Any:
+        """Whether the weights and statistics of each slot are finite, where outputs may not tell: (slots,).
+
+        TensorFlow runs a dense layer, a convolution or a fused normalization and its ReLU as one kernel, and that makes
+        zeros of what is no number. The layers of a stack are batched products, which it leaves apart.
+        """
+        is_finite = tf.reduce_all(tf.math.is_finite(packed.statistics), axis=1)
+        if self.stack_size > 1:
+            return is_finite
+        return tf.logical_and(is_finite, tf.reduce_all(tf.math.is_finite(packed.weights), axis=1))
 
     def _standardize(self, stored: Any) -> Any:
         return (stored - self._shift[:, tf.newaxis]) * self._scale[:, tf.newaxis]
@@ -448,6 +464,10 @@ def _loop(number: Any, body: Callable[[Any, Any], tuple[Any, Any]], gathered: An
     """What a loop of so many turns gathers, one turn after another: its body writes to variables."""
     _, gathered = tf.while_loop(lambda turn, _: turn < number, body, (tf.constant(0), gathered), parallel_iterations=1)
     return gathered
+
+
+def _all_finite(values: Any) -> bool:
+    return bool(np.isfinite(values).all())
 
 
 def _column(values: Any) -> Array:

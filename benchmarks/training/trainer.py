@@ -73,15 +73,7 @@ class Trainer:
 
     def inputs_of(self, settings: RunSettings, seed: int) -> RunInputs:
         """Split and standardize the data for one run."""
-        train, validation = training_indices(settings, self.dataset, seed)
-        part = (settings.data, seed)
-        if part not in self._fitted:
-            inputs = self.dataset.train.inputs
-            self._fitted[part] = fit_standardization(settings.data.standardize, inputs, train)
-        labels = self.dataset.train.labels[train]
-        shift, scale = _target_scale(labels) if self.dataset.task == "regression" else (0.0, 1.0)
-        weights = _class_weights(labels, self.dataset.num_classes, settings.train.class_weights)
-        return RunInputs(settings, seed, train, validation, self._fitted[part], shift, scale, weights)
+        return run_inputs(settings, seed, self.dataset, self._fitted)
 
     def train_stack(
         self,
@@ -262,9 +254,8 @@ class _Stack:
             step = followed.first_not_finite(self.losses[:, slot])
             if step is None or followed.is_over:
                 continue
-            layer = self.program.first_layer_not_finite(slot, order[step, slot])
-            place = f"; first in the output of {layer}" if layer else "; all layers' outputs were finite"
-            followed.divergence = f"the loss was not finite in epoch {self.position.epoch}, step {step + 1}{place}"
+            place = self.program.place_not_finite(slot, order[step, slot])
+            followed.divergence = f"the loss was not finite in epoch {self.position.epoch}, step {step + 1}; {place}"
 
     def _end_epoch(self, epoch: int) -> None:
         values = {slot: {"train_loss": float(self.losses[:, slot].mean(dtype=np.float64))} for slot in self.followed}
@@ -310,6 +301,28 @@ class _Stack:
         return RunResult(
             "done", metrics, followed.history, parameters, seconds, note, predictions=predictions, macs=macs
         )
+
+
+def run_inputs(
+    settings: RunSettings, seed: int, dataset: Dataset, fitted: dict[Any, Standardization] | None = None
+) -> RunInputs:
+    """Split and standardize the data for one run.
+
+    Args:
+        settings: of the run.
+        seed: of the run.
+        dataset: the data in memory.
+        fitted: standardizations that were already fitted to this dataset; a new one is added.
+    """
+    fitted = {} if fitted is None else fitted
+    train, validation = training_indices(settings, dataset, seed)
+    part = (settings.data, seed)
+    if part not in fitted:
+        fitted[part] = fit_standardization(settings.data.standardize, dataset.train.inputs, train)
+    labels = dataset.train.labels[train]
+    shift, scale = _target_scale(labels) if dataset.task == "regression" else (0.0, 1.0)
+    weights = _class_weights(labels, dataset.num_classes, settings.train.class_weights)
+    return RunInputs(settings, seed, train, validation, fitted[part], shift, scale, weights)
 
 
 def _target_scale(labels: Array) -> tuple[float, float]:

@@ -61,6 +61,24 @@ SMALL_SUITE = {
 }
 
 
+@pytest.fixture
+def ablate(tmp_path, monkeypatch, capsys):
+    """Calls the command in an empty folder: (arguments) -> exit code, standard output, standard error."""
+    from benchmarks.cli import main
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_datasets"))
+
+    def call(*arguments):
+        monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            main()
+        output = capsys.readouterr()
+        return caught.value.code or 0, output.out, output.err
+
+    return call
+
+
 @pytest.fixture(scope="session")
 def issue_suite():
     """The text of the suite that the project was asked to run as it stands."""
@@ -169,3 +187,38 @@ def start():
     for process in started:
         process.kill()
         process.communicate()
+
+
+@pytest.fixture(scope="session")
+def data(digits, diabetes, breast_cancer):
+    """The three datasets by name, in memory and as tensors."""
+    from benchmarks.training.inputs import DatasetOnDevice
+
+    return {each.name: (each, DatasetOnDevice.of(each)) for each in (digits, diabetes, breast_cancer)}
+
+
+@pytest.fixture(scope="session")
+def fresh_trainer(data):
+    """Makes a trainer, with a program of its own, of some settings given as dotted paths."""
+    from benchmarks.training.program import Program
+    from benchmarks.training.trainer import Trainer
+
+    def make(changes, dataset="digits"):
+        found, on_device = data[dataset]
+        return Trainer(Program(settings_from(changes), found, on_device), found)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def trainer_for(fresh_trainer):
+    """Gives a trainer for some settings; those that can share a program share it, from file to file."""
+    made = {}
+
+    def give(changes, dataset="digits"):
+        key = (dataset, settings_from(changes).program())
+        if key not in made:
+            made[key] = fresh_trainer(changes, dataset)
+        return made[key]
+
+    return give

@@ -423,6 +423,19 @@ def test_stacks_have_files_of_their_own(tmp_path):
     assert CheckpointFile(tmp_path, ["0 a", "1 b"], 60.0).path == paths[0]
 
 
+def test_checkpoints_of_a_run(tmp_path):
+    """All files of stacks that have one of these runs are removed, half written ones too, and no others."""
+    checkpoints = Checkpoints(tmp_path, 0.0)
+    checkpoints.remove_of(["a1"])
+    files = [checkpoints.file_of(keys) for keys in ({0: "a1", 3: "b2"}, {1: "a1"}, {0: "a11"}, {0: "b2"}, {2: "c3"})]
+    for file in files:
+        file.write(EXAMPLE)
+    files[3].path.rename(files[3].path.with_suffix(".part"))
+    assert {key: len(paths) for key, paths in checkpoints.kept().items()} == {"a1": 2, "a11": 1, "b2": 2, "c3": 1}
+    checkpoints.remove_of(["a1", "b2", "d4"])
+    assert [path.name for path in sorted(tmp_path.iterdir())] == ["0-a11.checkpoint", "2-c3.checkpoint"]
+
+
 def test_checkpoint_of_another_stack_is_not_taken_up(digits, undisturbed, tmp_path, monkeypatch):
     """A stack that lacks a run which the killed one had begins anew: its other runs end as in the whole stack."""
     checkpoints, runs = Checkpoints(tmp_path, 0.0), runs_of_suite(DENSE)

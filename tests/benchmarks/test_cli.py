@@ -11,6 +11,7 @@ from pathlib import Path
 import matplotlib.image as mpimg
 import numpy as np
 import pytest
+import typer
 
 import zoo
 from benchmarks import cli
@@ -35,22 +36,6 @@ epochs = 1
 
 
 @pytest.fixture
-def ablate(tmp_path, monkeypatch, capsys):
-    """Calls the command in an empty folder: (arguments) -> exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_datasets"))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        output = capsys.readouterr()
-        return caught.value.code or 0, output.out, output.err
-
-    return call
-
-
-@pytest.fixture
 def write(tmp_path):
     """Writes a suite and gives its path."""
 
@@ -63,7 +48,7 @@ def write(tmp_path):
 
 
 COMMANDS = ["run", "plan", "report", "status", "runs", "export", "models", "datasets", "schema", "new"]
-COMMANDS += ["profile", "speed", "logs", "watch", "merge", "tune", "compare", "index", "track"]
+COMMANDS += ["profile", "speed", "logs", "watch", "merge", "tune", "compare", "index", "track", "diagnose"]
 
 NONE = dict.fromkeys(["done", "diverged", "failed", "out_of_memory", "timed_out", "missing"], 0)
 
@@ -82,6 +67,43 @@ def test_help_lists_all_commands(ablate):
     listed = [line.split()[0] for line in out.partition("Commands:")[2].splitlines() if line.strip()]
     assert sorted(set(listed) & set(COMMANDS)) == sorted(COMMANDS)
     assert {info.callback.__name__ for info in cli.app.registered_commands} == set(COMMANDS)
+
+
+def test_tune_trains_as_run_does():
+    """Whatever `run` says of how runs are trained, `tune` says too, in the same words."""
+    options = {
+        info.callback.__name__: {each.name: each for each in typer.main.get_command_from_info(
+            info, pretty_exceptions_short=True, rich_markup_mode=None).params}
+        for info in cli.app.registered_commands
+        if info.callback.__name__ in ("run", "tune")
+    }  # fmt: skip
+    of_reports = {"seeds", "until_resolved", "max_seeds", "keep_weights", "profile", "shard", "track"}
+    assert set(options["run"]) - of_reports == set(options["tune"]) - {"output"}
+    for name in set(options["run"]) & set(options["tune"]):
+        run, tune = options["run"][name], options["tune"][name]
+        assert [getattr(run, each, None) for each in ("opts", "default", "help", "metavar")] == [
+            getattr(tune, each, None) for each in ("opts", "default", "help", "metavar")
+        ]
+
+
+def test_tune_refuses_before_it_trains(ablate, write):
+    """Options that do not go together, and a suite whose levels differ in their search, which none without can say."""
+    search = (
+        '[search]\nstrategy = "random"\ntrials = 2\nobjective = "val_loss"\n'
+        'space = { "train.learning_rate" = [0.1, 0.2] }\n'
+    )
+    levels = '[factors.way]\na = { "search.strategy" = "random" }\nb = { "search.strategy" = "bayesian" }\n'
+    path = write(SUITE + search)
+    for arguments, told in (
+        (["--gpus", "1"], "--executor ray beside it"),
+        (["--executor", "rey"], "nearest: ray"),
+        (["--retry", "failde"], "nearest: failed"),
+    ):
+        code, _, err = ablate("tune", path, *arguments)
+        assert (code, told in err) == (2, True)
+    code, _, err = ablate("tune", write(SUITE + search + levels, "ways.toml"))
+    assert (code, "factors.way: its levels differ in how they are tuned" in err) == (2, True)
+    assert not path.parent.joinpath("runs").exists()
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,9 @@ train = {{ epochs = {epochs} }}
 
 @pytest.fixture
 def plan_of(tmp_path):
-    def plan(seeds, epochs):
+    def plan(seeds, epochs, more=""):
         path = tmp_path / "study.toml"
-        path.write_text(SUITE.format(seeds=seeds, epochs=epochs))
+        path.write_text(SUITE.format(seeds=seeds, epochs=epochs) + more)
         return make_plan(path, tmp_path / "runs", tmp_path / "none")
 
     return plan
@@ -63,6 +63,41 @@ def test_only_what_is_missing_counts(plan_of, tmp_path):
     expected = expected_time(plan_of(3, 5), tmp_path / "runs", probes=False)
     assert (expected.num_known, expected.num_unknown) == (4, 0)
     assert expected.seconds == pytest.approx(8.0)
+
+
+SEARCH = """
+[search]
+strategy = "{strategy}"
+trials = 6
+objective = "val_loss"
+seeds = [1000, 1001]
+[search.space]
+"train.learning_rate" = {{ log = [1e-4, 1e-1] }}
+"train.optimizer" = ["adam", "rmsprop"]
+"""
+
+
+@pytest.mark.parametrize("strategy", ["random", "hyperband"])
+def test_trials_of_a_search_take_their_time(strategy, plan_of, tmp_path):
+    """Each trial takes a training of each seed, all of hyperband's the epochs of its rungs; a program has its rate."""
+    rate = {"adam": 0.2, "rmsprop": 0.4}
+    plan = plan_of(3, 9, SEARCH.format(strategy=strategy))
+    runs = [run for group in plan.groups for run in group.sampled_runs()]
+    assert {run.cell.settings.train.optimizer for run in runs} == set(rate)
+    unknown = expected_time(plan, tmp_path / "runs", probes=False)
+    store = Store.create_or_open(tmp_path / "runs")
+    for run in runs:
+        store.record(run, RunResult("done", seconds=9 * rate[run.cell.settings.train.optimizer]), {})
+    store.close()
+    expected = expected_time(plan, tmp_path / "runs", probes=False)
+    # Of the four cells, four rungs of hyperband: 9 of 1 epoch, 3 to 3, 1 to 9; and 5 of 3, 2 to 9: 21 + 27 epochs.
+    trials, epochs = {"random": (6, 6 * 9), "hyperband": (9 + 3 + 1 + 5 + 2, 21 + 27)}[strategy]
+    assert unknown.num_unknown == expected.num_known == 4 * 3 + 4 * 2 * trials
+    assert (unknown.num_known, expected.num_unknown) == (0, 0)
+    low, high = (4 * 2 * epochs * each for each in rate.values())
+    assert low < expected.seconds_of_search < high
+    assert expected.seconds == pytest.approx(expected.seconds_of_search + 4 * 3 * 9 * 0.2)
+    assert "of it for the search" in expected.as_text()
 
 
 def test_time_is_divided_among_workers():

@@ -86,7 +86,8 @@ def test_builders_name_source_and_licence(read, name):
     read(name)
     description = " ".join((tfds.builder(name).info.description).split())
     assert "Source: " in description
-    assert any(licence in description for licence in ("CC BY 4.0", "BSD 3-Clause", "Apache-2.0"))
+    licence = next(each for each in ("CC BY 4.0", "BSD 3-Clause", "Apache-2.0") if each in description)
+    assert licence in tfds.builder(name).info.redistribution_info.license
     assert str(tfds.builder(name).version) == EMBEDDED[name].version
 
 

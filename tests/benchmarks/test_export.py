@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from scipy import stats
+from scipy import special, stats
 
 import zoo
 from benchmarks import export
@@ -120,6 +120,36 @@ def test_exported_model_predicts_as_the_run_did(name, trained, exported):
         np.testing.assert_allclose(predictions.astype(float), kept.astype(float), rtol=half, atol=half)
 
 
+def test_an_ensemble_averages_its_members(trained, tmp_path):
+    """Of two networks of different families: the mean of their probabilities, also once saved and loaded."""
+    dataset, keys = data_of(trained, "mlp"), [trained.keys["mlp"], trained.keys["conv"]]
+    model = export.ensemble([key[:12] for key in keys], trained.runs_dir, trained.runs_dir / "none")
+    model.save(tmp_path / "ensemble.keras")
+    again = zoo.load_model(tmp_path / "ensemble.keras")
+    kept = trained.store.predictions(keys)
+    expected = np.mean([special.softmax(kept[key].astype(float), axis=1) for key in keys], axis=0)
+    for each in (model, again):
+        np.testing.assert_allclose(each.predict(dataset.test.inputs, verbose=0), expected, atol=2e-3)
+
+
+@pytest.mark.parametrize(("head", "task"), [("binary_logit", "binary"), ("regression", "regression")])
+def test_what_is_averaged(head, task):
+    """Probabilities where there are classes, and else the outputs as they are."""
+    models = [zoo.create_model("mlp_small", input_shape=(5,), head=head, seed=seed) for seed in range(3)]
+    inputs = np.random.default_rng(0).normal(size=(7, 5)).astype("f4")
+    outputs = np.stack([model.predict(inputs, verbose=0) for model in models])
+    expected = (special.expit(outputs) if task == "binary" else outputs).mean(axis=0)
+    together = export._averaged({str(number): model for number, model in enumerate(models)}, task)
+    np.testing.assert_allclose(together.predict(inputs, verbose=0), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("names", "told"), [(["mlp", "mlp"], "two runs at least"), (["mlp", "binary"], "one dataset")])
+def test_runs_that_make_no_ensemble(names, told, trained):
+    """One run, twice, or runs on several datasets."""
+    with pytest.raises(UserError, match=told):
+        export.ensemble([trained.keys[name] for name in names], trained.runs_dir, trained.runs_dir / "none")
+
+
 @pytest.mark.parametrize(("name", "origin"), [("mlp", export.KEPT), ("regression", export.TRAINED_AGAIN)])
 def test_export_tells_where_the_weights_come_from(name, origin, exported):
     """Weights are the kept ones where there are any, else the run was trained again."""
@@ -180,6 +210,8 @@ def test_card_tells_what_a_reader_needs(exported):
     assert "in the target's unit" in regression
     assert "age, bmi, bp, s1" in regression
     assert "Efron" in regression
+    assert "Licence: CC BY 4.0\n" in binary
+    assert "Licence: none stated by the authors" in regression
     assert "| `model.width` | 16 |" in regression
     assert "| `train.weight_average` | 0.9 |" in regression
     assert "batch_size" not in regression

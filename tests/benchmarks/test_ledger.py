@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import sys
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -15,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import cli, progress
+from benchmarks import progress
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
 from benchmarks.execution.leases import LEASE_SECONDS, Leases, Shard
@@ -23,6 +22,7 @@ from benchmarks.execution.running import Session
 from benchmarks.execution.schedule import program_of
 from benchmarks.ledger import STATUSES, UNSETTLED, ledger_of, log_of, reopened, ways_to_retry
 from benchmarks.progress import watch
+from benchmarks.search.groups import groups_of
 from benchmarks.store import LEASES, DatasetFacts, Store
 from benchmarks.suite import parse_suite
 from benchmarks.training.results import FAILURES, FINAL, RunResult
@@ -55,22 +55,6 @@ def runs():
     """The six runs of the suite, in the order of the plan."""
     suite = parse_suite(SUITE, "tiny.toml")
     return expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
-
-
-@pytest.fixture
-def ablate(tmp_path, monkeypatch, capsys):
-    """Calls the command in the folder of the store: (arguments) -> exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_datasets"))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        output = capsys.readouterr()
-        return caught.value.code or 0, output.out, output.err
-
-    return call
 
 
 def current(store):
@@ -143,6 +127,56 @@ def test_every_run_has_one_status(events, runs, tmp_path_factory):
     store.close()
 
 
+SEARCHED = (
+    SUITE
+    + """
+[search]
+strategy = "grid"
+trials = 2
+objective = "val_loss"
+seeds = [9]
+untuned = true
+[search.space]
+"train.learning_rate" = [0.001, 0.01]
+"""
+)
+
+
+def test_runs_without_the_search_have_a_status_too(ablate, tmp_path):
+    """With `untuned = true` both sorts of runs are planned; one that the search leaves as it is counts once."""
+    suite = parse_suite(SEARCHED, "tiny.toml")
+    cells, versions = expand_cells(suite), {"digits": "1.0.0"}
+    relu, tanh = groups_of(suite, cells, versions)
+    store = Store.create_or_open(tmp_path / "runs")
+    store.register("tiny", SEARCHED, [0, 1, 2], DIGITS)
+    (tmp_path / "tiny.toml").write_text(SEARCHED, encoding="utf-8")
+
+    def told():
+        ledger = current(store)
+        plan, listed = (json.loads(ablate(*call, "--json")[1]) for call in (("plan", "tiny.toml"), ("runs", "tiny")))
+        [whole] = json.loads(ablate("status", "--json")[1])
+        assert len({entry.run.key for entry in ledger.entries}) == len(ledger.entries) == plan["runs"]["total"]
+        assert [(row["key"], row["untuned"]) for row in listed] == [
+            (entry.run.key, entry.is_untuned) for entry in ledger.entries
+        ]
+        assert whole["done"] == plan["runs"]["done"] == ledger.counts["done"]
+        assert whole["missing"] == plan["runs"]["missing"] == ledger.num_unsettled
+        return sum(not entry.is_untuned for entry in ledger.entries), ledger.counts["done"], len(ledger.entries)
+
+    assert told() == (6, 0, 12)
+    untuned = expand_runs(cells, [0, 1, 2], versions)
+    for run in untuned:
+        store.record(run, RunResult("done", {"test_accuracy": 0.9}), {})
+    assert told() == (6, 6, 12)
+    store.record_search(relu.key, [], {"train.learning_rate": 0.01})
+    assert told() == (6, 6, 12)
+    store.record_search(tanh.key, [], {"train.learning_rate": untuned[-1].cell.settings.train.learning_rate})
+    assert told() == (6, 6, 9)
+    assert log_of(store, untuned[0].key).suites == ["tiny"]
+    assert [row.get("settings") for row in current(store).cells()] == ["tuned", "tuned", "untuned"]
+    store.close()
+
+
 def test_reasons_are_told_once(store, runs):
     """Equal reasons are one row with their number, the most frequent first; runs that are done have none."""
     for run in runs[:3]:
@@ -200,6 +234,17 @@ def test_trials_are_retried_with_their_search(store, runs):
         reopened(plan_of, store, {"failed"})
     assert store.statuses([run.key for run in runs]) == {runs[2].key: "done"}
     assert set(store.found()) == {"good"}
+
+
+def test_trials_alone_are_retried(store, runs):
+    """`ablate tune` opens the trials of a search, and leaves the runs of the report as they are."""
+    plan = SimpleNamespace(all_runs=runs[:1], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])})
+    for run in runs[:2]:
+        store.record(run, RunResult("failed"), {})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("benchmarks.ledger.renewed", lambda plan, _: plan)
+        reopened(plan, store, {"failed"}, trials_alone=True)
+    assert store.statuses([run.key for run in runs]) == {runs[0].key: "failed"}
 
 
 def test_log_of_a_run(store, runs):
@@ -331,7 +376,9 @@ def test_shards_partition_the_runs(count, seeds):
 def test_shards_do_not_depend_on_what_is_stored(runs):
     """What is missing is divided as the whole plan is: a job that comes later finds the parts of those before it."""
     data = {"digits": SimpleNamespace(input_shape=(8, 8, 1), num_classes=10)}
-    jobs = [Session(SimpleNamespace(runs=runs, groups=()), None, None, data, Shard(number, 3)) for number in (1, 2, 3)]
+    jobs = [
+        Session(SimpleNamespace(runs=runs, groups=()), None, None, data, None, Shard(number, 3)) for number in (1, 2, 3)
+    ]
     wholes = [{run.key for run in job.own(runs)} for job in jobs]
     for missing in (runs[1:], runs[::2], runs[:1], []):
         parts = [[run.key for run in job.own(missing)] for job in jobs]
@@ -388,3 +435,7 @@ def test_shards_on_the_command_line(ablate, tmp_path):
     store = Store.open(tmp_path / "whole")
     assert statuses_of(store) == ["done"] * 6
     assert ablate("report", "tiny.toml", "--runs-dir", "whole")[0] == 0
+    for number, own in enumerate(keys, start=1):
+        code, out, err = ablate("run", "tiny.toml", "--shard", f"{number}/2", "--runs-dir", "whole", "--json")
+        assert code == 0, err
+        assert sum(json.loads(out)["runs"].values()) == len(own), "a part that is done already tells of itself alone"

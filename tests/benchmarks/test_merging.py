@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from benchmarks import cli
 from benchmarks.errors import StoreError, UserError
 from benchmarks.merging import merge
 from benchmarks.plan import weights_file
 from benchmarks.report.writing import write_report
-from benchmarks.store import STORE_FILE, DatasetFacts, RegisteredClaim, Store
+from benchmarks.store import STORE_FILE, DatasetFacts, RegisteredClaim, Store, place_of
+from benchmarks.store.tables import METADATA
 from benchmarks.suite import parse_suite
 from benchmarks.training.results import RunResult
 
@@ -38,13 +40,32 @@ def stores(tmp_path):
         each.close()
 
 
-def content(path):
-    """Every row of a store, less what SQLite keeps for itself."""
-    with sqlite3.connect(path / STORE_FILE) as raw:
-        names = [name for (name,) in raw.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")]
-        found = {name: sorted(map(repr, raw.execute(f"SELECT * FROM {name}"))) for name in names}
-    raw.close()
-    return found
+@pytest.fixture(params=["sqlite", "postgres"])
+def into(request, tmp_path):
+    """Where stores are joined: a runs folder that is not there yet, or an empty database of a server."""
+    return tmp_path / "into" if request.param == "sqlite" else request.getfixturevalue("new_database")()
+
+
+@contextmanager
+def opened_at(place, tmp_path):
+    """The store of a folder, or of a server; None where there is none."""
+    store = Store.find(*place_of(place, tmp_path / "beside_a_server"))
+    try:
+        yield store
+    finally:
+        if store:
+            store.close()
+
+
+def content(place, tmp_path):
+    """Every row of a store; None where there is none."""
+    with opened_at(place, tmp_path) as store:
+        if store is None:
+            return None
+        with store._transaction() as connection:
+            return {
+                each.name: sorted(map(repr, connection.execute(sa.select(each)))) for each in METADATA.sorted_tables
+            }
 
 
 def results_of(runs):
@@ -87,7 +108,7 @@ def test_two_halves_are_the_whole(tmp_path, stores, issue_suite):
     assert texts[0].count(b"\n") == 9
 
 
-def test_joining_again_changes_nothing(tmp_path, stores, runs_of):
+def test_joining_again_changes_nothing(into, tmp_path, stores, runs_of):
     """The same stores once more: all is there already, and every row stays as it is."""
     runs = runs_of(3)
     for name, part in {"one": runs[:4], "two": runs[2:]}.items():
@@ -97,11 +118,12 @@ def test_joining_again_changes_nothing(tmp_path, stores, runs_of):
             store.record(run, DONE, HERE)
         store.close()
     folders = [tmp_path / "one", tmp_path / "two"]
-    assert [(each.taken, each.equal) for each in merge(folders, tmp_path / "joined")] == [(4, 0), (2, 2)]
-    before, sources = content(tmp_path / "joined"), [content(folder) for folder in folders]
-    assert [(each.taken, each.equal) for each in merge(folders[::-1], tmp_path / "joined")] == [(0, 4), (0, 4)]
-    assert content(tmp_path / "joined") == before
-    assert [content(folder) for folder in folders] == sources
+    assert [(each.taken, each.equal) for each in merge(folders, into, runs_dir=tmp_path)] == [(4, 0), (2, 2)]
+    before, sources = content(into, tmp_path), [content(folder, tmp_path) for folder in folders]
+    assert len(before["runs"]) == 6
+    assert [(each.taken, each.equal) for each in merge(folders[::-1], into, runs_dir=tmp_path)] == [(0, 4), (0, 4)]
+    assert content(into, tmp_path) == before
+    assert [content(folder, tmp_path) for folder in folders] == sources
 
 
 LAST_BIT = replace(DONE, metrics={"test_accuracy": 0.9, "test_loss": float(np.nextafter(0.3, 1))})
@@ -114,28 +136,30 @@ CONFLICTS = {
 
 @pytest.mark.parametrize("case", CONFLICTS)
 @pytest.mark.parametrize("target_has_it", [True, False])
-def test_conflicts_are_refused(case, target_has_it, tmp_path, stores, runs_of):
+def test_conflicts_are_refused(case, target_has_it, into, tmp_path, stores, runs_of):
     """Outcomes of one run that differ are refused wherever they lie, both are named, and nothing is written."""
     machine, other = CONFLICTS[case]
     first, second = runs_of(1)
-    stores("into" if target_has_it else "one").record(first, DONE, HERE)
+    stores("one").record(first, DONE, HERE)
     stores("two").record(first, other, machine)
     stores("two").record(second, DONE, machine)
-    stores("one")
-    before = content(tmp_path / "into") if target_has_it else None
     folders = [tmp_path / "one", tmp_path / "two"]
+    if target_has_it:
+        merge(folders[:1], into, runs_dir=tmp_path)
+        folders = folders[1:]
+    before = content(into, tmp_path)
+    assert (before is not None) == target_has_it
     with pytest.raises(UserError) as caught:
-        merge(folders, tmp_path / "into")
+        merge(folders, into, runs_dir=tmp_path)
     assert first.key in str(caught.value)
     assert str(tmp_path / "two") in str(caught.value)
-    if target_has_it:
-        assert content(tmp_path / "into") == before
-    else:
-        assert not (tmp_path / "into").exists()
-    told = merge(folders, tmp_path / "into", prefers_first=True)
-    assert [each.passed_over for each in told] == [0, 1]
-    assert stores("into").runs([first.key])[first.key].metrics == DONE.metrics
-    assert stores("into").statuses([second.key]) == {second.key: "done"}
+    assert content(into, tmp_path) == before
+    told = merge(folders, into, prefers_first=True, runs_dir=tmp_path)
+    assert [each.passed_over for each in told][-1:] == [1]
+    assert sum(each.passed_over for each in told) == 1
+    with opened_at(into, tmp_path) as store:
+        assert store.runs([first.key])[first.key].metrics == DONE.metrics
+        assert store.statuses([second.key]) == {second.key: "done"}
 
 
 def test_last_bits_of_two_machines(tmp_path, stores, runs_of):

@@ -112,7 +112,7 @@ def test_calibration_error_equals_a_loop(cases):
     cases = [*cases, (0.5, True)]
     confidence, right = np.array([each for each, _ in cases]), np.array([each for _, each in cases])
     expected = calibration_error_by_loop(confidence, right)
-    assert metrics._calibration_error(confidence, right) == pytest.approx(expected, abs=1e-12)
+    assert metrics.calibration_error(confidence, right) == pytest.approx(expected, abs=1e-12)
 
 
 @unhurried

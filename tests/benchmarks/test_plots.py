@@ -39,8 +39,10 @@ from benchmarks.report.plots import (
 )
 from benchmarks.report.plots.claims import MOST_JUDGEMENTS
 from benchmarks.report.plots.common import CHARACTER, paged, spread, wrapped
+from benchmarks.report.plots.ensembles import size_plot
 from benchmarks.report.plots.precision import half_width, precision_ahead, precision_so_far
 from benchmarks.report.plots.ranks import not_told_apart
+from benchmarks.training.metrics import METRICS
 from benchmarks.training.metrics import test_metrics as metrics_of_outputs
 from benchmarks.training.results import kept_predictions
 
@@ -133,13 +135,14 @@ def every_plot(suite_of, name="p"):
         "time": time_to_target(f"{name}h", survivals(3), "val_accuracy", 0.9, STYLE),
         "pareto": pareto_front(f"{name}i", pareto_points(runs, "parameters"), "parameters", "test_accuracy", STYLE),
         "reliability": reliability_diagram(f"{name}j", reliability("classification", *predictions())),
+        "ensembles": size_plot(f"{name}m", {EVIL: [(1, 0.9), (2, 0.95)]}, METRICS["test_accuracy"], STYLE, True),
         "precision": precision_plot(f"{name}k", values, "test_accuracy", STYLE, margin=0.002),
         "ranks": rank_plot(f"{name}l", ranks_of(4)),
     }
 
 
 KINDS = ("claims", "claims with two seeds", "seeds", "interaction", "interaction of two seeds", "heat", "importance")
-KINDS += ("time", "pareto", "reliability", "precision", "ranks")
+KINDS += ("time", "pareto", "reliability", "ensembles", "precision", "ranks")
 
 
 @pytest.fixture(scope="module")

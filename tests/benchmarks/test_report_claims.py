@@ -361,6 +361,7 @@ def test_the_order_of_the_sections(bench):
         "times",
         "pareto",
         "reliability",
+        "ensembles",
         "failures",
         "precision",
         "ranks",

@@ -13,6 +13,7 @@ from benchmarks.plan import registered_runs, states_folder
 from benchmarks.search.groups import WaitingRun, groups_of
 from benchmarks.search.loop import TrialRecord, best_of, search_groups
 from benchmarks.search.outcome import search_outcome
+from benchmarks.search.under_way import search_state
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite import Suite
 from benchmarks.training.checkpoints import Checkpoint, Position, States
@@ -282,6 +283,37 @@ def test_hyperband_chooses_among_the_longest_trainings():
     assert best_of(records[:1], "max") == records[0]
     assert best_of(records[3:], "max") is None
     assert best_of([TrialRecord(0, n, {}, None, None, [], s) for n, s in enumerate((2.0, 1.0, 1.0))], "min").number == 1
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_who_looks_on_sees_each_trial_end(strategy, tmp_path):
+    """Before, during and after a search, and after a kill, the store tells how many trials of each group have ended."""
+    suite, lab, seen = suite_with(**STRATEGIES[strategy], seeds=[7, 8]), Lab(tmp_path), []
+    lab.store.register(suite.name, as_toml(suite), suite.seed_list, {"digits": FACTS})
+    registration = lab.store.registration(suite.name)
+    record = lab.store.record
+
+    def state():
+        return search_state(suite, registration, lab.store).groups
+
+    def recorded(run, *others):
+        record(run, *others)
+        seen.append(sum(each.trials for each in state()))
+
+    before = state()
+    assert {(each.status, each.trials) for each in before} == {("to be made", 0)}
+    lab.store.record, lab.most = recorded, 11
+    with pytest.raises(KeyboardInterrupt):
+        lab.search(suite)
+    assert {each.status for each in state()} == {"under way"}
+    lab.most = math.inf
+    searches = lab.search(suite)
+    # A trial of two runs has ended with the second of them.
+    assert seen == [number // 2 for number in range(1, len(lab.trained) + 1)]
+    assert [each.trials for each in state()] == [len(search.trials) for search in searches]
+    assert [each.most_trials for each in before] == [each.most_trials for each in state()]
+    assert {each.status for each in state()} == {"ended"}
+    assert search_state(suite, registration, lab.store).as_text().startswith("search: 2 of 2 groups searched, ")
 
 
 def test_outcome_for_a_report(tmp_path):

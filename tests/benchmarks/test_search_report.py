@@ -139,6 +139,35 @@ def table_after(text, heading):
     return cells_of(re.search(r"(?:^\|.*\n)+", below, re.MULTILINE)[0])[2:]
 
 
+def test_rounds_are_told(study, tmp_path):
+    """A search from coarse to fine says so, and one of a single round does not."""
+    assert "rounds" not in study.section()
+    told = Study(tmp_path, text_of(untuned="false\nrounds = 2"), reports=False).section()
+    assert "in 2 rounds: after each, every range became 4 times narrower" in told
+
+
+def test_losses_far_off_hide_nothing(tmp_path, monkeypatch):
+    """Of losses from 0.01 to 1e21, the bad ones stand at the edge, and the rest on an axis of plain numbers."""
+
+    def loss(run):
+        rate = run.cell.settings.train.learning_rate
+        return 1e21 if rate > 0.015 else 0.01 * 300 ** min(1, abs(math.log10(rate / 3e-3)))
+
+    monkeypatch.setitem(globals(), "accuracy", lambda run: 1 - loss(run))
+    text = text_of(objective="val_loss", untuned="false", trials=30)
+    study = Study(tmp_path, text, reports=False)
+    section = study.section()
+    figures = dict(re.findall(r"<figure.*?(How soon|Which values of [a-z_.]+)(.*?)</figure>", section, re.DOTALL))
+    far = [row for row in study.rows("search_trials.csv") if row["score"] and float(row["score"]) > 1e20]
+    assert far
+    assert "mathdefault" not in section
+    assert f"{len(far)} trials that did worse stand at the upper edge" in figures["Which values of train.learning_rate"]
+    ticks = {number for name in ("How soon", "Which values of train.learning_rate") for number in
+             re.findall(r">([0-9.e+]+)</text>", figures[name])}  # fmt: skip
+    assert {"0.1", "1"} <= ticks
+    assert not any("e+" in tick for tick in ticks)
+
+
 def test_trials_are_listed_with_what_was_tried(study):
     """A row for each trial: values as drawn, conditions kept, what diverged without a score, one chosen a group."""
     for group, level in (("digits, relu", "relu"), ("digits, tanh", "tanh")):

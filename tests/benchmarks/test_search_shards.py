@@ -56,7 +56,7 @@ def test_jobs_search_every_group_and_train_every_run_once(count, widths, depths,
     """The parts are the whole and share no run; each job trains runs of its own groups alone; few jobs share none."""
     suite = suite_with(widths, depths, seeds, per=per, untuned=untuned)
     plan = plan_of(suite, widths * depths)
-    jobs = [Session(plan, None, None, DATA, Shard(number, count)) for number in range(1, count + 1)]
+    jobs = [Session(plan, None, None, DATA, None, Shard(number, count)) for number in range(1, count + 1)]
     parts = [[run.key for run in job.own(plan.all_runs)] for job in jobs]
     assert sorted(key for part in parts for key in part) == sorted(run.key for run in plan.all_runs)
     searched = [[share.group.key for share in shares_of(plan.groups, job.shard)] for job in jobs]
@@ -76,14 +76,16 @@ def test_the_parts_of_a_search_do_not_depend_on_what_is_stored():
         wholes = [
             {
                 run.key
-                for run in Session(plan_of(suite, 6), None, None, DATA, Shard(n, count)).own(plan_of(suite, 6).runs)
+                for run in Session(plan_of(suite, 6), None, None, DATA, None, Shard(n, count)).own(
+                    plan_of(suite, 6).runs
+                )
             }
             for n in range(1, count + 1)
         ]
         for found in range(6):
             plan = plan_of(suite, found)
             for number, whole in enumerate(wholes, 1):
-                job = Session(plan, None, None, DATA, Shard(number, count))
+                job = Session(plan, None, None, DATA, None, Shard(number, count))
                 mine = {share.group.key for share in shares_of(plan.groups, job.shard)}
                 assert {group.key for group in job.open_groups} == mine & {group.key for group in plan.open_groups}
                 if not job.open_groups:

@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import cli
 from benchmarks.plan import registered_runs
 from benchmarks.report.writing import write_report
 from benchmarks.store import DatasetFacts, Store
@@ -443,22 +442,6 @@ def test_every_ending_is_told(store):
     assert {record.status for record in records_of(store.registration("tracked"), store)} == {
         "done", "diverged", "failed", "timed_out"
     }  # fmt: skip
-
-
-@pytest.fixture
-def ablate(tmp_path, monkeypatch, capsys):
-    """Calls the command: (arguments) -> exit code, standard output, standard error."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_datasets"))
-
-    def call(*arguments):
-        monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            cli.main()
-        output = capsys.readouterr()
-        return caught.value.code or 0, output.out, output.err
-
-    return call
 
 
 @pytest.mark.parametrize(

@@ -224,3 +224,17 @@ def test_loss_by_task(task, by_task):
     """By default classes are learnt by cross-entropy and numbers by squares; a named loss is that loss."""
     assert TrainConfig().loss_for(task) == by_task
     assert TrainConfig(loss="huber").loss_for(task) == "huber"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "name", "own"),
+    [(optimizer, name, own) for optimizer, row in OPTIMIZERS.items() for name, (_, own) in row.coefficients.items()],
+)
+def test_a_coefficient_that_is_the_optimizers_own(optimizer, name, own):
+    """Written out, it makes no other run and no other program than left out; another value makes both."""
+    base = TrainConfig(optimizer=optimizer, weight_decay=0.1)
+    written, other = base.changed(**{name: own}), base.changed(**{name: own / 2 + 0.01})
+    assert written.differing_from_default() == base.differing_from_default()
+    assert written.shaping_program() == base.shaping_program()
+    assert other.differing_from_default() == base.differing_from_default() | {name: own / 2 + 0.01}
+    assert other.shaping_program() != base.shaping_program()

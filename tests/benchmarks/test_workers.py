@@ -1,5 +1,6 @@
 """Worker processes: they train what this process would train, and the death of one costs nothing but time."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -131,6 +132,21 @@ def test_run_that_kills_its_worker(sent, status, reason, runs_dir, monkeypatch):
         if is_tanh(run):
             assert f"tried 3 times: its worker process died: {reason}" in result.message
             assert ("Segmentation fault" in (result.traceback or "")) == (sent == signal.SIGSEGV)
+
+
+def test_worker_that_dies_as_it_starts(runs_dir, tmp_path, monkeypatch):
+    """Where no worker comes as far as its first stack, its runs say how their workers ended."""
+    # Python imports it first; a processor that lacks an instruction ends the import of TensorFlow in this way.
+    deadly = 'import os, sys\nif "spawn_main" in " ".join(sys.orig_argv): os.kill(os.getpid(), 4)\n'
+    (tmp_path / "sitecustomize.py").write_text(deadly, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    runs = runs_of(1)[:2]
+    with started(runs_dir, number=1) as workers:
+        pairs = list(workers.train(runs, workers.open_datasets()))
+    assert {run.key for run, _ in pairs} == {run.key for run in runs}
+    for _, result in pairs:
+        assert result.status == "failed"
+        assert result.message == "tried 3 times: its worker process died while it started: SIGILL"
 
 
 @pytest.mark.slow

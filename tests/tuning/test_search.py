@@ -248,6 +248,14 @@ def test_results_of_another_search_are_refused():
         search_of("random", trials=10).resume(longer.history)
 
 
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_number_of_trials_is_known_before(strategy):
+    """Where nothing fails there are as many as was said, also where a small space ends a search early."""
+    for search in (search_of(strategy), search_of(strategy, trials=100)):
+        run_search(search, lambda trials: [float(trial.number) for trial in trials], 9)
+        assert len(search.history) == search.most_trials
+
+
 def test_more_trials_go_on_from_the_first():
     """Raising the number of trials keeps those that were tried."""
     for strategy in ("random", "bayesian"):

@@ -32,6 +32,7 @@ class Digits(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS shi
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
             homepage="https://doi.org/10.24432/C50P49",
+            license="CC BY 4.0",
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:

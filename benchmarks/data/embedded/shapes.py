@@ -222,6 +222,7 @@ class Shapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS shi
             description=self.__doc__,
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("image", "label"),
+            license="Apache-2.0",
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:

@@ -58,6 +58,7 @@ class Spirals(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
             description=self.__doc__,
             features=tfds.features.FeaturesDict(features),
             supervised_keys=("point", "label"),
+            license="Apache-2.0",
         )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:

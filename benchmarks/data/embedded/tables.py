@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
@@ -17,10 +18,11 @@ class _Table(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
     """A table of scikit-learn with its columns under their names there, `_` for what is no letter or digit."""
 
     HOMEPAGE: ClassVar[str]
+    LICENCE: ClassVar[str]
 
+    @abstractmethod
     def _bundled(self) -> Any:
         """The table as scikit-learn gives it: `data`, `target`, `feature_names` and perhaps `target_names`."""
-        raise NotImplementedError
 
     def _info(self) -> tfds.core.DatasetInfo:
         bundled = self._bundled()
@@ -30,7 +32,13 @@ class _Table(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: 
         else:
             target = {"target": np.float32}
         features = tfds.features.FeaturesDict(columns | target)
-        return tfds.core.DatasetInfo(builder=self, description=self.__doc__, features=features, homepage=self.HOMEPAGE)
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.__doc__,
+            features=features,
+            homepage=self.HOMEPAGE,
+            license=self.LICENCE,
+        )
 
     def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
         del dl_manager  # nothing is downloaded
@@ -60,6 +68,7 @@ class Wine(_Table):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": _SPLIT_OF_CLASSES}
     HOMEPAGE = "https://doi.org/10.24432/C5PC7J"
+    LICENCE = "CC BY 4.0"
 
     def _bundled(self) -> Any:
         from sklearn.datasets import load_wine
@@ -77,6 +86,7 @@ class BreastCancer(_Table):
     VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": _SPLIT_OF_CLASSES}
     HOMEPAGE = "https://doi.org/10.24432/C5DW2B"
+    LICENCE = "CC BY 4.0"
 
     def _bundled(self) -> Any:
         from sklearn.datasets import load_breast_cancer
@@ -99,6 +109,7 @@ class Diabetes(_Table):
         "1.0.0": "Of each five rows in the order of their targets the middle one is in the test split."
     }
     HOMEPAGE = "https://www4.stat.ncsu.edu/~boos/var.select/diabetes.html"
+    LICENCE = "none stated by the authors of the data; scikit-learn, which bundles them, is under BSD 3-Clause"
 
     def _bundled(self) -> Any:
         from sklearn.datasets import load_diabetes

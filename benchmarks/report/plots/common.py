@@ -132,6 +132,15 @@ def number_axis(axes: Axes, which: str, most: int = 6, sign: str = "") -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, sign)))
 
 
+def logarithmic_heights(axes: Axes, limits: tuple[float, float]) -> None:
+    """A vertical axis of powers of ten, and of what is between them where there are few."""
+    axes.set_yscale("log")
+    axes.set_ylim(limits)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if limits[1] / limits[0] < 1e3 else (1,), numticks=5))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
+
+
 def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
     """A horizontal axis of costs, logarithmic where they span a factor of ten.
 

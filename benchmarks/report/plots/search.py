@@ -24,6 +24,7 @@ from benchmarks.report.plots.common import (
     Plot,
     cost_axis,
     cycled_looks,
+    logarithmic_heights,
     number_axis,
     padded,
     page_note,
@@ -116,9 +117,7 @@ def gap_plot(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
         f"{_of(found.metric, style)}.",
         "Bars: 95 % t intervals over the reported seeds; the score in the search is one number and taken as it is.",
     )
-    return _rows_plot(
-        name, "Did the choice look better than it is?", rows, f"flattered by, {_unit(style)}", style, note
-    )
+    return rows_plot(name, "Did the choice look better than it is?", rows, f"flattered by, {_unit(style)}", style, note)
 
 
 def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot, ...]:
@@ -138,7 +137,7 @@ def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot,
         "To the right of zero, tuning was better. Bars: 95 % t intervals of differences paired over the seeds.",
         "Crosses: all differences equal, as where tuning changed nothing.",
     )
-    return _rows_plot(name, title, rows, f"{turn} {worth.metric.title}, {_unit(style)}", style, note)
+    return rows_plot(name, title, rows, f"{turn} {worth.metric.title}, {_unit(style)}", style, note)
 
 
 def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, style: Style) -> tuple[Plot, ...]:
@@ -230,14 +229,13 @@ def _at(line: _Line, place: float) -> float:
 def _score_axis(axes: Axes, values: Sequence[float], *, may_be_logarithmic: bool) -> None:
     low, high = min(values), max(values)
     if may_be_logarithmic and low > 0 and high / low > _LOGARITHMIC_FROM:
-        axes.set_yscale("log")
-        axes.set_ylim(low / 1.2, high * 1.2)
+        logarithmic_heights(axes, (low / 1.2, high * 1.2))
     else:
         axes.set_ylim(padded(values))
         number_axis(axes, "y", most=5)
 
 
-def _rows_plot(
+def rows_plot(
     name: str, title: str, rows: Sequence[tuple[str, Estimate]], label: str, style: Style, note: str
 ) -> tuple[Plot, ...]:
     """A row for each estimate: its mean with its interval; raw values where there is none."""

@@ -21,6 +21,7 @@ from benchmarks.report.plots.common import (
     LineLook,
     Plot,
     cycled_looks,
+    logarithmic_heights,
     number_axis,
     number_text,
     padded,
@@ -48,6 +49,9 @@ _BESIDE = 0.16
 _LOGARITHMIC_FROM = 30
 
 _GOLDEN = 0.618034
+
+_FAR_OFF = 5
+"""Scores are far off that are so many times further from the three best quarters than these reach."""
 
 _FAR = 0.95
 """Share of the trials whose distance from the best is within the plot where many groups are put together."""
@@ -190,22 +194,22 @@ def _slice(
     *,
     together: bool,
 ) -> Plot:
-    points = _points(setting, groups, style, together=together)
+    points = _points(setting, found, groups, style, together=together)
     having = [groups[number] for number in sorted({point.group for point in points})]
     keys = 0 if together or len(groups) == 1 else len(having)
     below = 0.46 + LINE * keys + 0.04
     height = 1.7 + below
     title = f"Which values of {setting.path} scored well?"
-    limits = _limits([point.height for point in points], together=together)
+    limits = _limits([point.height for point in points], found, together=together)
     every = -(-len(points) // MOST_POINTS)
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.17, below / height, 0.8, 1 - (below + 0.06) / height))
         _setting_ticks(axes, setting)
-        axes.set_ylim(limits)
         if style.unit != "share" and not together and limits[0] > 0 and limits[1] / limits[0] > _LOGARITHMIC_FROM:
-            axes.set_yscale("log")
+            logarithmic_heights(axes, limits)
         else:
+            axes.set_ylim(limits)
             number_axis(axes, "y", most=5)
         for number, (group, look) in enumerate(zip(having, cycled_looks(len(having)), strict=True)):
             if keys:
@@ -221,7 +225,7 @@ def _slice(
 
     what = titled(found.metric.title, style.unit_of_values)
     n_trials, n_tried = (sum(len(each) for each in (g.comparable for g in groups)), sum(len(g.trials) for g in groups))
-    n_far = sum(point.height >= limits[1] for point in points) if together else 0
+    n_far = sum(point.height >= limits[1] for point in points)
     note = sentences(
         f"How much worse than the best trial of its group, {_of(found, style)}, for all {len(groups)} groups together."
         if together
@@ -236,11 +240,13 @@ def _slice(
     return Plot(title, draw(name, title, WIDTH, height, paint), note)
 
 
-def _points(setting: SettingAxis, groups: Sequence[GroupOutcome], style: Style, *, together: bool) -> list[_Point]:
-    """Every trial in which a setting applies; where all groups are put together, those far away at the edge."""
+def _points(
+    setting: SettingAxis, found: SearchOutcome, groups: Sequence[GroupOutcome], style: Style, *, together: bool
+) -> list[_Point]:
+    """Every trial in which a setting applies; those far away at the edge."""
     trials = [(number, trial) for number, group in enumerate(groups) for trial in _with(setting, group.comparable)]
     heights = [_height(trial, groups[number], style, together=together) for number, trial in trials]
-    top = _limits(heights, together=together)[1]
+    top = _limits(heights, found, together=together)[1]
     return [
         _Point(
             setting.spread_place(trial.record.values[setting.path], trial.record.number),
@@ -264,12 +270,20 @@ def _height(trial: TrialOutcome, group: GroupOutcome, style: Style, *, together:
     return style.factor * (abs(score - best) if together and best is not None else score)
 
 
-def _limits(heights: Sequence[float], *, together: bool) -> tuple[float, float]:
+def _limits(heights: Sequence[float], found: SearchOutcome, *, together: bool) -> tuple[float, float]:
     if not together:
-        low, high = min(heights), max(heights)
-        return (low / 1.2, high * 1.2) if low > 0 and high / low > _LOGARITHMIC_FROM else padded(heights)
+        low, high = min(heights), _edge(heights, found)
+        return (low / 1.2, high * 1.2) if low > 0 and high / low > _LOGARITHMIC_FROM else padded((low, high))
     far = float(np.quantile(heights, _FAR)) or max(heights) or 1.0
     return -0.05 * far, 1.05 * far
+
+
+def _edge(scores: Sequence[float], found: SearchOutcome) -> float:
+    """The largest score; where that is bad and far off, as a loss that nearly diverged is, the largest to be shown."""
+    best, quarter = min(scores), float(np.quantile(scores, 0.75))
+    if found.metric.better == "higher" or quarter == best:
+        return max(scores)
+    return min(max(scores), quarter + _FAR_OFF * (quarter - best))
 
 
 def _setting_ticks(axes: Axes, setting: SettingAxis) -> None:
@@ -295,26 +309,29 @@ def _paint_chosen(axes: Axes, point: _Point, *, is_small: bool) -> None:
 def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Style) -> Plot:
     settings = _axes_of([group])[:MOST_SETTINGS]
     scores = [style.factor * trial.record.score for trial in group.comparable if trial.record.score is not None]
-    low, high = min(scores), max(scores)
+    low, high = min(scores), _edge(scores, found)
+    n_far = sum(score > high for score in scores)
     order = sorted(group.comparable, key=lambda trial: _rank(trial, found), reverse=True)
     n_good = max(1, len(order) // 4)
     lines = [
         (
             [
                 *_places(settings, trial.record.values),
-                (style.factor * (trial.record.score or 0.0) - low) / (high - low or 1),
+                (min(style.factor * (trial.record.score or 0.0), high) - low) / (high - low or 1),
             ],
             "chosen" if trial is group.best else "good" if number >= len(order) - n_good else "other",
         )
         for number, trial in enumerate(order)
     ]
-    last = (number_text(float(f"{low:.4g}")), number_text(float(f"{high:.4g}")))
+    ends = [number_text(float(f"{end:.4g}")) for end in (low, high)]
+    last = (ends[0], f"≥ {ends[1]}" if n_far else ends[1])
     score = titled(found.metric.title, style.unit_of_values)
     whose = f" ({group.title})" if len(found.groups) > 1 else ""
     title = f"How do the settings of good trials go together{whose}?"
     note = sentences(
         f"A line for each trial through its settings, and at the right its {score}; {found.metric.better} is better.",
         f"Bold: the chosen one. Dashed: the best quarter, {counted(n_good, 'trial')}. Thin: the others.",
+        f"{counted(n_far, 'trial')} that did worse end at the top." if n_far else "",
         "A line is broken at a setting that does not apply to its trial." if _has_gaps(lines) else "",
         _left_out([group]),
     )

@@ -1,0 +1,76 @@
+"""What each change along a path gives after the changes before it, paired over seeds, and what it gives alone."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.analysis.contrasts import Factors, Pair, level_pairs, oriented
+from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
+from benchmarks.design import Change, Levels
+
+
+@dataclass(frozen=True)
+class Step:
+    """One change along a path, on one dataset; positive where it made the outcome better."""
+
+    change: Change
+    levels: Levels
+    """After it."""
+    gain: Estimate
+    """Over the cell before it on the path."""
+    since_baseline: Estimate
+    """Of this change and all before it together."""
+    alone: Estimate
+    """Over the baseline, where nothing else is changed."""
+    n_planned: int
+    """Pairs that the suite plans."""
+    n_diverged: int
+    """Pairs of the gain of which a run diverged: it counts at the level without learning."""
+
+
+def steps_along(
+    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], changes: Sequence[Change]
+) -> list[Step]:
+    """What each change of a path gives.
+
+    Args:
+        runs: rows of one dataset of what `run_table` gave.
+        factors: every factor of the suite.
+        baseline: factor -> label of its baseline level.
+        changes: in their order, of each factor one at most.
+    """
+    turned, present, steps = oriented(runs), dict(baseline), list[Step]()
+    total: dict[int, float] | None = dict.fromkeys(map(int, runs["seed"].unique()), 0.0)
+    for change in changes:
+        pairs = _pairs(turned, factors, baseline, present, change)
+        total = None if pairs is None or total is None else {p.seed: total[p.seed] + p.difference for p in pairs}
+        present[change[0]] = change[1]
+        steps.append(
+            Step(
+                change,
+                dict(present),
+                gain=_estimate(pairs),
+                since_baseline=NO_ESTIMATE if total is None else estimate(total.values()),
+                alone=_estimate(_pairs(turned, factors, baseline, baseline, change)),
+                n_planned=len(pairs or ()),
+                n_diverged=sum(pair.diverged and math.isfinite(pair.difference) for pair in pairs or ()),
+            )
+        )
+    return steps
+
+
+def _pairs(
+    turned: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], present: Levels, change: Change
+) -> tuple[Pair, ...] | None:
+    """Seed by seed, the difference that a change makes at these levels; None where the design lacks a cell."""
+    factor, level = change
+    others = {name: label for name, label in present.items() if name != factor}
+    return level_pairs(turned, factors, factor, level, baseline[factor], others)
+
+
+def _estimate(pairs: Iterable[Pair] | None) -> Estimate:
+    return NO_ESTIMATE if pairs is None else estimate(pair.difference for pair in pairs)

@@ -1,0 +1,124 @@
+"""The command that looks at networks before they are trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from benchmarks.cli.arguments import DONE, RUNS_DIR, SOME_FAILED, AsJson, DataDir, RunsDir, SuiteArgument
+from benchmarks.cli.finding import plan_of
+from benchmarks.cli.printing import make_wide_console
+from benchmarks.errors import UserError, naming_file
+from benchmarks.rendering import make_console, print_json, row_table, say
+
+if TYPE_CHECKING:
+    from benchmarks.design import Cell
+    from benchmarks.diagnosis.cells import CellDiagnosis
+
+PICTURES = (".png", ".svg", ".pdf")
+"""Endings of files that --show writes."""
+
+
+def diagnose(
+    suite: SuiteArgument,
+    runs_dir: RunsDir = RUNS_DIR,
+    data_dir: DataDir = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="FACTOR=LEVEL", help="Only cells with this level; may be repeated.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of weights and batch; by default the suite's first.")] = None,
+    overfit: Annotated[
+        int, typer.Option(min=0, max=100_000, metavar="STEPS", help="Train each network so long on its one batch.")
+    ] = 0,
+    show: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Draw gradients and outputs by layer: .png, .svg or .pdf.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look at the new network of each cell on one batch: gradients checked and followed, first loss, idle units.
+
+    Each gradient is compared with difference quotients in double precision. Exit code: 0 all gradients are right, 1 one
+    is wrong or something is not finite, 2 the suite or the call is wrong.
+    """
+    _check_place(show)
+    plan = plan_of(suite, runs_dir, "", data_dir, None)
+    cells = _chosen(plan.cells, where or [])
+    console = make_console(to_error=True)
+    found: list[CellDiagnosis] = []
+    with console.status("importing TensorFlow") as now:
+        from benchmarks.quiet import import_tensorflow
+
+        import_tensorflow()
+        from benchmarks.data.loading import load, prepare
+        from benchmarks.diagnosis.cells import diagnose as diagnose_cells
+
+        datasets = {}
+        for name in dict.fromkeys(cell.dataset for cell in cells):
+            now.update(f"reading {name}")
+            prepare(plan.references[name])
+            datasets[name] = load(plan.references[name])
+        with naming_file(plan.path):
+            for each in diagnose_cells(cells, datasets, plan.seeds[0] if seed is None else seed, overfit):
+                found.append(each)
+                now.update(f"{len(found)} of {len(cells)} networks seen")
+    if show:
+        from benchmarks.diagnosis.figure import write_figure
+
+        write_figure(show, found)
+    if as_json:
+        print_json([each.as_json() for each in found])
+    else:
+        _tell(found, show)
+    raise typer.Exit(DONE if all(each.is_sound for each in found) else SOME_FAILED)
+
+
+def _check_place(show: Path | None) -> None:
+    if show and (show.suffix.lower() not in PICTURES or not show.parent.is_dir() or show.is_dir()):
+        raise UserError(
+            f"--show: not a place for a picture\n  given:   {show}\n"
+            f"  allowed: a file in an existing folder that ends in {', '.join(PICTURES)}"
+        )
+
+
+def _chosen(cells: list[Cell], where: list[str]) -> list[Cell]:
+    """The cells that have all these levels."""
+    from zoo.settings import Problem, SettingError, unknown
+
+    for given in where:
+        factor, sign, level = given.partition("=")
+        factors = {name: None for cell in cells for name in cell.levels}
+        if not sign:
+            raise SettingError([Problem("--where", "no factor with a level", given, "FACTOR=LEVEL")])
+        if factor not in factors:
+            raise SettingError([unknown("--where", "factor", factor, factors)])
+        levels = {cell.levels[factor]: None for cell in cells if factor in cell.levels}
+        if level not in levels:
+            raise SettingError([unknown("--where", f"level of {factor}", level, levels)])
+        cells = [cell for cell in cells if cell.levels.get(factor) == level]
+    return cells
+
+
+def _tell(found: list[CellDiagnosis], show: Path | None) -> None:
+    make_wide_console().print(row_table([_row(each) for each in found]))
+    for each in found:
+        for finding in each.findings:
+            say(f"{each.cell.dataset}{f', {each.cell.title}' if each.cell.title else ''}: {finding}")
+    if show:
+        say(f"wrote {show}")
+
+
+def _row(each: CellDiagnosis) -> dict[str, Any]:
+    signal, worst = each.signal, each.worst_check
+    after = {} if each.loss_after_steps is None else {f"after {each.steps} steps": f"{each.loss_after_steps:.3g}"}
+    return {
+        "dataset": each.cell.dataset,
+        **each.cell.levels,
+        "first loss": f"{signal.loss:.3g}",
+        "of zeros": f"{each.loss_of_zeros:.3g}",
+        **after,
+        "gradient at first layer": f"{signal.gradient_ratio:.1e} of last, {signal.finding}",
+        "idle units": f"{signal.idle_units:.0%}",
+        "gradient check": f"{'right' if worst.is_right else 'WRONG'}, {worst.relative_error:.0e}",
+    }

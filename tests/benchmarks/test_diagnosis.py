@@ -1,0 +1,232 @@
+"""Gradient checks, the flow of signals and idle units against what is known of small networks; and the command."""
+
+from __future__ import annotations
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import zoo
+from benchmarks.design import expand_cells
+from benchmarks.diagnosis.cells import diagnose, diagnose_cell
+from benchmarks.diagnosis.networks import check_gradients, in_double_precision, loss_after, measure_signal
+from benchmarks.suite import Suite
+
+BATCHES = {"train.batch_size": [32, 64]}
+GENERATOR = np.random.default_rng(5)
+INPUTS = GENERATOR.normal(size=(16, 6))
+LABELS = GENERATOR.integers(0, 3, 16)
+
+
+def cross_entropy(outputs):
+    return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(LABELS[: outputs.shape[0]], outputs))
+
+
+def perceptron(**settings):
+    return in_double_precision(zoo.create_model("mlp_small", input_shape=(6,), num_classes=3, seed=1, **settings))
+
+
+def cells_of(dataset="digits", **tables):
+    suite = {"name": "seen", "datasets": [dataset], "seeds": 3, "model": {"variant": "mlp_small"}} | tables
+    return expand_cells(Suite.model_validate(suite))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("mlp_small", {"activation": "gelu", "normalization": "layer", "dropout": 0.3}),
+        ("resnet8", {"dropout": 0.2, "squeeze_excitation": 4}),
+        ("resnet8", {"residual_start": "fixup", "normalization": "none", "stochastic_depth": 0.5}),
+        ("lenet5", {}),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "-".join(value),
+)
+def test_double_precision_is_the_same_network(name, settings):
+    """Its variables are double, and it gives what the network gives, to single precision."""
+    shape = (6,) if name == "mlp_small" else (32, 32, 3 if name == "resnet8" else 1)
+    model = zoo.create_model(name, input_shape=shape, num_classes=3, seed=1, **settings)
+    doubled = in_double_precision(model)
+    inputs = GENERATOR.normal(size=(4, *shape)).astype(np.float32)
+    assert {each.dtype for each in doubled.trainable_variables} == {"float64"}
+    np.testing.assert_allclose(doubled(inputs), model(inputs), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"activation": "tanh", "normalization": "batch", "dropout": 0.4},
+        {"activation": "relu", "normalization": "layer", "depth": 6},
+        {"activation": "selu", "weight_standardization": True},
+    ],
+    ids=lambda settings: "-".join(map(str, settings.values())),
+)
+def test_gradients_of_the_zoo_are_right(settings):
+    """Each tensor of weights has a gradient that its difference quotient agrees with."""
+    model = perceptron(**settings)
+    checks = check_gradients(model, INPUTS, cross_entropy, seed=0)
+    assert [check.path for check in checks] == [each.path for each in model.trainable_variables]
+    assert all(check.is_right and check.relative_error < 1e-6 for check in checks), checks
+    assert max(abs(check.derivative) for check in checks) > 1e-2
+
+
+@pytest.mark.parametrize(("factor", "is_right"), [(1.0, True), (1.001, False), (0.0, False)])
+def test_a_wrong_gradient_is_found(factor, is_right):
+    """A layer whose backward pass is off by a thousandth is found, in that layer and those before it alone."""
+
+    @tf.custom_gradient
+    def off(values):
+        return tf.identity(values), lambda upstream: factor * upstream
+
+    class Off(keras.layers.Layer):
+        def call(self, inputs):
+            return off(inputs)
+
+    inputs = keras.Input((6,))
+    hidden = Off()(keras.layers.Dense(5, activation="tanh", name="before")(inputs))
+    model = in_double_precision(keras.Model(inputs, keras.layers.Dense(3, name="after")(hidden)))
+    found = {check.path: check.is_right for check in check_gradients(model, INPUTS, cross_entropy, seed=0)}
+    assert found == {"before/kernel": is_right, "before/bias": is_right, "after/kernel": True, "after/bias": True}
+
+
+def test_signal_of_a_linear_network():
+    """Deviations and gradients of each layer are those of the chain rule, by hand."""
+    model = perceptron(activation="linear", depth=3, width=5)
+    weights = [np.asarray(each) for each in model.trainable_variables]
+    outputs, flowing = [], INPUTS
+    for kernel, bias in zip(weights[::2], weights[1::2], strict=True):
+        flowing = flowing @ kernel + bias
+        outputs.append(flowing)
+    shares = np.exp(flowing) / np.exp(flowing).sum(axis=1, keepdims=True)
+    gradients = [(shares - np.eye(3)[LABELS]) / len(LABELS)]
+    for kernel in weights[-2:0:-2]:
+        gradients.insert(0, gradients[0] @ kernel.T)
+    signal = measure_signal(model, INPUTS, cross_entropy)
+    assert signal.loss == pytest.approx(-np.log(shares[np.arange(16), LABELS]).mean())
+    assert [layer.output_deviation for layer in signal.layers] == pytest.approx([each.std() for each in outputs])
+    assert [layer.gradient_norm for layer in signal.layers] == pytest.approx([np.linalg.norm(g) for g in gradients])
+    assert signal.gradient_ratio == pytest.approx(np.linalg.norm(gradients[0]) / np.linalg.norm(gradients[-1]))
+
+
+@pytest.mark.parametrize("activation", ["relu", "sigmoid", "gelu"])
+def test_idle_units(activation):
+    """Units that nothing reaches, by a bias far below zero, are the share that is idle."""
+    model = perceptron(activation=activation, depth=2, width=8)
+    assert measure_signal(model, INPUTS, cross_entropy).idle_units == 0
+    bias = next(each for each in model.trainable_variables if each.path == "hidden_2_dense/bias")
+    bias.assign([-1e4] * 6 + [0] * 2)
+    assert measure_signal(model, INPUTS, cross_entropy).idle_units == 6 / 16
+
+
+@pytest.mark.parametrize(
+    ("activation", "initializer", "finding"),
+    [
+        ("sigmoid", "glorot_uniform", "vanishes"),
+        ("tanh", "glorot_uniform", "arrives"),
+        ("relu", "he_normal", "arrives"),
+    ],
+)
+def test_gradients_through_twenty_layers(activation, initializer, finding):
+    """Sigmoids lose the gradient; tanh by Glorot's and ReLU by He's initialization do not (Glorot and Bengio 2010)."""
+    model = perceptron(activation=activation, initializer=initializer, depth=20, width=64)
+    assert measure_signal(model, INPUTS, cross_entropy).finding == finding
+
+
+def test_large_weights_explode():
+    """Linear layers that each double the signal pass a gradient a million times larger back."""
+    model = perceptron(activation="linear", depth=20, width=6)
+    for each in model.trainable_variables:
+        if each.path.endswith("kernel") and each.shape == (6, 6):
+            each.assign(2 * np.eye(6))
+    signal = measure_signal(model, INPUTS, cross_entropy)
+    assert signal.finding == "explodes"
+    assert signal.layers[0].gradient_norm == pytest.approx(2**19 * signal.layers[19].gradient_norm)
+
+
+def test_learning_a_batch_by_heart():
+    """A network that can learn does; one whose gradient vanishes does not."""
+    inputs = INPUTS.astype(np.float32)
+    for settings, learns in ({"activation": "relu"}, True), ({"activation": "sigmoid", "depth": 20}, False):
+        model = zoo.create_model("mlp_small", input_shape=(6,), num_classes=3, seed=1, **settings)
+        assert (loss_after(model, inputs, cross_entropy, 200) < 0.05) is learns
+
+
+def test_diagnosis_of_classes(embedded):
+    """The loss of zeros is log 10 for ten classes, smoothed labels or not; the loss is that of the run's own recipe."""
+    plain, smoothed = cells_of(factors={"train.label_smoothing": [0, 0.2]})
+    seen = [diagnose_cell(cell, embedded("digits"), seed=0) for cell in (plain, smoothed)]
+    assert [each.loss_of_zeros for each in seen] == pytest.approx([np.log(10)] * 2)
+    assert seen[0].signal.loss != pytest.approx(seen[1].signal.loss)
+    assert all(each.is_sound and each.loss_after_steps is None for each in seen)
+
+
+def test_diagnosis_of_numbers_and_two_classes(embedded):
+    """Standardized numbers cost their variance, 1 up to the batch; two classes log 2; both are learnt by heart."""
+    numbers = cells_of("diabetes", data={"standardize": "per_feature"}, factors=BATCHES)[0]
+    classes = cells_of("breast_cancer", factors=BATCHES)[0]
+    told = diagnose_cell(numbers, embedded("diabetes"), seed=0, steps=200)
+    assert told.loss_of_zeros == pytest.approx(1, abs=0.5)
+    assert told.is_sound
+    assert told.loss_after_steps < told.loss_of_zeros
+    assert diagnose_cell(classes, embedded("breast_cancer"), seed=0).loss_of_zeros == pytest.approx(np.log(2))
+
+
+@pytest.mark.slow
+def test_findings(embedded):
+    """What stands out is said in sentences, and nothing is said of a network that is as it should be."""
+    cells = cells_of(
+        model={"variant": "mlp_small", "depth": 12, "normalization": "none"},
+        data={"standardize": "per_feature"},
+        factors={"model.activation": ["tanh", "sigmoid"]},
+    )
+    good, bad = diagnose(cells, {"digits": embedded("digits")}, seed=0, steps=60)
+    assert good.findings == []
+    assert len(bad.findings) == 2
+    assert "the gradient vanishes: at hidden_1_dense" in bad.findings[0]
+    assert "60 steps on one batch do not learn it" in bad.findings[1]
+
+
+SUITE = """
+name = "seen"
+datasets = ["digits"]
+seeds = 2
+[model]
+variant = "mlp_small"
+[factors]
+"model.activation" = ["relu", "tanh"]
+"model.normalization" = ["none", "batch"]
+"""
+
+
+def test_command(ablate, tmp_path):
+    """A table for people, JSON for programs, a picture; nothing is stored."""
+    (tmp_path / "seen.toml").write_text(SUITE)
+    code, out, err = ablate("diagnose", "seen.toml", "--where", "model.activation=tanh", "--json", "--show", "flow.svg")
+    assert code == 0, err
+    told = json.loads(out)
+    assert [each["levels"]["model.normalization"] for each in told] == ["none", "batch"]
+    assert all(check["is_right"] for each in told for check in each["gradient_checks"])
+    drawn = (tmp_path / "flow.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert not (tmp_path / "runs" / "store.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--where", "model.activation=tnah"], "nearest: tanh"),
+        (["--where", "model.activaton=tanh"], "nearest: model.activation"),
+        (["--where", "tanh"], "FACTOR=LEVEL"),
+        (["--show", "flow.gif"], ".png, .svg, .pdf"),
+        (["--show", "none/flow.png"], "existing folder"),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, list) else None,
+)
+def test_wrong_calls(arguments, told, ablate, tmp_path):
+    """What cannot be shown is refused before TensorFlow is imported, with what can be."""
+    (tmp_path / "seen.toml").write_text(SUITE)
+    code, _, err = ablate("diagnose", "seen.toml", *arguments)
+    assert code == 2
+    assert told in err
