@@ -50,6 +50,8 @@ def write(tmp_path):
 COMMANDS = ["run", "plan", "report", "status", "runs", "export", "models", "datasets", "schema", "new"]
 COMMANDS += ["profile", "speed", "logs", "watch", "merge", "tune", "compare", "index", "track", "diagnose"]
 
+SHIPPED = {"quickstart", "mnist_mlp", "random_vs_grid", "tuned_digits", "tuned_mnist", "vanishing_gradients"}
+
 NONE = dict.fromkeys(["done", "diverged", "failed", "out_of_memory", "timed_out", "missing"], 0)
 
 
@@ -672,7 +674,7 @@ def test_new_with_a_name_that_leaves_the_folder(ablate, tmp_path):
     assert not (tmp_path.parent / "study.toml").exists()
 
 
-@pytest.mark.parametrize("name", ["quickstart", "mnist_mlp", "random_vs_grid", "tuned_digits", "tuned_mnist"])
+@pytest.mark.parametrize("name", sorted(SHIPPED))
 def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
     """Every shipped suite is known by its name and valid."""
     code, out, err = ablate("plan", name, "--data-dir", shared_tfds)
@@ -683,7 +685,7 @@ def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
 def test_all_shipped_suites_are_tested():
     """The list of the test above is complete."""
     shipped = {path.stem for path in Path(cli.__file__).parents[1].joinpath("suites").glob("*.toml")}
-    assert shipped == {"quickstart", "mnist_mlp", "random_vs_grid", "tuned_digits", "tuned_mnist"}
+    assert shipped == SHIPPED
 
 
 def test_unknown_work_to_measure(ablate):
