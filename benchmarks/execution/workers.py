@@ -108,7 +108,7 @@ def _cores() -> int:
 
 
 class _Context(SpawnContext):
-    """Starts the processes of one pool and remembers the last one.
+    """Starts the processes of one pool and remembers them: where one dies, Pebble may start another.
 
     Pebble tells how a process ended only where that was on a task that it had acknowledged. Spawned and not forked:
     TensorFlow's threads do not survive a fork.
@@ -116,11 +116,11 @@ class _Context(SpawnContext):
 
     def __init__(self) -> None:
         super().__init__()
-        self.last: SpawnProcess | None = None
+        self.started: list[SpawnProcess] = []
 
     def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        self.last = SpawnProcess(*arguments, **options)
-        return self.last
+        self.started.append(SpawnProcess(*arguments, **options))
+        return self.started[-1]
 
 
 @dataclass
@@ -150,7 +150,7 @@ class _Worker:
     @property
     def exit_code(self) -> int | None:
         """How its process ended; the number of a signal is negative. None where it lives, or that is not known."""
-        return self.context.last.exitcode if self.context.last else None
+        return next((each.exitcode for each in self.context.started if each.exitcode is not None), None)
 
     @property
     def has_begun(self) -> bool:

@@ -356,7 +356,7 @@ def test_report_is_the_same_from_both(tmp_path, new_database):
 
 def test_every_command_on_a_store_takes_a_server():
     """Each command with a runs folder takes --store too, but for those that use the folder for data, and merge."""
-    without = {"datasets", "speed", "merge"}
+    without = {"datasets", "diagnose", "speed", "merge"}
     for command in COMMANDS:
         parameters = inspect.signature(command).parameters
         assert ("store_url" in parameters) == ("runs_dir" in parameters and command.__name__ not in without), command
