@@ -5,7 +5,7 @@ of 4 channels; images of 8x8 pixels, or 16x16 for the stem of ImageNet. Those th
 once. What a model computes, what reaches its weights and what it holds is checked on all of them. Saving, loading and
 mixed precision, which cost more, are checked on each of these layouts as it is, and at every level on one perceptron
 and one residual network; there, of initializers of one Keras class, on one. On JAX, which compiles each operation anew
-for each shape, all is checked on these.
+for each shape, the first is checked on these, and the rest on each layout as it is.
 
 All but the last test use Keras alone, so that they run on JAX too; the last one does run them there.
 """
@@ -166,6 +166,13 @@ def every_config():
     return configs
 
 
+def configs_of_costly_tests():
+    """Give those of which saving and mixed precision are tested."""
+    if keras.backend.backend() == "jax":
+        return {config: variant for variant, config in layouts().items()}
+    return some_configs()
+
+
 def some_configs():
     """Give every layout as it is, and a perceptron and a residual network at the levels that bring other parts."""
     configs = {config: variant for variant, config in layouts().items()}
@@ -318,7 +325,7 @@ def test_contract(config):
         assert expected is None or np.any(gradient) == expected, variable.path
 
 
-@pytest.mark.parametrize("config", parameters(some_configs()))
+@pytest.mark.parametrize("config", parameters(configs_of_costly_tests()))
 def test_save_and_load(config, tmp_path, randomize):
     """A model comes back from a .keras file in safe mode with equal outputs, equal variables and an equal audit."""
     model = randomize(zoo.build_model(config, shape_of(config), CLASSES, seed=0))
@@ -331,7 +338,7 @@ def test_save_and_load(config, tmp_path, randomize):
     assert zoo.audit_model(loaded) == zoo.audit_model(model)
 
 
-@pytest.mark.parametrize("config", parameters(some_configs()))
+@pytest.mark.parametrize("config", parameters(configs_of_costly_tests()))
 def test_mixed_precision(config):
     """Under mixed precision hidden layers compute in bfloat16; weights and outputs stay float32, and finite."""
     with policy("mixed_bfloat16"):
