@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -90,10 +91,12 @@ FACTS = {
 
 REPORT = """
 import os, platform, socket, sys
-os.umask(int(sys.argv[1], 8))
-socket.gethostname = platform.node = lambda: sys.argv[2]
+_, root, umask, host, *names = sys.argv
+os.umask(int(umask, 8))
+socket.gethostname = platform.node = lambda: host
+sys.path.insert(0, root)
 from benchmarks.cli import main
-for name in sys.argv[3:]:
+for name in names:
     sys.argv = ["ablate", "report", name]
     try:
         main()
@@ -116,6 +119,10 @@ ELSEWHERE = {
     "NPY_DISABLE_CPU_FEATURES": " ".join(np.show_config(mode="dicts")["SIMD Extensions"].get("found", ())),
     "OPENBLAS_CORETYPE": "Nehalem",
 }
+
+OTHER_PYTHON = "ABLATE_TEST_OTHER_PYTHON"
+"""Names the variable with the command of a Python for another processor, with this project's packages. For example, with
+an emulator: `env PYTHONPATH=/arm/site-packages qemu-aarch64-static -L /arm /arm/usr/bin/python3`."""
 
 
 def result_of(run):
@@ -190,13 +197,13 @@ def searched(plan, store):
     return plan
 
 
-def report(folder, environment, umask, host):
+def report(folder, environment, umask, host, python=(sys.executable,)):
     """Write all reports of a folder in a process of its own: file -> bytes."""
     home = folder / "home"
     home.mkdir()
     kept = {name: os.environ[name] for name in ("PATH", "SYSTEMROOT") if name in os.environ}
-    own = {"HOME": str(home), "MPLCONFIGDIR": str(home), "PYTHONPATH": str(ROOT), "TMPDIR": str(home)}
-    command = [sys.executable, "-W", "error", "-c", REPORT, umask, host, *(f"{name}.toml" for name in NAMES)]
+    own = {"HOME": str(home), "MPLCONFIGDIR": str(home), "TMPDIR": str(home)}
+    command = [*python, "-W", "error", "-c", REPORT, str(ROOT), umask, host, *(f"{name}.toml" for name in NAMES)]
     done = subprocess.run(command, cwd=folder, env=kept | own | environment, capture_output=True, check=False)
     assert done.returncode == 0, done.stderr.decode(errors="replace")
     files = [*folder.glob("runs/*/*"), folder / "runs" / "index.html"]
@@ -215,16 +222,34 @@ def backwards(database):
     connection.close()
 
 
-def test_two_machines_write_the_same_bytes(made, tmp_path):
+@pytest.fixture(scope="module")
+def ours(made, tmp_path_factory):
+    """What is written here."""
+    here = tmp_path_factory.mktemp("ours") / "here"
+    shutil.copytree(made, here)
+    return report(here, HERE, "022", "ourhost")
+
+
+def test_two_machines_write_the_same_bytes(made, ours, tmp_path):
     """All files of the reports of claims, a search and a path, and of the index, are equal."""
     elsewhere = tmp_path / "an other ünusual place" / "much deeper"
     shutil.copytree(made, elsewhere)
     backwards(elsewhere / "runs" / "store.sqlite")
-    ours = report(made, HERE, "022", "ourhost")
     theirs = report(elsewhere, ELSEWHERE, "077", "theirhost.example")
     assert {"runs/claimed/claims.json", "runs/searched/search_untuned.csv", "runs/road/path.csv"} < ours.keys()
     assert ours.keys() == theirs.keys()
     assert [name for name, content in ours.items() if content != theirs[name]] == []
-    places = (b"ourhost", b"theirhost", os.fsencode(made), os.fsencode(tmp_path))
+    places = (b"ourhost", b"theirhost", os.fsencode(made.parent), os.fsencode(tmp_path))
     for name, content in ours.items():
         assert not any(told in content for told in places), name
+
+
+@pytest.mark.skipif(OTHER_PYTHON not in os.environ, reason=f"no Python for another processor ({OTHER_PYTHON} names none)")
+def test_another_processor_writes_the_same_bytes(made, ours, tmp_path):
+    """Also where the code was compiled for another processor, with another C library."""
+    elsewhere = tmp_path / "elsewhere"
+    shutil.copytree(made, elsewhere)
+    other = {name: value for name, value in ELSEWHERE.items() if not name.startswith(("NPY_", "OPENBLAS_CORE"))}
+    theirs = report(elsewhere, other, "077", "theirhost.example", shlex.split(os.environ[OTHER_PYTHON]))
+    assert ours.keys() == theirs.keys()
+    assert [name for name, content in ours.items() if content != theirs[name]] == []
