@@ -121,8 +121,10 @@ ELSEWHERE = {
 }
 
 OTHER_PYTHON = "ABLATE_TEST_OTHER_PYTHON"
-"""Names the variable with the command of a Python for another processor, with this project's packages. For example, with
-an emulator: `env PYTHONPATH=/arm/site-packages qemu-aarch64-static -L /arm /arm/usr/bin/python3`."""
+"""Names the variable with the command of a Python for another processor, with this project's packages.
+
+With an emulator: `env PYTHONPATH=/arm/site-packages qemu-aarch64-static -L /arm /arm/usr/bin/python3`.
+"""
 
 
 def result_of(run):
@@ -244,7 +246,7 @@ def test_two_machines_write_the_same_bytes(made, ours, tmp_path):
         assert not any(told in content for told in places), name
 
 
-@pytest.mark.skipif(OTHER_PYTHON not in os.environ, reason=f"no Python for another processor ({OTHER_PYTHON} names none)")
+@pytest.mark.skipif(OTHER_PYTHON not in os.environ, reason=f"{OTHER_PYTHON} names no Python for another processor")
 def test_another_processor_writes_the_same_bytes(made, ours, tmp_path):
     """Also where the code was compiled for another processor, with another C library."""
     elsewhere = tmp_path / "elsewhere"
