@@ -82,20 +82,21 @@ class Leases:
         self._store = store
         self._seconds = seconds
         self._owner = f"{_machine()}-{_process(os.getpid())}-{uuid.uuid4().hex}"
+        self._number = 0
+        """Of all its leases: counted up as a sign of life."""
         self._last_sign = time.monotonic()
         self._seen: dict[str, tuple[int, float]] = {}
         """Other runner -> its number when it last changed, and the moment at which that was seen here."""
 
     def take(self, stack: Stack) -> dict[int, Run]:
         """The runs of a stack that are this runner's to train: those that nobody else is on, or has ended."""
-        granted = self._store.lease([run.key for run in stack.values()], self._owner)
+        granted = self._store.lease([run.key for run in stack.values()], self._owner, self._next_number())
         return {slot: run for slot, run in stack.items() if run.key in granted}
 
     def sign_of_life(self) -> None:
         """Tell the others that this runner lives; to be called often, it does so when it is due."""
         if time.monotonic() - self._last_sign >= self._seconds / SIGNS_A_LEASE:
-            self._store.renew_leases(self._owner)
-            self._last_sign = time.monotonic()
+            self._store.renew_leases(self._owner, self._next_number())
 
     def release(self) -> None:
         """Give up all leases of this runner."""
@@ -104,19 +105,11 @@ class Leases:
     def others(self, keys: Iterable[str]) -> set[str]:
         """Those of these runs that another runner is on; the leases of dead ones end here."""
         leases = self._store.leases(keys).items()
-        held = {key: (each.owner, each.number) for key, each in leases if each.owner not in (self._owner, NOBODY)}
-        now = time.monotonic()
-        for owner, number in set(held.values()):
-            if _has_ended(owner):
-                self._store.end_leases(owner)
-                held = {key: lease for key, lease in held.items() if lease[0] != owner}
-            elif self._seen.get(owner, (None, 0.0))[0] != number:
-                self._seen[owner] = number, now
-            # While the store was away nobody could show a sign of life.
-            elif now - max(self._seen[owner][1], self._store.back_since) > self._seconds:
-                self._store.end_leases(owner, number)
-                held = {key: lease for key, lease in held.items() if lease[0] != owner}
-        return set(held)
+        held = {key: lease for key, lease in leases if lease.owner not in (self._owner, NOBODY)}
+        # The store gives them in parts, of which the last knows a runner's latest number.
+        numbers = {lease.owner: lease.number for lease in held.values()}
+        dead = {owner for owner, number in numbers.items() if self._end_if_dead(owner, number)}
+        return {key for key, lease in held.items() if lease.owner not in dead}
 
     def wait(self, keys: Iterable[str], on_look: Callable[[], None], pause: float = 1.0) -> None:
         """Wait until some of these runs, which others are on, are finished or free.
@@ -131,12 +124,34 @@ class Leases:
             on_look()
             time.sleep(pause)
 
+    def _end_if_dead(self, owner: str, number: int) -> bool:
+        """End the leases of another runner if it is dead; whether it is."""
+        now = time.monotonic()
+        if _has_ended(owner):
+            self._store.end_leases(owner)
+            return True
+        if self._seen.get(owner, (None, 0.0))[0] != number:
+            self._seen[owner] = number, now
+        # While the store was away nobody could show a sign of life.
+        is_silent = now - max(self._seen[owner][1], self._store.back_since) > self._seconds
+        if is_silent:
+            self._store.end_leases(owner, number)
+        return is_silent
+
+    def _next_number(self) -> int:
+        self._number, self._last_sign = self._number + 1, time.monotonic()
+        return self._number
+
 
 def _machine() -> str:
-    """Tells this machine, since its last start, from others, and does not name it."""
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    known = f"{platform.node()} {boot.read_text() if boot.exists() else ''}"
-    return hashlib.sha256(known.encode()).hexdigest()[:12]
+    """Tells this machine, since its last start, from others, and does not name it.
+
+    Containers of one machine, which see processes of their own alone, are machines of their own.
+    """
+    boot, processes = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    known = [platform.node(), boot.read_text() if boot.exists() else ""]
+    known += [str(processes.readlink())] if processes.is_symlink() else []
+    return hashlib.sha256(" ".join(known).encode()).hexdigest()[:12]
 
 
 def _process(number: int) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 import sqlalchemy as sa
 
-from benchmarks.store.database import Database, StoreAwayError, now
+from benchmarks.errors import StoreError
+from benchmarks.store.database import Database, now
 from benchmarks.store.records import Lease
 from benchmarks.store.tables import LEASES, NOBODY, REOPENED, RUNS
 
@@ -15,10 +16,13 @@ from benchmarks.store.tables import LEASES, NOBODY, REOPENED, RUNS
 class LeaseRecords(Database):
     """Leases by the keys of their runs; see `benchmarks.execution.leases`."""
 
-    def lease(self, keys: Iterable[str], owner: str) -> set[str]:
-        """Take leases on those of these runs that are to be trained and that nobody else is on; their keys."""
+    def lease(self, keys: Iterable[str], owner: str, number: int = 0) -> set[str]:
+        """Take leases on those of these runs that are to be trained and that nobody else is on; their keys.
+
+        All leases of the runner have this number then: it is a sign of life too.
+        """
         wanted, moment = list(keys), now()
-        rows = [{"key": key, "owner": owner, "number": 0, "renewed_at": moment} for key in wanted]
+        rows = [{"key": key, "owner": owner, "number": number, "renewed_at": moment} for key in wanted]
         taken = self._insert(LEASES)
         taken = taken.on_conflict_do_update(
             index_elements=[LEASES.c.key],
@@ -30,6 +34,7 @@ class LeaseRecords(Database):
             self._opened.lock(connection)
             # Written first: from here on no other runner writes until this is done.
             connection.execute(taken, rows)
+            connection.execute(_renewed(owner, number))
             # A run that ended just now has lost its lease in that moment, and is seen here to stand.
             stand = sa.select(RUNS.c.key).where(RUNS.c.key.in_(wanted), RUNS.c.status != REOPENED)
             connection.execute(sa.delete(LEASES).where(LEASES.c.key.in_(stand), LEASES.c.owner == owner))
@@ -38,10 +43,9 @@ class LeaseRecords(Database):
 
         return self._do(write)
 
-    def renew_leases(self, owner: str) -> None:
-        """Count up the numbers of a runner's leases."""
-        renewed = sa.update(LEASES).where(LEASES.c.owner == owner)
-        self._write_alone(renewed.values(number=LEASES.c.number + 1, renewed_at=now()))
+    def renew_leases(self, owner: str, number: int) -> None:
+        """Give all leases of a runner the number that it has counted up to."""
+        self._write_alone(_renewed(owner, number))
 
     def end_leases(self, owner: str, number: int | None = None) -> None:
         """End a runner's leases; where a number is given, only those that still have it."""
@@ -49,8 +53,9 @@ class LeaseRecords(Database):
         self._write_alone(ended if number is None else ended.where(LEASES.c.number == number))
 
     def give_up_leases(self, owner: str) -> None:
-        """End a runner's leases as it ends itself; where the store is away they end later, as a dead one's."""
-        with contextlib.suppress(StoreAwayError):
+        """End a runner's leases as it ends itself; where the store cannot be used they end later, as a dead one's."""
+        # Why the runner ends is not to be hidden by a store that cannot be used.
+        with contextlib.suppress(StoreError):
             ended = sa.update(LEASES).where(LEASES.c.owner == owner).values(owner=NOBODY)
             self._write_alone(ended, patience=0.0)
 
@@ -65,3 +70,7 @@ class LeaseRecords(Database):
             connection.execute(statement)
 
         self._do(write, patience)
+
+
+def _renewed(owner: str, number: int) -> sa.Update:
+    return sa.update(LEASES).where(LEASES.c.owner == owner).values(number=number, renewed_at=now())

@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from benchmarks.errors import StoreError
 from benchmarks.execution.leases import Leases
 from benchmarks.store import Store
 from benchmarks.training.results import RunResult
@@ -62,6 +63,38 @@ def test_only_the_dead_lose_their_leases(store, stack):
     assert watcher.take(stack) == {slot: stack[slot] for slot in (1, 2, 3)}
 
 
+def test_leases_taken_at_different_times_end_alike(store, stack):
+    """All leases of a runner last as long as it gives signs of life, whenever each was taken, and end when it dies."""
+    alive, dead, watcher = (Leases(store, SECONDS) for _ in range(3))
+    alive.take({0: stack[0]})
+    dead.take({2: stack[2]})
+    time.sleep(SECONDS / 5)
+    alive.sign_of_life()
+    dead.sign_of_life()
+    alive.take({1: stack[1]})
+    dead.take({3: stack[3]})
+    keys = [run.key for run in stack.values()]
+    assert watcher.others(keys) == set(keys)
+    end = time.monotonic() + 2 * SECONDS
+    while time.monotonic() < end:
+        alive.sign_of_life()
+        watcher.others(keys)
+        time.sleep(0.02)
+    assert watcher.others(keys) == {stack[0].key, stack[1].key}
+
+
+def test_runner_that_comes_back_holds_what_it_takes_then(store, stack):
+    """A runner that stood still so long that its leases were ended is alive when it takes others."""
+    runner, watcher = Leases(store, SECONDS), Leases(store, SECONDS)
+    runner.take({0: stack[0]})
+    keys = [stack[0].key, stack[1].key]
+    watcher.others(keys)
+    time.sleep(1.2 * SECONDS)
+    assert watcher.others(keys) == set()
+    runner.take({1: stack[1]})
+    assert watcher.others(keys) == {stack[1].key}
+
+
 def test_clock_that_jumps_ends_no_lease(store, stack, monkeypatch):
     """A time of day that jumps by years changes nothing."""
     holder, watcher = Leases(store), Leases(store)
@@ -110,12 +143,26 @@ def test_ended_process_of_this_machine_is_seen_at_once(store, stack, tmp_path, s
     """The leases of a runner whose process is gone end at the first look, and those of a living one do not."""
     Leases(store).take({0: stack[0]})
     code = f"""
-import sys
+import os, sys
 from pathlib import Path
 from benchmarks.execution.leases import Leases
 from benchmarks.store import Store
 store = Store.open(Path({str(tmp_path)!r}), {store_url!r})
 store.lease([{stack[1].key!r}], Leases(store)._owner)
+os.readlink = lambda path: "pid:[1]"  # as in a container, which has a numbering of processes of its own
+store.lease([{stack[2].key!r}], Leases(store)._owner)
 """
     subprocess.run([sys.executable, "-c", code], check=True)
-    assert Leases(store).others([stack[0].key, stack[1].key]) == {stack[0].key}
+    keys = [stack[slot].key for slot in range(3)]
+    assert Leases(store).others(keys) == {keys[0], keys[2]}, "of another container it is not known"
+
+
+def test_store_that_cannot_be_used_hides_no_interrupt(store, stack):
+    """Who gives up its leases as it ends ends as it would have, whatever is wrong with the store."""
+    leases = Leases(store, seconds=0.0)
+    leases.take(stack)
+    with store._opened.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE leases")
+    with pytest.raises(StoreError):
+        leases.sign_of_life()
+    leases.release()
