@@ -1,0 +1,25 @@
+"""What the columns of a table are called that hold the levels of cells: one rule for all that is shown and written."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Mapping
+from typing import Any
+
+LEVEL = "level:"
+"""Begins the name of a level's column where its factor is called as another column of the table; none of those begins
+so."""
+
+
+def column_of(factor: str, others: Container[str]) -> str:
+    """What the column of a factor's levels is called beside other columns; no other one has that name."""
+    return f"{LEVEL}{factor}" if factor in others or factor.startswith(LEVEL) else factor
+
+
+def with_levels(row: Mapping[str, Any], levels: Mapping[str, str | None]) -> dict[str, Any]:
+    """A row of a table, with the levels of its cell after its dataset."""
+    found: dict[str, Any] = {}
+    for name, value in row.items():
+        found[name] = value
+        if name == "dataset":
+            found |= {column_of(factor, row): level for factor, level in levels.items()}
+    return found
