@@ -1,11 +1,11 @@
 """Search spaces and the ask/tell loop around Keras Tuner.
 
-It imports nothing of `zoo` and `benchmarks`: what to evaluate is handed in as a function.
+It imports nothing of `zoo` and `benchmarks`: whoever asks what to try trains it, and tells the score.
 """
 
 from tuning.errors import Problem, TuningError
 from tuning.hypermodel import hypermodel
-from tuning.search import STRATEGIES, Outcome, Search, SearchConfig, Trial, run_search
+from tuning.search import STRATEGIES, Outcome, Search, SearchConfig, Trial
 from tuning.space import Space, parse_space
 
 __all__ = [
@@ -19,5 +19,4 @@ __all__ = [
     "TuningError",
     "hypermodel",
     "parse_space",
-    "run_search",
 ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras_tuner
@@ -23,7 +23,7 @@ from tuning.seeds import seed_for
 from tuning.space import Point, Space
 
 MOST_LISTED = 2_000
-"""Of a finite space with at most so many points, all that are left are compared."""
+"""Of a finite space with at most so many points, all that are left are listed."""
 
 CANDIDATES = 300
 """Of others, so many points drawn at random, and then those near the best of them."""
@@ -106,14 +106,21 @@ class Suggester(keras_tuner.Oracle):  # type: ignore[misc]
             values: dict[str, Any] | None = super()._random_values()
             if values is not None:
                 return values
-            if self.points.size is not None:
+            if self._is_listed:
                 break
-        left = self._points_left() if self.points.size is not None else []
+        if self.points.size is None:
+            return None
+        left = list(self._points_left() if self._is_listed else itertools.islice(self._points_left(), 1))
         return self.points.values_from(left[int(self.generator("left").integers(len(left)))]) if left else None
 
-    def _points_left(self) -> list[Point]:
-        """The points of a finite space that were not tried."""
-        return [point for point in self.points.points() if text_of(point) not in self.seen]
+    @property
+    def _is_listed(self) -> bool:
+        """Whether the space has so few points that those that are left can be compared."""
+        return self.points.size is not None and self.points.size <= MOST_LISTED
+
+    def _points_left(self) -> Iterator[Point]:
+        """The points of a finite space that were not tried, one after the other."""
+        return (point for point in self.points.points() if text_of(point) not in self.seen)
 
 
 class GridOracle(Suggester, keras_tuner.oracles.GridSearchOracle):  # type: ignore[misc]
@@ -172,8 +179,8 @@ class BayesianOracle(Suggester, keras_tuner.oracles.BayesianOptimizationOracle):
 
     def _best_fresh_point(self, best_vectors: np.ndarray[Any, Any]) -> Point | None:
         generator = self.generator("candidates")
-        if self.points.size is not None and self.points.size <= MOST_LISTED:
-            left = self._points_left()
+        if self._is_listed:
+            left = list(self._points_left())
             return self._ranked(left)[0][0] if left else None
         drawn = self._ranked([self.points.sample(generator) for _ in range(CANDIDATES)])
         ranked = drawn

@@ -6,7 +6,7 @@ import functools
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from typing import Any, cast
 
@@ -53,10 +53,6 @@ class Choices:
         """How many values it can have."""
         return len(self.values)
 
-    def nearest(self, value: Value) -> Value:
-        """The choice that equals `value`, as it was written."""
-        return self.values[self.values.index(value)]
-
     def has(self, value: Value) -> bool:
         """Whether it can have this value."""
         return text_of(value) in map(text_of, self.values)
@@ -90,31 +86,26 @@ class Range:
     alternative: Value | None = None
     """A value outside of the range that is possible too: `or` in a suite."""
     when: Conditions = ()
+    numbers: tuple[Number, ...] = field(default=(), compare=False)
+    """All numbers of a range with steps; those of a narrowed range are the same to the last digit."""
 
     @property
     def whole(self) -> bool:
         """Whether its numbers are whole."""
         return isinstance(self.low, int)
 
-    @functools.cached_property
-    def steps(self) -> int | None:
-        """How many numbers the range has, or None where it is continuous."""
-        if self.step is None:
-            return int(self.high - self.low) + 1 if self.whole else None
-        low, high, step = (Decimal(repr(number)) for number in (self.low, self.high, self.step))
-        if not self.log:
-            return int((high - low) / step) + 1
-        return round(math.log(high / low) / math.log(step)) + 1
-
     @property
     def size(self) -> int | None:
         """How many values it can have, the alternative among them, or None where it is continuous."""
-        return None if self.steps is None else self.steps + (self.alternative is not None)
+        if self.step is None and not self.whole:
+            return None
+        steps = len(self.numbers) if self.step is not None else int(self.high - self.low) + 1
+        return steps + (self.alternative is not None)
 
     @functools.cached_property
     def values(self) -> tuple[Value, ...]:
         """All values in order, the alternative last; of a range with steps or of whole numbers only."""
-        numbers = tuple(self._number(index) for index in range(cast("int", self.steps)))
+        numbers = self.numbers or tuple(range(int(self.low), int(self.high) + 1))
         return numbers if self.alternative is None else (*numbers, self.alternative)
 
     def nearest(self, value: Value) -> Value:
@@ -123,7 +114,7 @@ class Range:
             return self.alternative
         number = min(max(value, self.low), self.high)
         if self.step is not None:
-            return self._number(round(self._index(number)))
+            return self.numbers[self._index(number)]
         return round(number) if self.whole else float(number)
 
     def has(self, value: Value) -> bool:
@@ -141,8 +132,7 @@ class Range:
         alternative is one value among the others; where there are none, it is drawn half of the time.
         """
         if self.step is not None:
-            index = int(generator.integers(cast("int", self.size)))
-            return self.alternative if index == self.steps else self._number(index)
+            return self.values[int(generator.integers(len(self.values)))]
         if self.alternative is not None and generator.random() < 0.5:
             return self.alternative
         # A whole number stands for the unit interval around it, so that the ends are as likely as the others.
@@ -159,9 +149,9 @@ class Range:
         if self.alternative is not None and text_of(around) == text_of(self.alternative):
             return self
         if self.step is not None:
-            last, index = cast("int", self.steps) - 1, round(self._index(around))
-            reach = max(1, math.floor(last / (2 * by)))
-            return replace(self, low=self._number(max(0, index - reach)), high=self._number(min(last, index + reach)))
+            index, reach = self._index(around), max(1, math.floor((len(self.numbers) - 1) / (2 * by)))
+            kept = self.numbers[max(0, index - reach) : index + reach + 1]
+            return replace(self, low=kept[0], high=kept[-1], numbers=kept)
         half = (self._scaled(self.high) - self._scaled(self.low)) / (2 * by)
         low, high = (self._unscaled(self._scaled(around) + side) for side in (-half, half))
         if self.whole:
@@ -175,18 +165,11 @@ class Range:
         table |= {} if self.alternative is None else {"or": plain(self.alternative)}
         return table | _written_when(self.when)
 
-    def _number(self, index: int) -> Number:
-        """The number that is `index` steps from the low end; in decimals, so that 3 steps of 0.1 are 0.3."""
-        if self.log and index == cast("int", self.steps) - 1:
-            return self.high
-        low, step = Decimal(repr(self.low)), Decimal(repr(1 if self.step is None else self.step))
-        number = low * step**index if self.log and self.step is not None else low + index * step
-        return int(number) if self.whole else float(number)
-
-    def _index(self, number: Number) -> float:
-        """How many steps a number is from the low end."""
+    def _index(self, number: Number) -> int:
+        """How many steps a number is from the low end, to the nearest."""
         step = cast("Number", self.step)
-        return math.log(number / self.low, step) if self.log else (number - self.low) / step
+        width = self._scaled(number) - self._scaled(self.low)
+        return round(width / (math.log(step) if self.log else step))
 
     def _scaled(self, number: Number) -> float:
         return math.log(number) if self.log else float(number)
@@ -228,14 +211,34 @@ def parse_parameter(path: str, written: Any) -> Parameter:
     )
     if kind == "choices":
         return Choices(_alike(table["choices"]), when)
-    low, high = table[kind]
-    step = table.get("step")
+    log, (low, high), step = kind == "log", table[kind], table.get("step")
     if not all(type(number) is int for number in (low, high, step) if number is not None):
         low, high, step = float(low) + 0.0, float(high) + 0.0, None if step is None else float(step)
     alternative = frozen(table.get("or"))
     if type(low) is float and type(alternative) is int:
         alternative = float(alternative)
-    return Range(low, high, kind == "log", step, alternative, when)
+    numbers = () if step is None else _numbers(log, low, high, step)
+    return Range(low, high, log, step, alternative, when, numbers)
+
+
+def _numbers(log: bool, low: Number, high: Number, step: Number) -> tuple[Number, ...]:
+    """The numbers of a range with steps; in decimals, so that 3 steps of 0.1 are 0.3."""
+    between = range(1, round(_steps(log, low, high, step)))
+    if isinstance(low, int):
+        return low, *(int(low * step**index if log else low + index * step) for index in between), high
+    start, each = Decimal(repr(low)), Decimal(repr(step))
+    if not log:
+        return low, *(float(start + index * each) for index in between), high
+    # A step is often a rounded root: two of sqrt(10) are 10 and not 10.000000000000002.
+    return low, *(float(f"{start * each**index:.12g}") for index in between), high
+
+
+def _steps(log: bool, low: Number, high: Number, step: Number) -> float:
+    """How many steps lie between the ends, whether they fit or not."""
+    if log:
+        return (math.log(high) - math.log(low)) / math.log(step)
+    start, end, each = (Decimal(repr(number)) for number in (low, high, step))
+    return float((end - start) / each)
 
 
 def _unknown_keys(path: str, table: Mapping[str, Any], keys: tuple[str, ...]) -> list[Problem]:
@@ -251,8 +254,7 @@ def _problems_of_choices(path: str, table: Mapping[str, Any]) -> list[Problem]:
         return [Problem(where, "no choices", "[]", "at least one")]
     wrong = [value for value in values if not _is_value(value)]
     if wrong:
-        allowed = "text, finite numbers, true, false, and lists of them"
-        return [Problem(where, "wrong type of choice", as_written(value), allowed) for value in wrong]
+        return [Problem(where, "wrong type of choice", as_written(value), _VALUES) for value in wrong]
     return _repeated(where, "choice", _alike(values))
 
 
@@ -267,6 +269,8 @@ def _problems_of_range(path: str, kind: str, table: Mapping[str, Any]) -> Iterat
         yield Problem(where, "an empty range", as_written(ends), "a low end below the high end")
     elif low > high:
         yield Problem(where, "a range upside down", as_written(ends), f"[{as_written(high)}, {as_written(low)}]")
+    elif not _is_number(high - low):
+        yield Problem(where, "a range too wide for its width to be a number", as_written(ends), "ends closer together")
     elif kind == "log" and low <= 0:
         yield Problem(where, "a log range from zero or below", as_written(ends), "a low end above 0")
     else:
@@ -280,29 +284,24 @@ def _problems_of_step(where: str, log: bool, low: Number, high: Number, step: An
     if not _is_number(step) or step <= (1 if log else 0):
         yield Problem(where, "no step", as_written(step), "a factor above 1" if log else "a number above 0")
         return
-    if log:
-        steps = math.log(high / low) / math.log(step)
-        fits = abs(steps - round(steps)) < 1e-9
-    else:
-        start, end, each = (Decimal(repr(number)) for number in (low, high, step))
-        steps = float((end - start) / each)
-        fits = (end - start) % each == 0
-    if not fits:
-        yield Problem(where, "a step that does not fit the range", as_written(step), _steps_that_fit(log, low, high))
-    elif steps > MOST_STEPS:
+    steps = _steps(log, low, high, step)
+    if steps > MOST_STEPS:
         yield Problem(where, f"a step so small that there are more than {MOST_STEPS:,}", as_written(step), "no step")
-
-
-def _steps_that_fit(log: bool, low: Number, high: Number) -> str:
+        return
+    start, end, each = (Decimal(repr(number)) for number in (low, high, step))
     if log:
-        return f"a root of {high / low:g}, such as {high / low:g} or {math.sqrt(high / low)!r}"
-    width = Decimal(repr(high)) - Decimal(repr(low))
-    return f"a fraction of {width}, such as {width / 2} or {width / 4}"
+        fits = abs(steps - round(steps)) < 1e-9
+        allowed = f"a root of {high} / {low}, such as {float((end / start).sqrt())!r}"
+    else:
+        fits, width = (end - start) % each == 0, end - start
+        allowed = f"a fraction of {width}, such as {width / 2} or {width / 4}"
+    if not fits:
+        yield Problem(where, "a step that does not fit the range", as_written(step), allowed)
 
 
 def _problems_of_alternative(where: str, low: Number, high: Number, value: Any) -> Iterator[Problem]:
     if not _is_value(value):
-        yield Problem(where, "wrong type", as_written(value), "text, a finite number, true, false, or a list of them")
+        yield Problem(where, "wrong type", as_written(value), _VALUES)
     elif _is_number(value) and low <= value <= high:
         yield Problem(where, "a value that the range has already", as_written(value), "a value outside of the range")
 
@@ -313,9 +312,13 @@ def _problems_of_when(path: str, when: Any) -> list[Problem]:
         return [Problem(where, "wrong type", as_written(when), "a table: other parameters and their values")]
     problems = []
     for name, values in when.items():
-        if isinstance(values, list | tuple) and not values:
-            problems.append(Problem(dotted(path, "when", name), "no value", "[]", "at least one"))
-        problems += _repeated(dotted(path, "when", name), "value", _listed(values))
+        where = dotted(path, "when", name)
+        if not _is_value(values):
+            problems.append(Problem(where, "wrong type", as_written(values), _VALUES))
+        elif values in ([], ()):
+            problems.append(Problem(where, "no value", "[]", "at least one"))
+        else:
+            problems += _repeated(where, "value", _listed(values))
     return problems
 
 
@@ -337,7 +340,13 @@ def _alike(values: Any) -> tuple[Value, ...]:
 
 
 def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+    try:
+        return type(value) in (int, float) and math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
+
+
+_VALUES = "text, finite numbers, true, false, and lists of them"
 
 
 def _is_value(value: Any) -> bool:

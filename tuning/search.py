@@ -1,18 +1,16 @@
 """Searching a space by asking what to try next and telling what came out of it; Keras Tuner's oracles choose.
 
-Nothing is written to disk. What was told is the whole record: a search is resumed by telling it again
-(`Search.resume`), or by running it again with an `evaluate` that looks up what is known.
+Nothing is written to disk. What was told is the whole record: a search goes on where it is asked again from its
+beginning, and told at once what is known.
 """
 
 from __future__ import annotations
 
 import functools
-import hashlib
 import itertools
-import json
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tuning.errors import Problem, TuningError, as_written, dotted, unknown
@@ -22,7 +20,7 @@ from tuning.space import Point, Space
 if TYPE_CHECKING:
     from tuning.oracles import Suggester
 
-REVISION = 2
+REVISION = 3
 """Raised when the same space, configuration and scores come to give other trials."""
 
 STRATEGIES = ("grid", "random", "bayesian", "hyperband")
@@ -50,7 +48,8 @@ class SearchConfig:
     factor: int | None = None
     """Only Hyperband: one in how many goes on to be trained that many times longer; 3 unless given."""
     initial: int | None = None
-    """Only Bayesian: how many points are random before a model chooses; unless given, two for each parameter."""
+    """Only Bayesian: how many points are random before a model chooses; unless given, two for each parameter, and three
+    at least."""
     batch: int | None = None
     """Only Bayesian: how many points are chosen from the same results, to be trained at once; 1 unless given."""
 
@@ -151,10 +150,9 @@ class Search:
         self._rungs = _Rungs(self._plan)
 
     @property
-    def key(self) -> str:
-        """A hash of all that decides what is tried: a search with other settings is another search."""
-        identity = {"space": self.space.written(), "config": asdict(self.config), "revision": REVISION}
-        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    def rungs(self) -> list[range]:
+        """The numbers of the trials of each rung of Hyperband, bracket by bracket; none for the others."""
+        return self._rungs.numbers
 
     @property
     def epochs(self) -> int | None:
@@ -184,12 +182,6 @@ class Search:
     def exhausted(self) -> bool:
         """Whether every point of the space was tried."""
         return len(self._asked) == self.space.size and not self._plan
-
-    @property
-    def best(self) -> Outcome | None:
-        """The outcome with the best score, the first of equals; None while there is none."""
-        scored = [outcome for outcome in self.history if outcome.score is not None]
-        return min(scored, key=lambda outcome: self._loss(outcome.score), default=None)
 
     def ask(self, count: int = 1) -> list[Trial]:
         """What to train next, at most so many.
@@ -221,21 +213,6 @@ class Search:
         if self._plan:
             self._finish_rung(number)
 
-    def resume(self, history: Iterable[Outcome]) -> None:
-        """Tell what was told before, in an earlier process; what follows is what would have followed there.
-
-        Raises:
-            ValueError: these are not outcomes of this search.
-        """
-        known = {outcome.trial.number: outcome for outcome in history}
-        while known:
-            trials = [trial for trial in self.waiting if trial.number in known]
-            if not trials and not self.ask():
-                raise ValueError(f"trials {sorted(known)} are not of this search")
-            for trial in trials:
-                outcome = known.pop(trial.number)
-                self.tell(outcome.trial, outcome.score)
-
     def _next(self) -> Trial | None:
         """The next trial of a strategy in which each point is trained once."""
         number = len(self._asked)
@@ -254,8 +231,8 @@ class Search:
             return True
         if len(self._scores) < number:
             return False
-        losses = [self._loss(score) for score in self._scores.values() if score is not None]
-        worst = max(losses, default=0.0) * (-1 if self.config.direction == "max" else 1)
+        worst_of = min if self.config.direction == "max" else max
+        worst = worst_of((score for score in self._scores.values() if score is not None), default=0.0)
         for each, score in self._scores.items():
             self._oracle.finish(self._names[each], worst if score is None else score)
         return True
@@ -286,12 +263,6 @@ class Search:
                 score = self._scores[each]
                 self._oracle.finish(self._names[each], worst if score is None else score)
 
-    def _loss(self, score: float | None) -> float:
-        """A score as a number of which less is better."""
-        if score is None:
-            return math.inf
-        return -score if self.config.direction == "max" else score
-
     @functools.cached_property
     def _oracle(self) -> Suggester:
         from tuning.oracles import ORACLES  # it imports TensorFlow
@@ -313,7 +284,7 @@ class _Rungs:
     def __init__(self, plan: list[Bracket]):
         sizes = [rung.size for bracket in plan for rung in bracket]
         ends = list(itertools.accumulate(sizes))
-        self._numbers = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        self.numbers = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
         """The numbers of each rung; the rung after it in its bracket is the next in the list."""
         self._taken = [0] * len(sizes)
         lengths = [len(bracket) for bracket in plan]
@@ -324,49 +295,20 @@ class _Rungs:
     def place(self, name: str, parent: int | None) -> int:
         """Give a number to a new trial: in the rung after its parent's, or the next that begins something new."""
         if parent is None:
-            rung = next(each for each in self._first if self._taken[each] < len(self._numbers[each]))
+            rung = next(each for each in self._first if self._taken[each] < len(self.numbers[each]))
         else:
             rung = self._rung_of(parent) + 1
-        number = self._numbers[rung][self._taken[rung]]
+        number = self.numbers[rung][self._taken[rung]]
         self._taken[rung] += 1
         self.number_of[name] = number
         return number
 
     def around(self, number: int) -> range:
         """All numbers of the rung in which this one is."""
-        return self._numbers[self._rung_of(number)]
+        return self.numbers[self._rung_of(number)]
 
     def _rung_of(self, number: int) -> int:
-        return next(index for index, numbers in enumerate(self._numbers) if number in numbers)
-
-
-def run_search(
-    search: Search, evaluate: Callable[[Sequence[Trial]], Sequence[float | None]], batch_size: int = 1
-) -> Outcome | None:
-    """Ask, evaluate and tell until the search ends.
-
-    Where `evaluate` raises, nothing of its batch is told; the same trials are handed to it when the search is run on.
-
-    Args:
-        search: new, resumed or interrupted.
-        evaluate: trains some trials, together if it can, and gives the score of each, None for one that failed.
-        batch_size: how many trials it is handed at most.
-
-    Returns:
-        The best outcome; None where no trial has a score.
-
-    Raises:
-        ValueError: the batch size is below 1, or `evaluate` gave another number of scores than it was handed trials.
-    """
-    if batch_size < 1:
-        raise ValueError(f"batch_size is {batch_size}: at least 1 trial has to be evaluated at a time")
-    while trials := search.waiting[:batch_size] or search.ask(batch_size):
-        scores = evaluate(trials)
-        if len(scores) != len(trials):
-            raise ValueError(f"evaluate gave {len(scores)} scores for {len(trials)} trials")
-        for trial, score in zip(trials, scores, strict=True):
-            search.tell(trial, score)
-    return search.best
+        return next(index for index, numbers in enumerate(self.numbers) if number in numbers)
 
 
 def _initial(space: Space, config: SearchConfig) -> int:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import itertools
-import json
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tuning.errors import Problem, TuningError, as_written, dotted, unknown
-from tuning.parameters import Choices, Parameter, Range, Value, parse_parameter, plain, text_of
+from tuning.parameters import Choices, Conditions, Parameter, Range, Value, frozen, parse_parameter, plain, text_of
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -41,16 +38,6 @@ class Space:
         return {path: parameter.written() for path, parameter in self.parameters.items()}
 
     @property
-    def canonical_json(self) -> str:
-        """One text for all ways of writing this space."""
-        return json.dumps(self.written(), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-
-    @property
-    def key(self) -> str:
-        """A hash of the canonical JSON."""
-        return hashlib.sha256(self.canonical_json.encode()).hexdigest()[:32]
-
-    @property
     def continuous(self) -> list[str]:
         """The paths with infinitely many values."""
         return [path for path, parameter in self.parameters.items() if parameter.size is None]
@@ -60,10 +47,7 @@ class Space:
         """The number of its points, or None where there are infinitely many."""
         if self.continuous:
             return None
-        return sum(
-            times * math.prod(cast("int", self.parameters[path].size) for path in self._active(values) - set(values))
-            for values, times in self._cases({}, list(self._parents))
-        )
+        return math.prod(map(self._size_of, self._groups()))
 
     def points(self) -> Iterator[Point]:
         """All points of a finite space; the values of the last parameter change fastest.
@@ -78,7 +62,7 @@ class Space:
     def has(self, point: Mapping[str, Any]) -> bool:
         """Whether this is a point: a possible value for each parameter whose conditions are met, and nothing else."""
         return set(point) == self._active(point) and all(
-            self.parameters[path].has(_frozen(value)) for path, value in point.items()
+            self.parameters[path].has(frozen(value)) for path, value in point.items()
         )
 
     def sample(self, generator: np.random.Generator) -> Point:
@@ -102,7 +86,7 @@ class Space:
         if not self.has(around):
             raise TuningError([Problem("around", "no point of this space", as_written(dict(around)))])
         ranges = {
-            path: parameter.narrowed(_frozen(around[path]), by)
+            path: parameter.narrowed(frozen(around[path]), by)
             for path, parameter in self.parameters.items()
             if path in around and path not in self._parents
         }
@@ -163,6 +147,7 @@ class Space:
         if path in self._labels:
             return self._labels[path][values[path]]
         parameter = self.parameters[path]
+        assert isinstance(parameter, Range)  # all choices have labels
         if _has_arms(parameter) and values[f"{path}/or"] != WITHIN:
             return _alternative(parameter)
         return parameter.nearest(values[path])
@@ -183,6 +168,39 @@ class Space:
             if _is_met(parameter, active):
                 active[path] = values.get(path)
         return set(active)
+
+    def _groups(self) -> list[list[str]]:
+        """The paths, those together that conditions link; the number of points is the product of the groups'."""
+        groups: list[set[str]] = []
+        for path, parameter in self.parameters.items():
+            linked = {path, *(name for name, _ in parameter.when)}
+            touched = [group for group in groups if group & linked]
+            groups = [group for group in groups if group not in touched] + [linked.union(*touched)]
+        return [self._in_order(group) for group in groups]
+
+    def _ancestors(self, path: str) -> list[str]:
+        """The parameters on which one depends, and those on which these depend."""
+        found = {name for name, _ in self.parameters[path].when}
+        for other in reversed(list(self.parameters)):  # each comes after those that it depends on
+            found |= {name for name, _ in self.parameters[other].when} if other in found else set()
+        return self._in_order(found)
+
+    def _in_order(self, paths: set[str]) -> list[str]:
+        return [path for path in self.parameters if path in paths]
+
+    def _size_of(self, group: list[str]) -> int:
+        """How many points there are of the parameters of a group alone."""
+        parents = [path for path in group if path in self._parents]
+        others = [self.parameters[path] for path in group if path not in self._parents]
+        return sum(
+            times * math.prod(cast("int", each.size) for each in others if _is_met(each, values))
+            for values, times in self._cases({}, parents)
+        )
+
+    def _can_be_met(self, path: str) -> bool:
+        """Whether there are points at which a parameter has a value."""
+        parameter = self.parameters[path]
+        return any(_is_met(parameter, values) for values, _ in self._cases({}, self._ancestors(path)))
 
     def _cases(self, values: Point, parents: list[str]) -> Iterator[tuple[Point, int]]:
         """All that parameters on which others depend can be, in groups that make no difference to those, with sizes."""
@@ -277,15 +295,28 @@ def parse_space(table: Mapping[str, Any]) -> Space:
             problems += error.problems
     if problems:
         raise TuningError(problems)
+    parameters = {path: replace(each, when=_typed(each.when, parameters)) for path, each in parameters.items()}
     problems = [each for path in parameters for each in _problems_of_conditions(path, parameters)]
     if problems:
         raise TuningError(problems)
     space = Space(MappingProxyType(_ordered(parameters)))
-    never = set(parameters).difference(*(space._active(values) for values, _ in space._cases({}, list(space._parents))))
+    never = [path for path in sorted(parameters) if not space._can_be_met(path)]
     if never:
         message = "conditions that are never met together"
-        raise TuningError(Problem(dotted(path, "when"), message) for path in sorted(never))
+        raise TuningError(Problem(dotted(path, "when"), message) for path in never)
     return space
+
+
+def _typed(when: Conditions, parameters: Mapping[str, Parameter]) -> Conditions:
+    """Conditions as the parameters that they are on have their values: 0 is 0.0 where these are fractions."""
+    return tuple((name, _as_in(parameters[name], values) if name in parameters else values) for name, values in when)
+
+
+def _as_in(parent: Parameter, values: tuple[Value, ...]) -> tuple[Value, ...]:
+    fractions = [type(each) is int and not parent.has(each) and parent.has(float(each)) for each in values]
+    typed = [float(each) if is_fraction else each for each, is_fraction in zip(values, fractions, strict=True)]
+    by_text = {text_of(each): each for each in typed}
+    return tuple(by_text[text] for text in sorted(by_text))
 
 
 def _problems_of_conditions(path: str, parameters: Mapping[str, Parameter]) -> Iterator[Problem]:
@@ -366,7 +397,3 @@ def _parent(name: str, values: list[Any]) -> Any:
     from keras_tuner.src.engine.conditions import Parent  # it is in no public module
 
     return Parent(name, values)
-
-
-def _frozen(value: Any) -> Value:
-    return tuple(map(_frozen, itertools.chain(value))) if isinstance(value, list) else value

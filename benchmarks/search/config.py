@@ -134,7 +134,7 @@ class SearchTable(Settings):
     )
     initial: int | None = setting(
         None,
-        "Random points before the model chooses; by default two for each setting.",
+        "Random points before the model chooses; by default two for each setting, and three at least.",
         only_with={"strategy": ("bayesian",)},
         ge=1,
     )

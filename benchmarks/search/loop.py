@@ -22,7 +22,6 @@ from benchmarks.store import Store, StoredRun
 from benchmarks.training.checkpoints import States
 from benchmarks.training.results import FINAL
 from tuning import Search, Space, Trial, TuningError
-from tuning.hyperband import plan_brackets
 from zoo.settings import SettingError
 
 Train = Callable[[Sequence[Run]], None]
@@ -194,15 +193,7 @@ class _StatesInUse:
 
     def begin(self, search: Search) -> None:
         """Follow another search."""
-        config, first = search.config, 0
-        self._runs, self._rungs = {}, []
-        if config.max_epochs is None:
-            return
-        epochs = config.trials * config.max_epochs
-        for bracket in plan_brackets(config.max_epochs, config.factor or 3, epochs, search.space.size):
-            for rung in bracket:
-                self._rungs.append(range(first, first + rung.size))
-                first += rung.size
+        self._runs, self._rungs = {}, search.rungs
 
     def add(self, trial: Trial, runs: Sequence[Run]) -> None:
         """A trial has ended, and may have left states; those that it went on from are not needed again."""
