@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +11,8 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 
-_CHUNK = 4096
+_MOST_OF_CHUNK, _CHUNK_BYTES = 4096, 2**27
+"""Examples that are looked at at once, and what they may take in float64; fewer where they are large."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,10 @@ def _per_channel(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
 
 
 def _min_max(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
-    part = inputs[train_indices]
-    low, high = part.min(axis=0).astype(np.float64), part.max(axis=0).astype(np.float64)
+    found = inputs[train_indices[0]], inputs[train_indices[0]]
+    for chunk in _chunks(inputs, train_indices):
+        found = np.minimum(found[0], chunk.min(axis=0)), np.maximum(found[1], chunk.max(axis=0))
+    low, high = (values.astype(np.float64) for values in found)
     return low, _inverse(high - low, low)
 
 
@@ -76,13 +80,19 @@ def _moments(inputs: Array, train_indices: Array) -> tuple[Array, Array, Array]:
     Moments about an origin near the mean lose no digits where the mean is large beside the spread, and chunks
     keep the memory small for large images.
     """
-    origin = inputs[train_indices[:_CHUNK]].mean(axis=0, dtype=np.float64)
+    origin = next(_chunks(inputs, train_indices)).mean(axis=0, dtype=np.float64)
     total, total_square = np.zeros_like(origin), np.zeros_like(origin)
-    for start in range(0, len(train_indices), _CHUNK):
-        chunk = inputs[train_indices[start : start + _CHUNK]] - origin
+    for stored in _chunks(inputs, train_indices):
+        chunk = stored - origin
         total += chunk.sum(axis=0)
         total_square += np.einsum("n...,n...->...", chunk, chunk)
     return total / len(train_indices), total_square / len(train_indices), origin
+
+
+def _chunks(inputs: Array, train_indices: Array) -> Iterator[Array]:
+    """The training part, some examples at a time: it may be far larger than the memory."""
+    size = min(_MOST_OF_CHUNK, max(1, _CHUNK_BYTES // (8 * math.prod(inputs.shape[1:]))))
+    return (inputs[train_indices[start : start + size]] for start in range(0, len(train_indices), size))
 
 
 def _inverse(spread: Array, location: Array) -> Array:

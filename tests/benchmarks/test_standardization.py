@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -131,6 +133,28 @@ def test_more_examples_than_one_chunk(name):
     fitted = fit_standardization(name, inputs, train)
     np.testing.assert_allclose(fitted.shift, np.broadcast_to(shift, (2, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(fitted.scale, np.broadcast_to(1 / spread, (2, 2, 3)), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "most"), [("per_feature", 320), ("per_channel", 320), ("min_max", 80)])
+def test_large_images_take_little_memory(name, most, tmp_path):
+    """Of a file of 144 MiB, in float64 1152, a few hundred are in the memory at once: such files are streamed."""
+    file = np.lib.format.open_memmap(tmp_path / "images.npy", "w+", np.uint8, (192, 512, 512, 3))  # of zeros
+    file[7, 3, 2, 1] = 192
+    tracemalloc.start()
+    try:
+        fitted = fit_standardization(name, file, np.arange(192))
+        _, taken = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert taken < most * 2**20
+    place = fitted.shift[3, 2, 1], fitted.scale[3, 2, 1]
+    assert place == pytest.approx(
+        {
+            "per_feature": (1, 1 / 191**0.5),
+            "per_channel": (2**-18, 1 / (192 / 2**18 - 2**-36) ** 0.5),
+            "min_max": (0, 1 / 192),
+        }[name]
+    )
 
 
 @pytest.mark.parametrize("name", SCALING)
