@@ -6,16 +6,13 @@ Copies and not streams: every epoch reads all of a dataset, in an order of its o
 from __future__ import annotations
 
 import re
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from benchmarks.data.folders import appearing
 from benchmarks.errors import DatasetError
-
-_PART_PREFIX = ".part-"
 
 
 def bucket_of(data_dir: Path) -> str | None:
@@ -47,15 +44,8 @@ def copy_dataset(bucket: str, name: str, version: str, folder: Path) -> None:
     Raises:
         DatasetError: the bucket cannot be read.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    part = Path(tempfile.mkdtemp(prefix=_PART_PREFIX, dir=folder.parent))
-    try:
-        with _reading(bucket) as (files, root):
-            files.get(f"{root}/{name}/{version}/", f"{part}/", recursive=True)
-        if not folder.exists():  # else another process was faster
-            part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with appearing(folder) as part, _reading(bucket) as (files, root):
+        files.get(f"{root}/{name}/{version}/", f"{part}/", recursive=True)
 
 
 @contextmanager

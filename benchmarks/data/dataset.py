@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.data.catalog import DatasetReference
+from benchmarks.data.folders import appearing
 from benchmarks.data.tasks import Task
 
 Array = np.ndarray[Any, Any]
@@ -29,8 +29,6 @@ DECODING = 1
 """Raised when the same records are decoded to other arrays."""
 
 _FACTS = "dataset.json"
-_PART_PREFIX = ".part-"
-_ABANDONED_SECONDS = 86_400.0
 
 Allocate = Callable[[tuple[int, ...], Any], Array]
 """Makes an array of a shape and dtype, in memory or as a file."""
@@ -83,9 +81,10 @@ class Dataset:
 
 
 def decoded_folder(reference: DatasetReference, runs_dir: Path) -> Path:
-    """Where a runs folder keeps a prepared dataset decoded; records that changed have another folder."""
-    name = f"{reference.name.replace('/', '_')}-{reference.version}-{_fingerprint(reference.directory)}"
-    return runs_dir / DECODED_FOLDER / name
+    """Where a runs folder keeps a prepared dataset decoded; records elsewhere, or that changed, have another folder."""
+    name, directory = reference.name.replace("/", "_"), reference.directory
+    place = f"{name}-{reference.version}-{_place(directory, runs_dir)}-{_fingerprint(directory)}"
+    return runs_dir / DECODED_FOLDER / place
 
 
 def open_decoded(folder: Path) -> Dataset | None:
@@ -110,25 +109,17 @@ def open_prepared(reference: DatasetReference, runs_dir: Path) -> Dataset | None
 
 
 def write_decoded(folder: Path, load: Callable[[Allocate], Dataset]) -> None:
-    """Decode a dataset into a folder, which appears as a whole once all of it is written.
+    """Decode a dataset into a folder, which appears as a whole; what the same place held before is removed.
 
     Args:
         folder: what `decoded_folder` gave.
         load: gives the dataset, its arrays made by the function that it is handed.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder.parent)
-    part = Path(tempfile.mkdtemp(prefix=_PART_PREFIX, dir=folder.parent))
-    try:
+    with appearing(folder, lambda found: open_decoded(found) is not None) as part:
         _write(part, load)
-        for old in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
-            if old != folder:
-                shutil.rmtree(old, ignore_errors=True)
-        if open_decoded(folder) is None:  # else another process was faster
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    for old in folder.parent.glob(f"{folder.name.rpartition('-')[0]}-*"):
+        if old != folder:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 def in_memory(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -166,11 +157,12 @@ def _file_of(array: Array, otherwise: Path) -> str:
     return otherwise.name
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what processes left that were killed while they decoded."""
-    for part in folder.glob(f"{_PART_PREFIX}*"):
-        if time.time() - part.stat().st_mtime > _ABANDONED_SECONDS:
-            shutil.rmtree(part, ignore_errors=True)
+def _place(directory: Path, runs_dir: Path) -> str:
+    """Tells the places of records apart: two runners may have two copies, each with times of its own."""
+    place, around = directory.resolve(), runs_dir.resolve()
+    # A runs folder may be moved, with the datasets in it.
+    inside = place.relative_to(around) if place.is_relative_to(around) else place
+    return hashlib.sha256(os.fsencode(inside)).hexdigest()[:8]
 
 
 def _fingerprint(directory: Path) -> str:

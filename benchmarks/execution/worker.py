@@ -22,6 +22,7 @@ import psutil
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
+from benchmarks.errors import DatasetError
 from benchmarks.execution.schedule import Stack, keys_of
 from benchmarks.plan import weights_file
 from benchmarks.training.checkpoints import Checkpoints, States
@@ -185,7 +186,8 @@ def train(stack: Stack) -> Report:
 
 def _open(reference: DatasetReference, runs_dir: Path) -> Dataset:
     found = open_prepared(reference, runs_dir)
-    assert found is not None  # whoever hands out the work has opened it before
+    if found is None:  # whoever hands out the work has opened it before
+        raise DatasetError(f"datasets: {reference.name}: its records, or what was decoded of them, are gone or changed")
     return found
 
 

@@ -1,5 +1,7 @@
 """Datasets in buckets: found and copied through fsspec, here from its own bucket in memory."""
 
+import os
+import time
 from pathlib import Path
 from uuid import uuid4
 
@@ -101,3 +103,13 @@ def test_copy_that_breaks_leaves_nothing(bucket, tmp_path, monkeypatch):
     with pytest.raises(DatasetError, match="the line is dead"):
         prepare(found)
     assert list(found.directory.parent.iterdir()) == []
+
+
+def test_copy_that_was_killed_goes_with_the_next(bucket, tmp_path):
+    """What a process left that was killed a day ago, while it copied, is removed."""
+    found = find_dataset("handwriting", bucket, tmp_path)
+    left = found.directory.parent / ".part-of-a-killed-process"
+    left.mkdir(parents=True)
+    os.utime(left, (time.time() - 90_000,) * 2)
+    prepare(found)
+    assert [path.name for path in found.directory.parent.iterdir()] == [found.version]
