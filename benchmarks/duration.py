@@ -176,5 +176,7 @@ def _shortened(run: Run) -> Run:
     train = run.cell.settings.train
     most = {"steps": PROBE_STEPS, "images": PROBE_STEPS * train.batch_size, "epochs": PROBE_EPOCHS}
     lengths = {name: min(getattr(train, name), most[name]) for name in LENGTHS if getattr(train, name)}
-    settings = replace(run.cell.settings, train=TrainConfig(**train.differing_from_default() | lengths))
+    rates = {"learning_rate": train.learning_rate, "weight_decay": train.weight_decay}
+    # What shapes no program takes no time, and a patience or an earlier end would not go with so short a training.
+    settings = replace(run.cell.settings, train=TrainConfig(**train.shaping_program() | rates | lengths))
     return replace(run, cell=replace(run.cell, settings=settings))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from benchmarks.duration import Expected, expected_time
+from benchmarks.design import Cell, Run
+from benchmarks.duration import Expected, _shortened, expected_time, program_without_length
 from benchmarks.plan import make_plan
 from benchmarks.store import Store
 from benchmarks.training.results import RunResult
@@ -107,6 +108,27 @@ def test_time_is_divided_among_workers():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "train",
+    [
+        {"epochs": 50, "stop_after": 10},
+        {"epochs": 50, "checkpoint": "best_val", "early_stopping_patience": 10},
+        {"epochs": 50, "schedule": "halve_on_plateau"},
+        {"epochs": 50, "optimizer": "adamw", "weight_decay": 0.1},
+        {"steps": 5000, "schedule": "step", "optimizer": "momentum", "momentum": 0.5},
+        {"images": 1_000_000, "batch_size": 32},
+    ],
+    ids=lambda train: " ".join(train),
+)
+def test_probes_are_short_and_of_the_same_program(train, settings_of):
+    """A run is probed by a short one of its program, whatever its own end, patience and schedule are."""
+    settings = settings_of({f"train.{name}": value for name, value in train.items()})
+    run = Run(Cell("digits", {}, settings), 0, "1.0.0")
+    short = _shortened(run)
+    assert program_without_length(short) == program_without_length(run)
+    assert 0 < short.cell.settings.train.total_steps(20) <= 200
+
+
 def test_probe_trains_and_stores_nothing(plan_of, tmp_path):
     """A probe finds the rate of every program and leaves no run in the store."""
     plan = plan_of(2, 100)
