@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import time
 import zipfile
 from collections.abc import Iterable, Mapping
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from benchmarks.files import replaced
 
 Array = np.ndarray[Any, Any]
 
@@ -71,8 +72,8 @@ class CheckpointFile:
 
     def remove(self) -> None:
         """Remove the checkpoint, once its runs are stored."""
-        self.path.unlink(missing_ok=True)
-        _unfinished(self.path).unlink(missing_ok=True)
+        for path in self.path.parent.glob(f"{self.path.stem}.*"):
+            path.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Checkpoints:
         """Key of each run that is in a checkpoint -> the files, also those that a kill left half written."""
         found: dict[str, list[Path]] = {}
         for path in [*self.folder.glob("*.checkpoint"), *self.folder.glob("*.part")]:
-            for part in path.stem.split(_BETWEEN_RUNS):
+            for part in path.name.partition(".")[0].split(_BETWEEN_RUNS):
                 found.setdefault(part.partition(_BEFORE_KEY)[2], []).append(path)
         return found
 
@@ -190,17 +191,9 @@ def _write(path: Path, checkpoint: Checkpoint) -> None:
     content = io.BytesIO()
     named: dict[str, Any] = {"told": np.array(json.dumps(told)), **checkpoint.arrays}
     np.savez(content, **named)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _unfinished(path).open("wb") as file:
+    with replaced(path) as file:
         file.write(hashlib.sha256(content.getbuffer()).digest())
         file.write(content.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    _unfinished(path).replace(path)
-
-
-def _unfinished(path: Path) -> Path:
-    return path.with_suffix(".part")
 
 
 def _split(stored: bytes) -> tuple[bytes, bytes]:

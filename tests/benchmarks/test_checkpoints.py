@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from executing import train_runs
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.local import train_runs
 from benchmarks.suite import parse_suite
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Checkpoints, Position
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import Program
 from benchmarks.training.trainer import Trainer
+
+HELPERS = Path(__file__).parents[1] / "helpers"
 
 # Of 12 steps an epoch: with 3 or 5 at a call there are looks at the clock inside.
 DENSE = """
@@ -89,11 +93,11 @@ import json, sys
 from pathlib import Path
 
 import numpy as np
+from executing import train_runs
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load, prepare
 from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.local import train_runs
 from benchmarks.training.checkpoints import Checkpoints
 from benchmarks.suite import parse_suite
 from benchmarks.training import trainer
@@ -205,11 +209,12 @@ def test_what_is_killed_is_worth_testing(undisturbed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("text", [DENSE, CONVOLUTIONAL], ids=["dense", "convolutional"])
-def test_killed_for_real(text, digits, undisturbed, tmp_path):
+def test_killed_for_real(text, digits, undisturbed, tmp_path, monkeypatch):
     """A process that is killed with SIGKILL at arbitrary moments leaves what another goes on from to the same end."""
     folder, data = tmp_path / "checkpoints", tmp_path / "data"
     script = tmp_path / "child.py"
     script.write_text(CHILD, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(HELPERS), prepend=os.pathsep)
     generator = np.random.default_rng(5)
     for writes in (1, 1, 2):
         command = [sys.executable, str(script), str(folder), str(data), str(writes)]
@@ -430,7 +435,7 @@ def test_checkpoints_of_a_run(tmp_path):
     files = [checkpoints.file_of(keys) for keys in ({0: "a1", 3: "b2"}, {1: "a1"}, {0: "a11"}, {0: "b2"}, {2: "c3"})]
     for file in files:
         file.write(EXAMPLE)
-    files[3].path.rename(files[3].path.with_suffix(".part"))
+    files[3].path.rename(files[3].path.with_suffix(".123.part"))
     assert {key: len(paths) for key, paths in checkpoints.kept().items()} == {"a1": 2, "a11": 1, "b2": 2, "c3": 1}
     checkpoints.remove_of(["a1", "b2", "d4"])
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["0-a11.checkpoint", "2-c3.checkpoint"]
@@ -469,8 +474,8 @@ def test_a_write_that_is_cut_off_leaves_the_last_checkpoint(tmp_path, monkeypatc
         with pytest.raises(Killed):
             file.write(Checkpoint(Position(9, 9), EXAMPLE.arrays, EXAMPLE.values))
     assert file.read().position == EXAMPLE.position
-    # What was left half written goes with the checkpoint, also where another process removes it.
-    monkeypatch.setattr("os.getpid", lambda: 123456)
+    # What a killed process left half written goes with the checkpoint.
+    file.path.with_suffix(".123.part").touch()
     CheckpointFile(tmp_path, ["a"], 0.0).remove()
     assert list(tmp_path.iterdir()) == []
 

@@ -1,0 +1,28 @@
+"""Files that are replaced as a whole."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO
+
+
+@contextmanager
+def replaced(path: Path) -> Iterator[BinaryIO]:
+    """A file to write, which takes its place, or that of one that is there, once the block has ended.
+
+    At each moment a whole file is there or none, also after a loss of power. What a killed process leaves is
+    `STEM.PROCESS.part`.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = path.with_name(f"{path.stem}.{os.getpid()}.part")
+    try:
+        with made.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        made.replace(path)
+    finally:
+        made.unlink(missing_ok=True)

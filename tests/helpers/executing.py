@@ -1,0 +1,25 @@
+"""Training without what is around it: without worker processes, or without a search and a display."""
+
+from benchmarks.execution.local import Engine
+from benchmarks.execution.running import begun
+from benchmarks.execution.schedule import epochs_behind, keys_of, stacks_by_program
+
+
+def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, states=None):
+    """Train runs in this process and give each result as soon as it is there.
+
+    A checkpoint is removed once all results of its stack were taken.
+    """
+    engine = Engine(datasets.__getitem__, states=states)
+    kept = states.kept() if states else {}
+    for stack in stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)):
+        file = checkpoints.file_of(keys_of(stack)) if checkpoints else None
+        yield from engine.train(stack, on_epoch, file)
+        if file:
+            file.remove()
+
+
+def run_missing(plan, store, observer, options=None):
+    """Train every run of a tuned plan that the store does not hold, and store each at once."""
+    with begun(plan, store, options) as session:
+        session.train(session.own(plan.missing), observer)
