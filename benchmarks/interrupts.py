@@ -32,7 +32,7 @@ _received = _Received()
 
 @contextmanager
 def listening() -> Iterator[None]:
-    """Let SIGTERM interrupt what is done inside, as Ctrl-C does, and let both be held back.
+    """Let SIGTERM interrupt what is done inside, as Ctrl-C does.
 
     Python hears signals in its main thread alone; in another one nothing changes.
     """
@@ -49,14 +49,15 @@ def listening() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold interrupts back that arrive inside, until `look` is called or the end is reached.
+    """Hold Ctrl-C and SIGTERM back that arrive inside, until `look` is called or the end is reached.
 
     Raises:
         KeyboardInterrupt: at the end, where one arrived that was not looked for. `Terminated` for SIGTERM.
     """
     before, _received.is_held = _received.is_held, True
     try:
-        yield
+        with listening():
+            yield
         if not before:
             look()
     finally:

@@ -28,8 +28,8 @@ def test_interrupts_at_once_where_nothing_is_held(number, kind):
 
 @pytest.mark.parametrize(("number", "kind"), KINDS)
 def test_held_back_until_the_next_look(number, kind):
-    """Inside of `held` nothing is raised but by `look`, one for each signal, in their order."""
-    with listening(), held():
+    """Inside of `held` nothing is raised but by `look`, one for each signal, in their order, whoever listens."""
+    with held():
         look()
         send(number)
         send(signal.SIGINT)
@@ -73,10 +73,11 @@ def test_what_else_is_raised_goes_first():
         look()
 
 
-def test_handlers_are_put_back():
+@pytest.mark.parametrize("block", [listening, held])
+def test_handlers_are_put_back(block):
     """What the process did with signals before is what it does after."""
     before = [signal.getsignal(number) for number, _ in KINDS]
-    with listening():
+    with block():
         assert [signal.getsignal(number) for number, _ in KINDS] != before
     assert [signal.getsignal(number) for number, _ in KINDS] == before
 
