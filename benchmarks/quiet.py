@@ -25,13 +25,18 @@ def import_tensorflow(threads: int | None = None, worker: int | None = None) -> 
 
         # TensorFlow looks for devices on first use, and says on the way what it did not find.
         devices = tf.config.list_physical_devices()
-        _share_gpus(tf.config, [device for device in devices if device.device_type == "GPU"], worker)
+        _set_up_gpus(tf.config, [device for device in devices if device.device_type == "GPU"], worker)
     # "Using a while_loop for converting ...": true of dropout's random numbers, and cheap.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
-def _share_gpus(config: Any, gpus: Sequence[Any], worker: int | None) -> None:
-    """Leave room for other processes: by itself TensorFlow takes all memory of every GPU, and computes on the first."""
+def _set_up_gpus(config: Any, gpus: Sequence[Any], worker: int | None) -> None:
+    """Have sums come out the same at each call, and leave room for other processes.
+
+    By itself TensorFlow takes all memory of every GPU, and computes on the first.
+    """
+    if gpus:
+        config.experimental.enable_op_determinism()
     for gpu in gpus:
         config.experimental.set_memory_growth(gpu, True)
     if gpus and worker is not None:
