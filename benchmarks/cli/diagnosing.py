@@ -10,6 +10,7 @@ import typer
 from benchmarks.cli.arguments import DONE, RUNS_DIR, SOME_FAILED, AsJson, DataDir, RunsDir, SuiteArgument
 from benchmarks.cli.finding import plan_of
 from benchmarks.cli.printing import make_wide_console
+from benchmarks.columns import with_levels
 from benchmarks.errors import UserError, naming_file
 from benchmarks.rendering import make_console, print_json, row_table, say
 
@@ -63,14 +64,14 @@ def diagnose(
             for each in diagnose_cells(cells, datasets, plan.seeds[0] if seed is None else seed, overfit):
                 found.append(each)
                 now.update(f"{len(found)} of {len(cells)} networks seen")
-    if show:
-        from benchmarks.diagnosis.figure import write_figure
-
-        write_figure(show, found)
     if as_json:
         print_json([each.as_json() for each in found])
     else:
-        _tell(found, show)
+        _tell(found)
+    if show:
+        _draw(found, show)
+        if not as_json:
+            say(f"wrote {show}")
     raise typer.Exit(DONE if all(each.is_sound for each in found) else SOME_FAILED)
 
 
@@ -100,21 +101,27 @@ def _chosen(cells: list[Cell], where: list[str]) -> list[Cell]:
     return cells
 
 
-def _tell(found: list[CellDiagnosis], show: Path | None) -> None:
+def _draw(found: list[CellDiagnosis], show: Path) -> None:
+    from benchmarks.diagnosis.figure import write_figure
+
+    try:
+        write_figure(show, found)
+    except OSError as error:
+        raise UserError(f"{show}: cannot be written: {error.strerror}") from None
+
+
+def _tell(found: list[CellDiagnosis]) -> None:
     make_wide_console().print(row_table([_row(each) for each in found]))
     for each in found:
         for finding in each.findings:
             say(f"{each.cell.dataset}{f', {each.cell.title}' if each.cell.title else ''}: {finding}")
-    if show:
-        say(f"wrote {show}")
 
 
 def _row(each: CellDiagnosis) -> dict[str, Any]:
     signal, worst = each.signal, each.worst_check
     after = {} if each.loss_after_steps is None else {f"after {each.steps} steps": f"{each.loss_after_steps:.3g}"}
-    return {
+    row = {
         "dataset": each.cell.dataset,
-        **each.cell.levels,
         "first loss": f"{signal.loss:.3g}",
         "of zeros": f"{each.loss_of_zeros:.3g}",
         **after,
@@ -122,3 +129,4 @@ def _row(each: CellDiagnosis) -> dict[str, Any]:
         "idle units": f"{signal.idle_units:.0%}",
         "gradient check": f"{'right' if worst.is_right else 'WRONG'}, {worst.relative_error:.0e}",
     }
+    return with_levels(row, each.cell.levels)

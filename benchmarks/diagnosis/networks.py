@@ -189,14 +189,18 @@ def loss_after(model: keras.Model, inputs: Array, loss: LossOfOutputs, steps: in
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
 
-    def step() -> Any:
+    def current() -> Any:
+        return tf.add_n([loss(model(inputs, training=True)), *model.losses])
+
+    def step() -> None:
         with tf.GradientTape() as tape:
-            total = tf.add_n([loss(model(inputs, training=True)), *model.losses])
+            total = current()
         optimizer.apply(tape.gradient(total, [each.value for each in model.trainable_variables]))
-        return total
 
     train = tf.function(step, autograph=False)
-    return [float(train()) for _ in range(steps)][-1]
+    for _ in range(steps):
+        train()
+    return float(current())
 
 
 def _direction(gradient: Array, generator: np.random.Generator) -> Array:

@@ -153,6 +153,18 @@ def test_learning_a_batch_by_heart():
         assert (loss_after(model, inputs, cross_entropy, 200) < 0.05) is learns
 
 
+def test_loss_after_one_step():
+    """The loss is that after the last step: Adam's first one moves each weight by its rate, against its gradient."""
+    inputs = INPUTS.astype(np.float32)
+    model, by_hand = (zoo.create_model("linear", input_shape=(6,), num_classes=3, seed=1) for _ in range(2))
+    with tf.GradientTape() as tape:
+        loss = cross_entropy(by_hand(inputs))
+    weights = [each.value for each in by_hand.trainable_variables]
+    for variable, gradient in zip(by_hand.trainable_variables, tape.gradient(loss, weights), strict=True):
+        variable.assign_sub(1e-3 * tf.sign(gradient))
+    assert loss_after(model, inputs, cross_entropy, 1) == pytest.approx(float(cross_entropy(by_hand(inputs))), abs=1e-6)
+
+
 def test_diagnosis_of_classes(embedded):
     """The loss of zeros is log 10 for ten classes, smoothed labels or not; the loss is that of the run's own recipe."""
     plain, smoothed = cells_of(factors={"train.label_smoothing": [0, 0.2]})
@@ -211,6 +223,16 @@ def test_command(ablate, tmp_path):
     drawn = (tmp_path / "flow.svg").read_text()
     assert drawn.startswith("<?xml")
     assert not (tmp_path / "runs" / "store.sqlite").exists()
+
+
+def test_a_picture_that_cannot_be_written(ablate, tmp_path):
+    """On a full disk the table is there all the same, and one message."""
+    (tmp_path / "seen.toml").write_text(SUITE)
+    (tmp_path / "full.png").symlink_to("/dev/full")
+    where = ["--where", "model.activation=tanh", "--where", "model.normalization=none"]
+    code, out, err = ablate("diagnose", "seen.toml", *where, "--show", "full.png")
+    assert (code, "gradient check" in out) == (2, True)
+    assert "error: full.png: cannot be written: No space left on device" in err
 
 
 @pytest.mark.parametrize(
