@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
+from benchmarks.columns import column_of
 from benchmarks.design import Run
-from benchmarks.plan import registered_runs
+from benchmarks.plan import all_registered_runs
 from benchmarks.store import DatasetFacts, Registration, Store, StoredRun
 from benchmarks.training.metrics import OUTCOME_METRICS
 from benchmarks.training.results import Status
 
 RUNS_A_PART = 500
 """Runs that are read at once: a store can hold more than memory does."""
+
+COLUMNS = ("dataset", "seed", "settings")
+"""What tells runs apart beside the factors of a suite."""
 
 OUTCOME = "outcome"
 """The metric that reports compare: test accuracy or RMSE, and for a diverged run the level of who learnt nothing."""
@@ -37,7 +41,8 @@ class Record:
     """As in the suite."""
     dataset_version: str
     levels: Mapping[str, str]
-    """Factor -> label of its level."""
+    """What tells its cell from others: a column for each factor -> label of its level. Where cells are trained with and
+    without what a search finds, `settings` says which."""
     seed: int
     status: Status
     settings: Mapping[str, Any]
@@ -73,29 +78,35 @@ class Record:
         return max((epoch for curve in self.curves.values() for epoch in curve), default=0)
 
 
-def column_of(factor: str) -> str:
-    """What a factor is called beside the columns that every run has."""
-    return f"level:{factor}" if factor in ("dataset", "seed") else factor
-
-
 def records_of(registration: Registration, store: Store) -> Iterator[Record]:
-    """Every run of a suite that is stored, in the order of the plan.
+    """Every run of a suite that is stored, in the order of the plan; those without what a search finds at the end.
 
     Raises:
         SettingError: this version of the program no longer understands the suite.
     """
-    planned, machines = registered_runs(registration), store.machines()
+    reported, untuned = all_registered_runs(registration)
+    planned, machines = [*reported, *untuned], store.machines()
     for start in range(0, len(planned), RUNS_A_PART):
         part = planned[start : start + RUNS_A_PART]
         stored = store.runs(run.key for run in part)
-        for run in part:
+        for place, run in enumerate(part, start):
             found = stored.get(run.key)
             if found is not None:
+                levels = {column_of(factor, COLUMNS): level for factor, level in run.cell.levels.items()}
+                if untuned:
+                    levels["settings"] = "tuned" if place < len(reported) else "untuned"
                 facts = registration.datasets[run.cell.dataset]
-                yield _record(registration.name, run, found, facts, machines.get(found.machine, {}))
+                yield _record(registration.name, run, levels, found, facts, machines.get(found.machine, {}))
 
 
-def _record(suite: str, run: Run, stored: StoredRun, facts: DatasetFacts, machine: Mapping[str, Any]) -> Record:
+def _record(
+    suite: str,
+    run: Run,
+    levels: Mapping[str, str],
+    stored: StoredRun,
+    facts: DatasetFacts,
+    machine: Mapping[str, Any],
+) -> Record:
     values = _values(stored, facts)
     metrics = _finite(values)
     finished_at = datetime.fromisoformat(stored.finished_at).timestamp()
@@ -104,7 +115,7 @@ def _record(suite: str, run: Run, stored: StoredRun, facts: DatasetFacts, machin
         suite=suite,
         dataset=run.cell.dataset,
         dataset_version=stored.dataset_version,
-        levels=dict(run.cell.levels),
+        levels=levels,
         seed=stored.seed,
         status=stored.status,
         settings=stored.settings,

@@ -39,7 +39,7 @@ from benchmarks.settings import canonical_json
 from benchmarks.store import Registration, Store
 from benchmarks.suite import parse_suite
 from benchmarks.tracking.config import Tracked
-from benchmarks.tracking.records import Record, column_of, records_of
+from benchmarks.tracking.records import Record, records_of
 from benchmarks.training.results import Status
 
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlflow-artifacts", ".mlflow.lock"
@@ -134,6 +134,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
     SQLite's lock ends with its process, and works wherever the store does.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with contextlib.closing(sqlite3.connect(folder / LOCK, timeout=3600, isolation_level=None)) as lock:
         lock.execute("BEGIN EXCLUSIVE")
         yield
@@ -242,7 +243,7 @@ def _wanted(record: Record) -> _Wanted:
 def _params(record: Record) -> dict[str, str]:
     """Every setting, and the levels of those factors that are bundles of settings."""
     values: dict[str, Any] = {"dataset": record.dataset, "seed": record.seed}
-    values |= {column_of(factor): level for factor, level in record.levels.items()} | dict(record.settings)
+    values |= dict(record.levels) | dict(record.settings)
     texts = {name: value if isinstance(value, str) else canonical_json(value) for name, value in values.items()}
     return {_name(name): _cut(text, MAX_PARAM_VAL_LENGTH) for name, text in texts.items()}
 

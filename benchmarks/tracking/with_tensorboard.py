@@ -27,7 +27,7 @@ from tensorboard.util.tensor_util import make_tensor_proto
 from benchmarks.errors import UserError
 from benchmarks.store import Registration, Store
 from benchmarks.tracking.config import Tracked
-from benchmarks.tracking.records import FINAL, OUTCOME, Record, column_of, records_of
+from benchmarks.tracking.records import FINAL, OUTCOME, Record, records_of
 from benchmarks.training.metrics import METRICS
 from benchmarks.training.results import OUTCOMES
 
@@ -127,10 +127,7 @@ def _numeric_factors(records: Iterable[Record]) -> set[str]:
 
 
 def _values(record: Record, numeric: set[str]) -> Values:
-    levels = {
-        column_of(factor): float(record.settings[factor]) if factor in numeric else label
-        for factor, label in record.levels.items()
-    }
+    levels = {name: float(record.settings[name]) if name in numeric else label for name, label in record.levels.items()}
     return {"dataset": record.dataset} | levels
 
 

@@ -17,8 +17,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.plan import registered_runs
+from benchmarks.design import expand_cells
+from benchmarks.plan import all_registered_runs, registered_runs
 from benchmarks.report.writing import write_report
+from benchmarks.search.groups import groups_of
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite import parse_suite
 from benchmarks.tracking.config import TRACKERS, Destinations, track_suite
@@ -284,6 +286,9 @@ def test_mlflow_where_the_variable_says(store, client, tmp_path, monkeypatch):
     assert track(store, uri=f"sqlite:///{other}") == (9, 0)
     assert len(runs_by_key(type(client)(f"sqlite:///{other}"))) == 9
     assert client.get_experiment_by_name("tracked") is None
+    # The store of a server can be tracked from a machine that has no runs folder yet.
+    store.folder = tmp_path / "fresh"
+    assert track(store, uri=f"sqlite:///{other}") == (0, 9)
 
 
 @pytest.mark.usefixtures("client")
@@ -374,6 +379,38 @@ def test_tensorboard_shows_the_ablation_as_a_table(store):
     # 0.1 is the level without learning of the one run that diverged; those that failed have no outcome.
     expected = {(0.5, "plain"): 0.1, (0.5, "adaptive"): 0.86, (1.0, "plain"): 0.81}
     assert {cell: outcome for cell, (outcome, _) in rows.items()} == pytest.approx(expected)
+
+
+SEARCH = """
+[search]
+strategy = "grid"
+trials = 2
+objective = "val_loss"
+untuned = true
+space = { "train.weight_decay" = [0.1, 0.2] }
+"""
+
+
+def test_untuned_runs_are_tracked_too(store, client):
+    """Of a suite that trains each cell with and without what was found, both sorts are told apart."""
+    store.register("tracked", SUITE + SEARCH, [0, 1, 2], {"digits": DIGITS})
+    suite = parse_suite(SUITE + SEARCH, "suite.toml")
+    for group in groups_of(suite, expand_cells(suite), {"digits": "1.0.0"}):
+        store.record_search(group.key, [], {"train.weight_decay": 0.1})
+    tuned, untuned = all_registered_runs(store.registration("tracked"))
+    assert not store.statuses(run.key for run in tuned)
+    for run in tuned:
+        store.record(run, result_of(run.seed, "plain"), MACHINE)
+    assert track(store) == track(store, "tensorboard") == (12 + 9, 0)
+    found = runs_by_key(client)
+    for run in (*tuned, *untuned[:9]):
+        sort = "tuned" if run in tuned else "untuned"
+        assert found[run.key].data.params["settings"] == sort
+        assert found[run.key].data.tags["ablate.cell"] == f"{', '.join(run.cell.levels.values())}, {sort}, digits"
+    experiment, groups = hparams_of(store.folder / "tracked" / "tensorboard")
+    columns = {info.name: list(info.domain_discrete) for info in experiment.hparam_infos}
+    assert columns["settings"] == ["tuned", "untuned"]
+    assert len(groups) == 4 + 3
 
 
 def test_tensorboard_stays_the_same(store):
