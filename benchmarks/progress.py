@@ -16,7 +16,7 @@ from rich.text import Text
 
 from benchmarks.design import Run
 from benchmarks.ledger import Ledger, words
-from benchmarks.rendering import row_table
+from benchmarks.rendering import row_table, tell
 from benchmarks.training.results import FINAL, RunResult
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -28,7 +28,7 @@ _LINES_BESIDE_CELLS = 6
 
 
 class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
-    """Shows runs done, rate and remaining time; is the `Observer` of `run_missing`.
+    """Shows runs done, rate and remaining time; is the `Observer` of a session's training.
 
     Args:
         total: number of runs to train.
@@ -73,14 +73,8 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
         self.counts[result.status] += 1
         self._under_way = max(0.0, self._under_way - 1)
         if result.status != "done":
-            self.console.print(
-                f"{words(result.status)}: {run.dataset}, {run.cell.title}, seed {run.seed}: {result.message}",
-                style="yellow",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-                emoji=False,
-            )
+            place = f"{run.dataset}, {run.cell.title}, seed {run.seed}"
+            tell(self.console, f"{words(result.status)}: {place}: {result.message}", style="yellow")
         self._show(last=sum(self.counts.values()) == self.total)
 
     def run_done_elsewhere(self, run: Run) -> None:
@@ -95,7 +89,7 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
             self._bar.update(self._task, completed=finished + self._under_way, description=self._summary())
         elif last or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
-            self.console.print(self._summary(), markup=False, highlight=False, soft_wrap=True, emoji=False)
+            tell(self.console, self._summary())
 
     def _summary(self) -> str:
         finished = sum(self.counts.values())
@@ -122,12 +116,12 @@ def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_B
     ledger = read()
     pace = _Pace(ledger)
     if not console.is_terminal:
-        console.print(ledger.as_text(), markup=False, highlight=False, soft_wrap=True, emoji=False)
+        tell(console, ledger.as_text())
         while not ledger.is_settled:
             time.sleep(pause)
             before, ledger = ledger.as_text(), read()
             if ledger.as_text() != before:
-                console.print(pace.told(ledger), markup=False, highlight=False, soft_wrap=True, emoji=False)
+                tell(console, pace.told(ledger))
         return ledger
     with Live(_view(ledger, ledger.as_text(), console), console=console, auto_refresh=False) as live:
         while not ledger.is_settled:

@@ -8,6 +8,8 @@ import sys
 from collections.abc import Mapping
 from typing import IO, TYPE_CHECKING, Any
 
+from benchmarks.columns import with_levels
+
 if TYPE_CHECKING:
     from rich.console import Console, JustifyMethod
     from rich.text import Text
@@ -94,7 +96,6 @@ def print_log(console: Console, log: Log) -> None:
         "status": f"{words(log.status)}: {STATUSES[log.status]}",
         "reason": stored.message if stored else None,
         "dataset": log.dataset,
-        **log.levels,
         "seed": str(log.seed),
         "suites": ", ".join(log.suites) or "none: a trial of a search, or of a suite that was changed since",
         "attempts": str(stored.attempts) if stored else "0",
@@ -103,6 +104,7 @@ def print_log(console: Console, log: Log) -> None:
         "metrics": ", ".join(f"{name} {value:.6g}" for name, value in stored.metrics.items()) if stored else None,
         "machine": ", ".join(f"{name} {value}" for name, value in log.machine.items()),
     }
+    facts = with_levels(facts, log.levels)
     say(f"run {log.key}")
     width = max(map(len, facts)) + 2
     for name, text in facts.items():
@@ -224,7 +226,8 @@ def row_table(rows: list[dict[str, Any]]) -> Any:
     for name in rows[0]:
         # The path of a setting stays as it is written in a suite.
         header = name if "." in name else name.replace("_", " ")
-        table.add_column(Text(header), overflow="fold", justify="right" if isinstance(rows[0][name], int) else "left")
+        are_numbers = any(isinstance(row[name], int) for row in rows)
+        table.add_column(Text(header), overflow="fold", justify="right" if are_numbers else "left")
     for row in rows:
         table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
     return table
@@ -244,8 +247,10 @@ def make_console(*, to_error: bool = False) -> Console:
 
 
 def print_json(value: object) -> None:
-    """Print JSON for a program to read."""
-    say(json.dumps(value, indent=2, ensure_ascii=False))
+    """Print JSON for a program to read; it knows no number that is not finite, so those are null."""
+    from benchmarks.analysis.plain import as_plain
+
+    say(json.dumps(as_plain(value), indent=2, ensure_ascii=False, allow_nan=False))
 
 
 def say(text: str) -> None:
@@ -254,6 +259,11 @@ def say(text: str) -> None:
         print(text, flush=True)
     except BrokenPipeError:
         _silence(sys.stdout)
+
+
+def tell(console: Console, text: str, style: str | None = None) -> None:
+    """Print a line to a console as it is: what looks like markup is none, and nothing of it is broken or coloured."""
+    console.print(text, style=style, markup=False, highlight=False, soft_wrap=True, emoji=False)
 
 
 def _silence(stream: IO[str]) -> None:

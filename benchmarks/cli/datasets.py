@@ -28,20 +28,28 @@ def datasets(
         list[str] | None,
         typer.Option("--set", metavar="SETTING=VALUE", help="An augmentation, such as rotate=15, for --show."),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Which examples and changes --show draws.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, max=2**31 - 1, help="Which examples and changes --show draws; by default 0.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """List the datasets that need no download, tell what one holds, or draw its examples with --show."""
     if name is None:
-        if show or changes:
-            raise UserError("NAME: --show and --set need one\n  allowed: ablate datasets NAME --show FILE.png")
+        if show:
+            raise UserError("NAME: --show needs one\n  allowed: ablate datasets NAME --show FILE.png")
+        _refuse_without_show(changes, seed)
         _list_datasets(data_dir, as_json)
     elif show:
-        _show_dataset(name, data_dir, runs_dir, show, changes or [], seed, as_json)
-    elif changes:
-        raise UserError("--set: it changes what --show draws\n  allowed: --show FILE.png beside it")
+        _show_dataset(name, data_dir, runs_dir, show, changes or [], seed or 0, as_json)
     else:
+        _refuse_without_show(changes, seed)
         _tell_dataset(name, data_dir, runs_dir, as_json)
+
+
+def _refuse_without_show(changes: list[str] | None, seed: int | None) -> None:
+    for option, value in (("--set", changes), ("--seed", seed)):
+        if value is not None:
+            raise UserError(f"{option}: it changes what --show draws\n  allowed: NAME --show FILE.png beside it")
 
 
 def _list_datasets(data_dir: Path | None, as_json: bool) -> None:

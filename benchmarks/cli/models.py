@@ -128,7 +128,7 @@ def speed(
     from benchmarks.data.catalog import default_data_dir
     from benchmarks.speed.comparison import compare
 
-    comparison = compare(work, repeats, (data_dir or default_data_dir()).resolve(), runs_dir.resolve(), workers)
+    comparison = compare(work, repeats, data_dir or default_data_dir(), runs_dir.resolve(), workers)
     if as_json:
         print_json(comparison.as_json())
     else:

@@ -12,9 +12,10 @@ import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, StoreURL, SuiteArgument
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import describe
+from benchmarks.cli.printing import describe, make_wide_console
+from benchmarks.columns import with_levels
 from benchmarks.errors import UserError
-from benchmarks.rendering import make_console, print_json, row_table, say
+from benchmarks.rendering import print_json, row_table, say
 
 if TYPE_CHECKING:
     from benchmarks.plan import Plan
@@ -52,7 +53,6 @@ def plan(
         return
     from benchmarks.design import estimable
 
-    console = make_console()
     say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
         say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
@@ -71,7 +71,7 @@ def plan(
     say(estimable(made.suite).note)
     if made.missing:
         say(expected.as_text())
-    console.print(_cell_table(made))
+    make_wide_console().print(_cell_table(made))
 
 
 def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is written to NAME.toml.")]) -> None:
@@ -155,7 +155,7 @@ def _cell_table(plan: Plan) -> Any:
     for index, cell in enumerate(plan.cells[:CELLS_SHOWN]):
         cell_runs = plan.runs[index * per_cell : (index + 1) * per_cell]
         done = sum(plan.statuses.get(run.key) == "done" for run in cell_runs)
-        rows.append({"dataset": cell.dataset, **cell.levels, "done": f"{done}/{per_cell}"})
+        rows.append(with_levels({"dataset": cell.dataset, "done": f"{done}/{per_cell}"}, cell.levels))
     table = row_table(rows)
     if len(plan.cells) > CELLS_SHOWN:
         table.caption = f"... and {len(plan.cells) - CELLS_SHOWN} more cells; --json lists all"

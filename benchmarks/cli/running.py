@@ -31,7 +31,7 @@ from benchmarks.cli.resolving import at_look, refuse_with_looks, resolve
 from benchmarks.cli.tracking import Track, destinations_of, tracked_suite
 from benchmarks.errors import UserError
 from benchmarks.interrupts import Terminated, listening
-from benchmarks.rendering import make_console, phases_text, print_json, say
+from benchmarks.rendering import make_console, phases_text, print_json, say, tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -153,7 +153,7 @@ def run(
             plan, own = resolve(plan, looks, store, train, console) if looks else train(plan)
         if part:
             counts = count_by_status(own, store.statuses(run.key for run in own))
-            _tell_part(plan.suite.name, part, counts, as_json)
+            _tell_part(suite, plan, part, counts, as_json)
         else:
             counts, report_path = _write_report(plan, store)
             store.keep_back_up()
@@ -241,7 +241,7 @@ def _train(
             _say_missing(plan, console)
         missing = session.own(plan.missing)
         if options.shard:
-            console.print(f"{plan.suite.name}: {len(missing)} of them in part {options.shard}", highlight=False)
+            tell(console, f"{plan.suite.name}: {len(missing)} of them in part {options.shard}")
         with ProgressDisplay(len(missing), console) as progress:
             session.train(missing, progress)
         return plan, session.own(plan.all_runs)
@@ -261,17 +261,11 @@ def _find_path(session: Session, console: Console) -> Plan:
     path = session.plan.open_path
     assert path is not None  # as whoever calls has seen
     name = session.plan.suite.name
-    console.print(f"{name}: a path to find by {path.objective}: at most {path.most_runs} runs", highlight=False)
+    tell(console, f"{name}: a path to find by {path.objective}: at most {path.most_runs} runs")
     plan = search_missing(session, lambda number: ProgressDisplay(number, console))
     taken = changes_taken(plan.searches[path.key].chosen)
     told = ", then ".join(f"{factor} = {level}" for factor, level in taken)
-    console.print(
-        f"path: {told or 'no change made the baseline better'}",
-        markup=False,
-        highlight=False,
-        soft_wrap=True,
-        emoji=False,
-    )
+    tell(console, f"path: {told or 'no change made the baseline better'}")
     return plan
 
 
@@ -286,21 +280,13 @@ def _search(session: Session, console: Console) -> Plan:
     searched = {group.key for group in session.open_groups}
     groups = f"{len(plan.open_groups)} of {len(plan.groups)} {'group' if len(plan.groups) == 1 else 'groups'}"
     own = f", {len(searched)} of them in part {session.shard}" if session.shard else ""
-    console.print(
-        f"{plan.suite.name}: {groups} to search{own}: {table.strategy}, trials: {table.trials} each", highlight=False
-    )
+    tell(console, f"{plan.suite.name}: {groups} to search{own}: {table.strategy}, trials: {table.trials} each")
     plan = search_missing(session, lambda number: ProgressDisplay(number, console))
     for group in plan.groups:
         if group.key in searched:
             chosen = plan.searches[group.key].chosen
             told = ", ".join(f"{path} = {as_written(value)}" for path, value in chosen.items())
-            console.print(
-                f"{group.title}: {told or 'nothing was found, so its settings stay as they are'}",
-                markup=False,
-                highlight=False,
-                soft_wrap=True,
-                emoji=False,
-            )
+            tell(console, f"{group.title}: {told or 'nothing was found, so its settings stay as they are'}")
     return plan
 
 
@@ -309,9 +295,7 @@ def _say_missing(plan: Plan, console: Console) -> None:
 
     waiting = sum(isinstance(run, WaitingRun) for run in plan.runs)
     known = f", of which {waiting} wait for a search" if waiting else ""
-    console.print(
-        f"{plan.suite.name}: {len(plan.missing)} of {len(plan.all_runs)} runs to train{known}", highlight=False
-    )
+    tell(console, f"{plan.suite.name}: {len(plan.missing)} of {len(plan.all_runs)} runs to train{known}")
 
 
 @contextmanager
@@ -321,7 +305,7 @@ def _told_if_interrupted(what: str, console: Console) -> Iterator[None]:
         with listening():
             yield
     except KeyboardInterrupt as interrupt:
-        console.print(f"\ninterrupted: finished {what} are stored, and the same command goes on from here")
+        tell(console, f"\ninterrupted: finished {what} are stored, and the same command goes on from here")
         raise typer.Exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED) from None
 
 
@@ -346,8 +330,8 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
         text = phases_text(stopwatch.totals(), time.perf_counter() - start)
         stopwatch.write_timeline(timeline)
         table.write_text(text + "\n", encoding="utf-8")
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
-        console.print(f"timeline: {timeline}, for https://ui.perfetto.dev", highlight=False, soft_wrap=True)
+        tell(console, text)
+        tell(console, f"timeline: {timeline}, for https://ui.perfetto.dev")
 
 
 def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
@@ -355,14 +339,14 @@ def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
     from benchmarks.report.writing import write_report
 
     registration = store.registration(plan.suite.name)
-    assert registration is not None  # `run_missing` registers before it trains
+    assert registration is not None  # as `begun` does before anything is trained
     folder = store.folder / plan.suite.name
     return stored_counts(registration, store), write_report(plan.suite, registration, store, folder)
 
 
-def _tell_part(name: str, part: Shard, counts: dict[str, int], as_json: bool) -> None:
+def _tell_part(suite: str, plan: Plan, part: Shard, counts: dict[str, int], as_json: bool) -> None:
     if as_json:
-        print_json({"suite": name, "shard": str(part), "runs": counts, "report": None})
+        print_json({"suite": plan.suite.name, "shard": str(part), "runs": counts, "report": None})
     else:
         say(f"part {part}: {describe(counts)}")
-        say(f"once all parts are in one store: ablate report {name}.toml")
+        say(f"once all parts are in one store: ablate report {suite}")

@@ -36,6 +36,7 @@ def main(
         faults = chosen_faults(only or ())
         with tempfile.TemporaryDirectory(prefix="ablate-faults-") as made:
             root = folder or Path(made)
+            _refuse_used(root)
             root.mkdir(parents=True, exist_ok=True)
             bench = Bench(root.resolve(), seed)
             outcomes = []
@@ -56,6 +57,11 @@ def main(
     else:
         say(table.as_markdown())
     raise typer.Exit(0 if table.is_good else 1)
+
+
+def _refuse_used(folder: Path) -> None:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"--folder: not an empty folder\n  given:   {folder}\n  allowed: a new or an empty one")
 
 
 if __name__ == "__main__":
