@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -34,8 +35,9 @@ ACROSS_DATASETS: Mapping[AcrossDatasets, str] = {
 LEAST_DATASETS: Mapping[AcrossDatasets, int] = {"each": 1, "all": 1, "average": 2, "generalises": 6}
 """Datasets that a suite needs for each of them."""
 
-LEAST_SEEDS_OF_A_LOOK = 6
-"""With fewer there is no verdict, and a look without one would spend its share of alpha on nothing."""
+LEAST_SEEDS = 6
+"""Fewest paired differences for a verdict: with five, the sign-flip test cannot reject at 0.05. A look with fewer would
+spend its share of alpha on nothing."""
 
 LEVEL_SCHEMA = {"type": ["boolean", "number", "string", "array"]}
 """What a level can be, for editors."""
@@ -86,7 +88,7 @@ class Analysis(Settings):
     """How the claims of a suite are judged, all of them alike."""
 
     alpha: float = setting(0.05, "Share of true null hypotheses that may be rejected, over all claims.", gt=0, le=0.5)
-    looks: list[Annotated[int, Field(ge=LEAST_SEEDS_OF_A_LOOK)]] = setting(
+    looks: list[Annotated[int, Field(ge=LEAST_SEEDS)]] = setting(
         [],
         "Where seeds are added after a look at the results: every number of seeds at which there is a look, such as "
         "[6, 10, 14]. Alpha is divided evenly among them.",
@@ -103,6 +105,11 @@ class Analysis(Settings):
     def alpha_per_look(self) -> float:
         """What remains of alpha for the verdicts of one look."""
         return self.alpha / max(1, len(self.looks))
+
+
+def least_seeds(alpha: float) -> int:
+    """Fewest differences of which the sign-flip test can reject at `alpha`, its least p being 2^(1 - n)."""
+    return next(n for n in itertools.count(LEAST_SEEDS) if 2.0 ** (1 - n) < alpha)
 
 
 def claim_hash(claim: Claim) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass
 
-from benchmarks.analysis.power import least_seeds
-from benchmarks.claims import Analysis
+from benchmarks.claims import Analysis, least_seeds
 from benchmarks.errors import UserError
 from benchmarks.suite import Suite
 
