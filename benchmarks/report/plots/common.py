@@ -126,7 +126,7 @@ def number_axis(axes: Axes, which: str, most: int = 6, sign: str = "") -> None:
     axis = axes.xaxis if which == "x" else axes.yaxis
     limits = axes.get_xlim() if which == "x" else axes.get_ylim()
     room = axes.get_position().width * axes.get_figure().get_figwidth() / CHARACTER / 1.35  # type: ignore[union-attr]
-    locators = [MaxNLocator(number, steps=_ROUND) for number in range(most, 1, -1)]
+    locators = [MaxNLocator(number, steps=_ROUND) for number in range(most, 0, -1)]
     fitting = (each for each in locators if which == "y" or _length(each, limits, sign) <= room)
     axis.set_major_locator(next(fitting, locators[-1]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, sign)))
