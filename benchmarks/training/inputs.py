@@ -6,11 +6,13 @@ Both give the same numbers in the same order, so a run comes out the same whiche
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.augmentation.augmenter import ValueRange, value_range_of
 from benchmarks.data.dataset import Dataset
 
 Array = np.ndarray[Any, Any]
@@ -99,6 +101,7 @@ class StreamedInputs:
 class DatasetOnDevice:
     """A dataset as compiled programs read it, shared by all of them; its labels are always in memory."""
 
+    dataset: Dataset
     train_inputs: Inputs
     train_labels: Any
     test_inputs: Inputs
@@ -114,8 +117,14 @@ class DatasetOnDevice:
         """
         kind = InputsInMemory if dataset.num_bytes <= most_bytes else StreamedInputs
         return cls(
+            dataset,
             kind(dataset.train.inputs),
             tf.constant(dataset.train.labels),
             kind(dataset.test.inputs),
             tf.constant(dataset.test.labels),
         )
+
+    @cached_property
+    def value_range(self) -> ValueRange:
+        """The range of the stored training inputs, for which all of them are read."""
+        return value_range_of(self.dataset.train.inputs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -169,7 +170,7 @@ class _Stack:
         """What each run gives, by slot."""
         keeps_best = [each.settings.train.checkpoint == "best_val" for each in self.slots]
         with self.stopwatch.phase("test"):
-            self.program.restore_best(np.array(keeps_best))
+            self.program.slots.restore_best(np.array(keeps_best))
             outputs = self.program.outputs_on_test_split()
         seconds = (time.perf_counter() - self._start) / len(self.followed)
         with self.stopwatch.phase("bookkeeping"):
@@ -182,7 +183,7 @@ class _Stack:
             return False
         arrays = dict(found.arrays)
         self.losses = arrays.pop("losses")
-        self.program.restore(arrays)
+        self.program.slots.restore(arrays)
         self.position = found.position
         self._start -= found.values["seconds"]
         for slot, told in found.values["runs"].items():
@@ -205,7 +206,7 @@ class _Stack:
         leading = next((slot for slot, each in self.followed.items() if not each.is_over), next(iter(found)))
         filler = next(iter(found.values()))
         slots = range(self.program.stack_size)
-        self.program.restore_slots([found.get(slot, filler).arrays for slot in slots], leading)
+        self.program.slots.restore_each([found.get(slot, filler).arrays for slot in slots], leading)
         self.position = Position(behind + 1, 0)
         self._start -= sum(state.values["seconds"] for state in found.values())
 
@@ -215,8 +216,9 @@ class _Stack:
         for slot, followed in self.followed.items():
             if followed.config.stop_after and not followed.divergence:
                 values = {"seconds": seconds, "run": followed.as_json()}
-                checkpoint = Checkpoint(Position(self.last_epoch + 1, 0), self.program.state_of_slot(slot), values)
-                with self.stopwatch.phase("bookkeeping"):
+                checkpoint = Checkpoint(Position(self.last_epoch + 1, 0), self.program.slots.state_of(slot), values)
+                # A disk that is full costs whoever would have gone on the epochs so far, and not this run.
+                with self.stopwatch.phase("bookkeeping"), suppress(OSError):
                     states[slot].write(self.last_epoch, checkpoint)
 
     def _write_if_due(self, checkpoint: CheckpointFile | None) -> None:
@@ -232,7 +234,7 @@ class _Stack:
             "seconds": time.perf_counter() - self._start,
             "runs": {str(slot): each.as_json() for slot, each in self.followed.items()},
         }
-        return Checkpoint(self.position, self.program.state() | {"losses": self.losses}, values)
+        return Checkpoint(self.position, self.program.slots.state() | {"losses": self.losses}, values)
 
     def _order(self, epoch: int, steps: int) -> Array:
         orders = [
@@ -269,7 +271,7 @@ class _Stack:
         for slot, followed in self.followed.items():
             best[slot] = followed.add_epoch(epoch, values[slot]) and followed.config.checkpoint == "best_val"
         if best.any():
-            self.program.keep_best(best)
+            self.program.slots.keep_best(best)
 
     def _validation_values(self, slot: int, outputs: Array) -> dict[str, float]:
         labels = self.trainer.dataset.train.labels[self.slots[slot].validation_indices]

@@ -6,6 +6,8 @@ from training_runs import SMALL, batches, standardized, untrained
 
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
 from benchmarks.settings import settings_from
+from benchmarks.training.inputs import DatasetOnDevice
+from benchmarks.training.program import Program
 
 AUGMENTED = {
     "augment.flip": True,
@@ -25,10 +27,10 @@ def test_training_examples_alone_are_augmented(trainer_for):
         program, size = trainer.program, trainer.program.stack_size
         inputs = [trainer.inputs_of(settings_from(given), seed) for seed in range(size)]
         program.start(inputs)
-        state = np.asarray(program._augmentation_seeds)
+        state = np.asarray(program.slots.augmentation_seeds)
         validation = np.stack([each.validation_indices for each in inputs])
         outputs.append((program.outputs_on_test_split(), program.outputs_on_train_split(validation)))
-        assert np.array_equal(state, program._augmentation_seeds)
+        assert np.array_equal(state, program.slots.augmentation_seeds)
         order = np.stack([batches(each, each.settings, 1) for each in inputs], axis=1)
         losses.append(program.train(order, np.zeros((1, size))))
         # At a rate of 0 nothing was learnt: the weights still give the same.
@@ -36,6 +38,18 @@ def test_training_examples_alone_are_augmented(trainer_for):
     assert np.array_equal(outputs[0][0], outputs[1][0])
     assert np.array_equal(outputs[0][1], outputs[1][1])
     assert (np.abs(losses[0] - losses[1]) > 1e-2).all()
+
+
+def test_range_of_the_inputs_is_found_once(digits, monkeypatch):
+    """However many programs augment a dataset, all of it is read for its range a single time."""
+    found = []
+    monkeypatch.setattr(Program, "_trace", lambda _: None)
+    monkeypatch.setattr("benchmarks.training.inputs.value_range_of", lambda each: found.append(each) or (0, 16))
+    on_device = DatasetOnDevice.of(digits)
+    for width in (8, 16):
+        program = Program(settings_from(SMALL | {"model.width": width, "augment.flip": True}), digits, on_device)
+        assert program._augmenter.value_range == (0, 16)
+    assert len(found) == 1
 
 
 def test_augmentation_that_is_off_is_none(trainer_for):

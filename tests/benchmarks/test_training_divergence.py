@@ -46,14 +46,14 @@ def test_step_of_a_divergence(digits, trainer_for):
     assert 1 < step < 20
     program, size = trainer.program, trainer.program.stack_size
     slot = SEED % size
-    kept = np.asarray(program._weights)[slot]
+    kept = np.asarray(program.slots.weights)[slot]
     # The same steps one by one, in a stack of this run alone.
     inputs = trainer.inputs_of(settings, SEED)
     program.start([inputs] * size)
     order = batches(inputs, settings, 20)
     for index in range(step - 1):
         program.train(np.tile(order[index], (1, size, 1)), np.ones((1, size)))
-    before = np.asarray(program._weights)[slot]
+    before = np.asarray(program.slots.weights)[slot]
     assert np.array_equal(kept, before)
     # Which layer overflows, layer by layer in NumPy.
     weights = {path: before[place].reshape(shape) for path, (place, shape) in offsets_of(program).items()}
@@ -74,9 +74,9 @@ def test_step_of_a_divergence(digits, trainer_for):
 def poison(program, slot, path):
     """Make one weight of a slot no number; all weights of that slot as they are then."""
     place, _ = offsets_of(program)[path]
-    weights = np.asarray(program._weights).copy()
+    weights = np.asarray(program.slots.weights).copy()
     weights[slot, place.start] = np.nan
-    program._weights.assign(weights)
+    program.slots.weights.assign(weights)
     return weights[slot]
 
 
@@ -114,7 +114,7 @@ def test_place_of_a_divergence(changes, layers, trainer_for):
         assert message, result.message
         assert message[1] == layer
         assert len(result.history["train_loss"]) == 1
-        assert np.array_equal(np.asarray(program._weights)[slot], poisoned[0], equal_nan=True)
+        assert np.array_equal(np.asarray(program.slots.weights)[slot], poisoned[0], equal_nan=True)
 
 
 def test_weights_that_are_no_numbers_after_the_last_step(trainer_for):

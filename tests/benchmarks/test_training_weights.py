@@ -12,7 +12,7 @@ def kernels_after_training(trainer, settings):
     """Name of the hidden weight layer -> its kernels in all slots: (slots, ..., units)."""
     program = trainer.program
     trainer.train_stack({slot: (settings, slot) for slot in range(program.stack_size)})
-    packed = np.asarray(program._weights)
+    packed = np.asarray(program.slots.weights)
     return {
         path: packed[:, place].reshape(-1, *shape)
         for path, (place, shape) in offsets_of(program).items()
@@ -74,11 +74,11 @@ def test_weight_decay_spares_biases_and_normalization(changes, trainer_for):
         for slot, (rate, amount) in enumerate(zip(rates, amounts, strict=True))
     ]
     program.start(inputs)
-    before = np.asarray(program._weights)
+    before = np.asarray(program.slots.weights)
     order = np.stack([batches(each, each.settings, 3) for each in inputs], axis=1)
     factors = np.array([[1.0] * size, [0.5] * size, [0.0] * size], np.float32)
     program.train(order, factors)
-    after = np.asarray(program._weights)
+    after = np.asarray(program.slots.weights)
     for slot, (rate, amount) in enumerate(zip(rates, amounts, strict=True)):
         kept = (1 - rate * amount) * (1 - 0.5 * rate * amount)
         for path, (place, _) in offsets_of(program).items():
@@ -93,16 +93,16 @@ def test_average_begins_with_the_initial_weights(trainer_for):
     program = trainer.program
     inputs = [trainer.inputs_of(settings_from(changes), seed) for seed in range(program.stack_size)]
     program.start(inputs)
-    average = np.asarray(program._weights).astype(np.float64)
+    average = np.asarray(program.slots.weights).astype(np.float64)
     order = np.stack([batches(each, each.settings, 6) for each in inputs], axis=1)
     for step in range(6):
         program.train(order[step : step + 1], np.ones((1, program.stack_size)))
-        average = 0.8 * average + 0.2 * np.asarray(program._weights)
-    np.testing.assert_allclose(np.asarray(program._average), average, atol=1e-6)
+        average = 0.8 * average + 0.2 * np.asarray(program.slots.weights)
+    np.testing.assert_allclose(np.asarray(program.slots.average), average, atol=1e-6)
     # What is evaluated is a model with these weights.
     model = TrainedValues.of(program, 1, inputs[1]).as_model(inputs[1].settings, trainer.dataset)
     place, shape = offsets_of(program)["head/kernel"]
-    head = np.asarray(program._average)[1, place].reshape(shape)
+    head = np.asarray(program.slots.average)[1, place].reshape(shape)
     assert np.array_equal(model.layers[-1].get_layer("head").kernel, head)
     outputs = program.outputs_on_test_split()[1]
     np.testing.assert_allclose(model.predict(trainer.dataset.test.inputs, verbose=0), outputs, atol=1e-4)

@@ -56,7 +56,7 @@ def offsets_of(program):
     """Path of each weight -> its place in the packed weights and its shape."""
     variables = program.model.trainable_variables
     ends = np.cumsum([np.prod(variable.shape, dtype=int) for variable in variables])
-    assert ends[-1] == program._weights.shape[1]
+    assert ends[-1] == program.slots.weights.shape[1]
     starts = [0, *ends[:-1]]
     return {
         variable.path: (slice(start, end), tuple(variable.shape))
