@@ -1,4 +1,4 @@
-"""What the columns of a table are called that hold the levels of cells: one rule for all that is shown and written."""
+"""How the levels of cells stand in tables: one rule for all that is shown and written."""
 
 from __future__ import annotations
 
@@ -23,3 +23,14 @@ def with_levels(row: Mapping[str, Any], levels: Mapping[str, str | None]) -> dic
         if name == "dataset":
             found |= {column_of(factor, row): level for factor, level in levels.items()}
     return found
+
+
+def level_label(level: object) -> str:
+    """How a level is written in tables: as in TOML, text without its quotes."""
+    if isinstance(level, bool):
+        return "true" if level else "false"
+    if isinstance(level, float):
+        return repr(level).removesuffix(".0")
+    if isinstance(level, list):
+        return "[" + ", ".join(level_label(item) for item in level) + "]"
+    return str(level)

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.claims import Claim
+from benchmarks.columns import level_label
 from benchmarks.settings import RunSettings, run_key
-from benchmarks.suite import Suite, level_label
+from benchmarks.suite import Suite
 from benchmarks.training.metrics import METRICS
 from zoo.settings import Problem, SettingError, dotted
 
@@ -72,7 +73,7 @@ def expand_cells(suite: Suite, changes: Sequence[Change] = ()) -> list[Cell]:
         SettingError: the levels of a cell do not go together, two cells are the same, the baseline is left out, or a
             claim is about cells that are not there.
     """
-    _refuse_too_many(suite)
+    refuse_too_many(suite, 1)
     combinations = _combinations(suite)
     _refuse_claims_without_cells(suite, combinations)
     combinations += [levels for levels in levels_along(suite, changes) if levels not in combinations]
@@ -454,7 +455,12 @@ def _number_of_combinations(suite: Suite) -> int:
     return math.prod(len(factor.levels) for factor in suite.factor_list)
 
 
-def _refuse_too_many(suite: Suite) -> None:
+def refuse_too_many(suite: Suite, num_seeds: int) -> None:
+    """Refuse a suite that comes to too many runs with so many seeds, before it is expanded.
+
+    Raises:
+        SettingError: it does.
+    """
     design = suite.chosen_design
     if design.name == "factorial":
         cells = _number_of_combinations(suite)
@@ -462,7 +468,7 @@ def _refuse_too_many(suite: Suite) -> None:
         cells = 2 ** _base_factors(_words_of(suite))
     else:
         cells = design.cells or len(_EXPANSIONS[design.name](suite))
-    runs = cells * len(suite.datasets) * len(suite.seed_list)
+    runs = cells * len(suite.datasets) * num_seeds
     if runs > MOST_RUNS:
         raise SettingError([Problem("factors", "too many runs", f"{runs:,}", f"at most {MOST_RUNS:,}")])
 

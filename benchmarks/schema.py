@@ -6,7 +6,8 @@ from typing import Any
 
 import zoo
 from benchmarks.settings import SECTION_CONFIGS, SECTIONS, setting_paths
-from benchmarks.suite import DESIGNS, Design, Suite
+from benchmarks.suite import Suite
+from benchmarks.suite_design import DESIGNS, Design
 
 
 def suite_schema() -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, naming_file
+from benchmarks.rendering import tell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -41,6 +42,10 @@ def resolve(plan: Plan, looks: Looks, store: Store, train: Train, console: Conso
     All looks are declared before the first. What is stored is not trained again, so that one that was killed goes on at
     the look that it was at.
     """
+    from benchmarks.design import refuse_too_many
+
+    with naming_file(plan.path):
+        refuse_too_many(plan.suite, looks.made[-1])
     own: list[Run] = []
     for look in looks.made:
         plan = at_look(plan, looks, look, store)
@@ -50,7 +55,7 @@ def resolve(plan: Plan, looks: Looks, store: Store, train: Train, console: Conso
         if not made.open:
             break
     else:
-        console.print(f"{plan.suite.name}: the last look was made", highlight=False)
+        tell(console, f"{plan.suite.name}: the last look was made")
     known = store.registration(plan.suite.name)
     assert known is not None  # as at every look
     store.register(plan.suite.name, plan.text, list(plan.seeds), known.datasets, plan.looks)
@@ -94,4 +99,4 @@ def _tell(look: Look, n_looks: int, console: Console) -> None:
         for (statement, dataset), verdict in look.verdicts.items()
     ] or ["all claims are exploratory; the report says why"]
     for line in lines:
-        console.print(f"{head}: {line}", markup=False, highlight=False, soft_wrap=True, emoji=False)
+        tell(console, f"{head}: {line}")

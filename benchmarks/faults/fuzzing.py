@@ -32,7 +32,8 @@ from benchmarks.faults.bench import Bench, Tally
 from benchmarks.search.config import SearchTable
 from benchmarks.search.groups import groups_of
 from benchmarks.settings import setting_paths
-from benchmarks.suite import DESIGNS, Design, Suite, parse_suite, read_suite_text
+from benchmarks.suite import Suite, parse_suite, read_suite_text
+from benchmarks.suite_design import DESIGNS, Design
 from zoo.settings import SettingError
 
 INPUTS_A_PROCESS = 10_000

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmarks.columns import level_label
 from benchmarks.design import Cell, Levels, Run
 from benchmarks.search.checks import DATASET, overlap_problems
 from benchmarks.search.config import SearchTable, Tuned, as_problem
 from benchmarks.settings import RunSettings, canonical_json, run_key, settings_from
-from benchmarks.suite import Suite, level_label
+from benchmarks.suite import Suite
 from tuning import Search, SearchConfig, Space, TuningError
 from tuning.parameters import Choices, Parameter, plain
 from tuning.search import REVISION as TUNING_REVISION

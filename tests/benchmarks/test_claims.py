@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS, LEAST_DATASETS, Analysis, Claim, claim_hash
 from benchmarks.data.catalog import EMBEDDED
 from benchmarks.design import comparison, expand_cells
-from benchmarks.suite import TASKS_OF_EMBEDDED, parse_suite
+from benchmarks.suite import parse_suite
+from benchmarks.suite_checks import TASKS_OF_EMBEDDED
 from benchmarks.training.metrics import METRICS
 from zoo.settings import SettingError
 

@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from benchmarks.design import comparison, estimable, expand_cells, expand_runs, fraction
-from benchmarks.suite import DESIGNS, parse_suite
+from benchmarks.design import comparison, estimable, expand_cells, expand_runs, fraction, refuse_too_many
+from benchmarks.suite import parse_suite
+from benchmarks.suite_design import DESIGNS
 from zoo.settings import SettingError
 
 FACTORS = {
@@ -591,15 +592,19 @@ def test_estimable_with_every_combination(suite_of):
 
 
 @pytest.mark.parametrize(
-    ("changes", "given_text"),
+    ("design", "num_seeds", "given_text"),
     [
-        ({"design": {"name": "sample", "cells": 1_000_001}, "seeds": 1}, "1,000,001"),
-        ({"design": {"name": "sample", "cells": 1000}, "seeds": 1001}, "1,001,000"),
-        ({"design": "factorial", "seeds": 1}, "1,002,000"),
+        ({"name": "sample", "cells": 1_000_001}, 1, "1,000,001"),
+        ({"name": "sample", "cells": 1000}, 1001, "1,001,000"),
+        ("factorial", 1, "1,002,000"),
     ],
 )
-def test_too_many_runs(suite_of, changes, given_text):
-    """More than a million runs are taken for a slip, in any design."""
+def test_too_many_runs(suite_of, design, num_seeds, given_text):
+    """More than a million runs are taken for a slip, in any design; so many cells are not even expanded."""
     factors = {"model.width": list(range(1, 1003)), "train.batch_size": list(range(1, 1001))}
-    problem = problem_of(suite_of(factors=factors, **changes))
+    suite = suite_of(factors=factors, design=design)
+    with pytest.raises(SettingError) as caught:
+        refuse_too_many(suite, num_seeds)
+    (problem,) = caught.value.problems
     assert (problem.path, problem.given) == ("factors", given_text)
+    assert num_seeds > 1 or problem_of(suite) == problem

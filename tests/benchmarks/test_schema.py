@@ -15,7 +15,8 @@ from benchmarks.claims import Analysis, Claim
 from benchmarks.data.config import STANDARDIZATIONS, DataConfig
 from benchmarks.schema import suite_schema
 from benchmarks.settings import setting_paths
-from benchmarks.suite import DESIGNS, Design, Suite
+from benchmarks.suite import Suite
+from benchmarks.suite_design import DESIGNS, Design
 from benchmarks.training.config import CHECKPOINTS, CLASS_WEIGHTS, LOSSES, MONITORS, TrainConfig
 from benchmarks.training.optimizers import OPTIMIZERS
 from benchmarks.training.schedules import SCHEDULES

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 
 import zoo
 from benchmarks.claims import Claim
+from benchmarks.columns import level_label
 from benchmarks.design import expand_cells
 from benchmarks.errors import UserError
 from benchmarks.settings import setting_paths, settings_from
-from benchmarks.suite import DESIGNS, Design, Suite, level_label, parse_suite, read_suite_text
+from benchmarks.suite import Suite, parse_suite, read_suite_text
+from benchmarks.suite_design import DESIGNS, Design
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZERS
 from zoo.settings import SettingError
