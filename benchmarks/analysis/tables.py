@@ -43,9 +43,10 @@ def run_table(
     """One row per planned run, in the order of the plan.
 
     Columns: `dataset` (as in the suite), `task`, `cell` (its number in the plan), a level column per factor, `seed`,
-    `status` (that of the store, or "missing"), `outcome`, every metric, `parameters`, `macs`, `seconds`, `message`,
-    `key`, `machine`, `finished_at` and `attempts`. The outcome is what statistics use: the value of the task's metric;
-    the level without learning where the run diverged, if the dataset has one; NaN where it failed or is missing.
+    `status` (that of the store, or "missing"), `planned_epochs` (NaN where the suite gives steps or images), `outcome`,
+    every metric, `parameters`, `macs`, `seconds`, `message`, `key`, `machine`, `finished_at` and `attempts`. The
+    outcome is what statistics use: the value of the task's metric; the level without learning where the run diverged,
+    if the dataset has one; NaN where it failed or is missing.
 
     Args:
         planned: what `expand_runs` gave.
@@ -57,12 +58,13 @@ def run_table(
     """
     rows, cells = [], _CellNumbers()
     for run in planned:
-        key = run.key
+        key, train = run.key, run.cell.settings.train
         values = _stored_values(stored.get(key))
         rows.append(
             {"dataset": run.cell.dataset, "task": facts[run.cell.dataset].task, "cell": cells.number(run)}
             | {level_column(factor): level for factor, level in run.cell.levels.items()}
             | {"seed": run.seed, "key": key, "outcome": _outcome(values, facts[run.cell.dataset])}
+            | {"planned_epochs": float(train.stop_after or train.epochs or math.nan)}
             | values
         )
     table = pd.DataFrame(rows)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,8 +14,6 @@ from benchmarks.analysis.tables import factor_of, level_columns
 from benchmarks.training.metrics import METRICS
 
 LEAST_RUNS = 5
-
-TimeUnit = Literal["epochs", "seconds"]
 
 
 @dataclass(frozen=True)
@@ -28,8 +25,10 @@ class Survival:
     times: tuple[float, ...]
     not_reached: tuple[float, ...]
     """The share that has not reached the target after each of the times; both empty below the least number of runs."""
+    watched: float
+    """The longest time that a run was watched for."""
     horizon: float
-    """Up to when the mean is taken: the longest time that was watched."""
+    """Up to when the mean is taken."""
     restricted_mean: float
     """Mean time to the target, the horizon standing for what comes after it; NaN below the least number of runs."""
     median: float
@@ -57,9 +56,10 @@ def survival_of(reached: Sequence[float], censored: Sequence[float], horizon: fl
         horizon: up to when the mean is taken; the longest time if it is not given.
     """
     n = len(reached) + len(censored)
-    until = max([*reached, *censored], default=math.nan) if horizon is None else horizon
+    watched = max([*reached, *censored], default=math.nan)
+    until = watched if horizon is None else horizon
     if n < LEAST_RUNS:
-        return Survival(n, len(reached), (), (), until, math.nan, math.nan)
+        return Survival(n, len(reached), (), (), watched, until, math.nan, math.nan)
     found = stats.ecdf(stats.CensoredData(uncensored=list(reached), right=list(censored))).sf
     times, shares = found.quantiles, found.probabilities
     inside = times < until
@@ -68,36 +68,43 @@ def survival_of(reached: Sequence[float], censored: Sequence[float], horizon: fl
     # Rounding must not hide that half of the runs are there.
     half = times[shares <= 0.5 + 1e-12]
     median = float(half[0]) if len(half) else math.nan
-    return Survival(n, len(reached), tuple(times.tolist()), tuple(shares.tolist()), float(until), mean, median)
+    return Survival(n, len(reached), tuple(times.tolist()), tuple(shares.tolist()), watched, float(until), mean, median)
 
 
-def times_to_target(
-    epochs: pd.DataFrame, runs: pd.DataFrame, metric: str, target: float, unit: TimeUnit = "epochs"
-) -> list[TimeToTarget]:
-    """When the runs of each cell of one dataset first reach a value of a metric.
+def times_to_target(epochs: pd.DataFrame, runs: pd.DataFrame, metric: str, target: float) -> list[TimeToTarget]:
+    """When the runs of each cell of one dataset first reach a value of a metric, in epochs.
 
-    A run that diverged or stopped early would never have come there: it is watched, in vain, for as long as the
-    longest run of the dataset. A run that failed or is missing tells nothing, and is counted.
+    A run that diverged or was stopped early would not have come there: it is watched, in vain, to the end of its plan.
+    What it would have done beyond that nobody knows, so means are taken up to the end of the shortest plan. A run that
+    failed or is missing tells nothing, and is counted.
 
     Args:
         epochs: rows of one dataset of what `epoch_table` gave.
         runs: rows of the same dataset of what `run_table` gave.
         metric: a metric that is followed over the epochs.
         target: what is to be reached, from below where more is better and else from above.
-        unit: of the times; seconds are the run's own, spread evenly over its epochs.
     """
     signed = (1 if METRICS[metric].better == "higher" else -1) * (epochs[metric] - target)
-    by_run = epochs.assign(there=epochs["epoch"].where(signed >= 0)).groupby(["cell", "seed"])
-    lengths, first_there = by_run["epoch"].max(), by_run["there"].min()
+    first_there = epochs.assign(there=epochs["epoch"].where(signed >= 0)).groupby(["cell", "seed"])["there"].min()
     kept = runs[runs["status"].isin(["done", "diverged"])].set_index(["cell", "seed"])
-    pace = kept["seconds"] / lengths.reindex(kept.index) if unit == "seconds" else pd.Series(1.0, index=kept.index)
-    watched, when = lengths.reindex(kept.index) * pace, first_there.reindex(kept.index) * pace
-    horizon = float(watched.max())
+    when, ends = first_there.reindex(kept.index), _planned_ends(epochs, kept)
+    horizon = float(ends.min())
     found = []
     for number, cell in runs.groupby("cell", sort=False):
         own = when[when.index.get_level_values("cell") == number].sort_index()
         reached = [float(time) for time in own.dropna()]
-        survival = survival_of(reached, [horizon] * (len(own) - len(reached)), horizon)
+        survival = survival_of(reached, [float(end) for end in ends[own.index][own.isna()]], horizon)
         levels = {factor_of(column): str(cell[column].iloc[0]) for column in level_columns(cell)}
         found.append(TimeToTarget(levels, tuple(reached), len(cell) - len(own), survival))
     return found
+
+
+def _planned_ends(epochs: pd.DataFrame, kept: pd.DataFrame) -> pd.Series:
+    """The epochs that each run was to have.
+
+    Where the length is planned in steps or images, those that the longest run of its cell had that is done, or else the
+    longest of the dataset.
+    """
+    lengths = epochs.groupby(["cell", "seed"])["epoch"].max().reindex(kept.index)
+    of_cells = lengths.where(kept["status"] == "done").groupby(level="cell").transform("max")
+    return kept["planned_epochs"].fillna(of_cells).fillna(lengths.max())

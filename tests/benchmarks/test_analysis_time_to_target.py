@@ -39,16 +39,18 @@ def test_those_that_never_arrive_count_the_horizon(reached, n_never):
 
 
 def curves(runs, metric="val_accuracy"):
-    """An epoch table and its run table: (cell, status, curve) for each seed."""
+    """An epoch table and its run table, from (cell, status, curve) for each seed; the plan of a cell is its longest."""
     rows, seeds = [], {}
     planned = []
     for cell, status, values in runs:
         seed = seeds[cell] = seeds.get(cell, -1) + 1
         level = {level_column("a"): f"level {cell}"}
-        planned.append({"cell": cell, "seed": seed, "status": status, "seconds": 2.0 * len(values)} | level)
+        planned.append({"cell": cell, "seed": seed, "status": status} | level)
         for epoch, value in enumerate(values, 1):
             rows.append({"cell": cell, "seed": seed, "status": status, "epoch": epoch, metric: value} | level)
-    return pd.DataFrame(rows), pd.DataFrame(planned)
+    epochs, runs = pd.DataFrame(rows), pd.DataFrame(planned)
+    plans = epochs.groupby("cell")["epoch"].max().astype(float)
+    return epochs, runs.assign(planned_epochs=runs["cell"].map(plans))
 
 
 RUNS = [
@@ -58,7 +60,7 @@ RUNS = [
     (0, "diverged", [0.5]),
     (0, "diverged", []),
     (0, "failed", []),
-    (1, "done", [0.9]),
+    (1, "done", [0.9, 0.9, 0.9, 0.9]),
 ]
 
 
@@ -72,11 +74,27 @@ def test_the_first_epoch_at_the_target():
     assert math.isnan(second.survival.restricted_mean)
 
 
-def test_seconds_are_those_of_the_run():
-    """Two seconds an epoch."""
-    first, _ = times_to_target(*curves(RUNS), "val_accuracy", 0.8, unit="seconds")
-    assert first.reached == (4, 6)
-    assert first.survival.restricted_mean == pytest.approx((4 + 6 + 3 * 8) / 5)
+def test_a_shorter_plan_is_no_failure():
+    """Runs of 3 planned epochs are watched for 3, of 6 for 6, and both have the mean up to epoch 3 (right-censored)."""
+    short, long = [0.5, 0.6, 0.7], [0.5, 0.6, 0.7, 0.8, 0.9, 0.9]
+    runs = [(0, "done", short)] * 5 + [(1, "done", long)] * 4 + [(1, "diverged", [0.5])]
+    epochs, planned = curves(runs)
+    first, second = times_to_target(epochs, planned, "val_accuracy", 0.8)
+    assert (first.survival.n_reached, first.survival.watched) == (0, 3)
+    assert (second.survival.n_reached, second.survival.watched) == (4, 6)
+    assert second.survival.times[-1] == 6
+    assert [each.survival.horizon for each in (first, second)] == [3, 3]
+    assert [each.survival.restricted_mean for each in (first, second)] == [3, 3]
+
+
+def test_a_run_that_was_stopped_early_is_watched_to_the_end_of_its_plan():
+    """It would not have come there; where the plan is in steps, its end is that of the longest run of the cell."""
+    runs = [(0, "done", [0.5, 0.6])] * 2 + [(0, "done", [0.5, 0.6, 0.7])] * 3 + [(1, "diverged", [0.5])] * 5
+    epochs, planned = curves(runs)
+    early = planned.assign(planned_epochs=8.0)
+    for table, ends in ((early, [8, 8]), (planned.assign(planned_epochs=math.nan), [3, 3])):
+        found = times_to_target(epochs, table, "val_accuracy", 0.8)
+        assert [each.survival.watched for each in found] == ends
 
 
 def test_errors_are_reached_from_above():

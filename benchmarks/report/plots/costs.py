@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from benchmarks.analysis.effects import ParetoPoint
-from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget, TimeUnit
+from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget
 from benchmarks.report.formatting import Style, counted, short, titled
 from benchmarks.report.plots.common import (
     KEY_WIDTH,
@@ -47,7 +47,7 @@ COSTS: Mapping[str, tuple[str, str]] = {
 
 
 def time_to_target(
-    name: str, found: Sequence[TimeToTarget], metric: str, target: float, style: Style, unit: TimeUnit = "epochs"
+    name: str, found: Sequence[TimeToTarget], metric: str, target: float, style: Style
 ) -> tuple[Plot, ...]:
     """The share of each cell's runs that have reached a target, over time; runs that never do stay below.
 
@@ -57,7 +57,6 @@ def time_to_target(
         metric: which it was of.
         target: what was to be reached.
         style: how values of the metric are written.
-        unit: of the times.
     """
     cells = [each for each in found if each.survival.n >= LEAST_RUNS]
     if not cells:
@@ -67,14 +66,17 @@ def time_to_target(
     if len(cells) > most:
         shown = sorted(cells, key=lambda each: each.survival.restricted_mean)[:most]
     pages = paged(shown, MOST_CURVES)
-    end = max(each.survival.horizon for each in shown)
+    horizon = shown[0].survival.horizon
+    end = max(horizon, *(each.survival.watched for each in shown))
     left_out = sum(each.n_left_out for each in found)
     few = len(found) - len(cells)
     percent = " %" if style.unit == "share" else ""
     note = sentences(
-        "A line rises by a run whenever one of its runs reaches the target, and ends level: runs that diverged, "
-        "stopped or ran out of time are counted as not there yet until the end.",
-        "Beside each cell: its runs that came there, and the mean time with the end standing for all later times.",
+        "A line rises by a run whenever one of its runs reaches the target, and ends level where the training was to "
+        "end: runs that diverged or stopped are counted as not there yet until then.",
+        f"Below each cell: its runs that came there, and the mean time, {number_text(horizon)} epochs standing for all "
+        "later times.",
+        "That is as long as the shortest training." if horizon < end else "",
         f"The {len(shown)} soonest of {len(cells)} cells, by that mean." if len(shown) < len(cells) else "",
         f"{counted(few, 'cell')} with fewer than {LEAST_RUNS} runs left out." if few else "",
         f"{counted(left_out, 'run')} that failed or {'is' if left_out == 1 else 'are'} missing not counted."
@@ -85,7 +87,7 @@ def time_to_target(
     return tuple(
         Plot(
             title,
-            _survival_page(f"{name}-{number}", title, page, end, unit),
+            _survival_page(f"{name}-{number}", title, page, end),
             sentences(note, page_note(number, len(pages))),
         )
         for number, page in enumerate(pages)
@@ -148,7 +150,7 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
 
 
-def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: float, unit: TimeUnit) -> Markup:
+def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: float) -> Markup:
     below = 0.44 + 2 * LINE * len(cells) + 0.08
     height = 1.7 + below
 
@@ -160,8 +162,8 @@ def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: fl
             _paint_curve(axes, cell, look, end)
             top = LINE * (2 * (len(cells) - number) - 0.5) / height
             paint_key(figure, look, ", ".join(cell.levels.values()), top)
-            figure.text(KEY_WIDTH, top - 0.9 * LINE / height, _told(cell, unit), va="center", color=MUTED)
-        axes.set_xlabel(unit, labelpad=2)
+            figure.text(KEY_WIDTH, top - 0.9 * LINE / height, _told(cell), va="center", color=MUTED)
+        axes.set_xlabel("epochs", labelpad=2)
         number_axis(axes, "x")
         axes.set_yticks([0, 25, 50, 75, 100])
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f} %"))
@@ -174,21 +176,23 @@ def _paint_curve(axes: Axes, cell: TimeToTarget, look: LineLook, end: float) -> 
     inside = [
         (time, 100 * (1 - share)) for time, share in zip(found.times, found.not_reached, strict=True) if share < 1
     ]
-    # A run that never comes there counts as watched until the end: the last step stays.
-    times, shares = [0.0, *(time for time, _ in inside), end], [0.0, *(share for _, share in inside)]
+    # A run that never comes there was watched until its end: the last step stays. Those that are there stay there.
+    ends_open = found.n_reached < found.n
+    until = found.watched if ends_open else end
+    times, shares = [0.0, *(time for time, _ in inside), until], [0.0, *(share for _, share in inside)]
     axes.step(times, [*shares, shares[-1]], where="post", color=look.colour, linestyle=look.dashes, linewidth=1.5)
     face = look.colour if look.is_filled else PAPER
     axes.plot(
         times[1:-1], shares[1:], look.marker, color=look.colour, markerfacecolor=face, markersize=4, clip_on=False
     )
-    if found.n_reached < found.n:
-        axes.plot([found.horizon], shares[-1:], "|", color=look.colour, markersize=9, markeredgewidth=1.6)
+    if ends_open:
+        axes.plot([found.watched], shares[-1:], "|", color=look.colour, markersize=9, markeredgewidth=1.6)
 
 
-def _told(cell: TimeToTarget, unit: TimeUnit) -> str:
+def _told(cell: TimeToTarget) -> str:
     found = cell.survival
     mean = number_text(float(f"{found.restricted_mean:.3g}"))
-    return f"{found.n_reached} of {counted(found.n, 'run')}, mean {mean} {unit}"
+    return f"{found.n_reached} of {counted(found.n, 'run')}, mean {mean} epochs"
 
 
 def _paint_front(axes: Axes, front: Sequence[ParetoPoint], factor: int) -> None:
