@@ -18,24 +18,10 @@ from statsmodels.stats.anova import anova_lm
 
 from benchmarks.analysis.contrasts import Factors, Pair, is_balanced, level_pairs, oriented
 from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate
-from benchmarks.analysis.power import LEAST_SEEDS
 from benchmarks.analysis.tables import factor_of, level_column, level_columns, refuse_repeated_runs
+from benchmarks.claims import LEAST_SEEDS
 
 LEAST_SEEDS_FOR_IMPORTANCE = 3
-
-
-@dataclass(frozen=True)
-class SimpleEffect:
-    """The difference of two levels of one factor, at one level of another."""
-
-    dataset: str
-    factor: str
-    level: str
-    than: str
-    at_factor: str
-    at_level: str
-    pairs: tuple[Pair, ...]
-    estimate: Estimate
 
 
 @dataclass(frozen=True)
@@ -70,7 +56,7 @@ class Importance:
     """About the share of variance explained; chance puts it a little below zero where there is nothing."""
 
 
-def effects_obstacle(runs: pd.DataFrame, factors: Factors, least_seeds: int, metric: str | None = None) -> str | None:
+def effects_obstacle(runs: pd.DataFrame, factors: Factors, least_seeds: int) -> str | None:
     """Why the runs of one dataset give no effects, as a clause; None where they do."""
     if not is_balanced(runs, factors):
         n_cells = math.prod(len(levels) for levels in factors.values())
@@ -80,37 +66,18 @@ def effects_obstacle(runs: pd.DataFrame, factors: Factors, least_seeds: int, met
         return "they need the same seeds in every cell"
     if len(seeds.iloc[0]) < least_seeds:
         return f"they need {least_seeds} seeds and the suite has {len(seeds.iloc[0])}"
-    holes = int(oriented(runs, metric)["outcome"].isna().sum())
+    holes = int(runs["outcome"].isna().sum())
     return f"{holes} of {len(runs)} runs have no outcome" if holes else None
 
 
-def simple_effects(
-    runs: pd.DataFrame, factors: Factors, factor: str, level: str, than: str, metric: str | None = None
-) -> list[SimpleEffect]:
-    """The difference of two levels at each level of each other factor, averaged over the rest, per dataset.
-
-    Datasets with anything in the way are left out; see `effects_obstacle`, of `LEAST_SEEDS`.
-    """
-    found = []
-    for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS, metric):
-        for other in factors:
-            for at in factors[other] if other != factor else ():
-                pairs = level_pairs(of_dataset, factors, factor, level, than, {other: at}) or ()
-                differences = estimate(pair.difference for pair in pairs)
-                found.append(SimpleEffect(dataset, factor, level, than, other, at, pairs, differences))
-    return found
-
-
-def interactions(
-    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], metric: str | None = None
-) -> list[Interaction]:
+def interactions(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Interaction]:
     """The interaction of every two factors, for every pair of their levels, per dataset.
 
     Of a pair of levels, the baseline is what the other is compared with, or else the one that is named first.
     Datasets with anything in the way are left out; see `effects_obstacle`, of `LEAST_SEEDS`.
     """
     found = []
-    for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS, metric):
+    for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS):
         for first, second in itertools.combinations(factors, 2):
             for level, than in _level_pairs_of(factors[first], baseline[first]):
                 for at_level, at_than in _level_pairs_of(factors[second], baseline[second]):
@@ -126,13 +93,13 @@ def interactions(
     return found
 
 
-def importance(runs: pd.DataFrame, factors: Factors, metric: str | None = None) -> list[Importance]:
+def importance(runs: pd.DataFrame, factors: Factors) -> list[Importance]:
     """What each factor and each two factors explain, beside the seeds, per dataset; the largest share first.
 
     Datasets with anything in the way are left out; see `effects_obstacle`, of `LEAST_SEEDS_FOR_IMPORTANCE`.
     """
     found = []
-    for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS_FOR_IMPORTANCE, metric):
+    for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS_FOR_IMPORTANCE):
         if not is_degenerate(of_dataset["outcome"].to_numpy()):
             found += sorted(_shares(dataset, of_dataset, list(factors)), key=lambda each: -each.omega_squared)
     return found
@@ -202,15 +169,13 @@ def pareto_points(runs: pd.DataFrame, cost: str) -> list[ParetoPoint]:
     return points
 
 
-def _balanced(
-    runs: pd.DataFrame, factors: Factors, least_seeds: int, metric: str | None
-) -> list[tuple[str, pd.DataFrame]]:
+def _balanced(runs: pd.DataFrame, factors: Factors, least_seeds: int) -> list[tuple[str, pd.DataFrame]]:
     """The datasets that have nothing in the way, their outcomes turned so that more is better."""
     refuse_repeated_runs(runs)
     return [
-        (str(dataset), oriented(of_dataset, metric))
+        (str(dataset), oriented(of_dataset))
         for dataset, of_dataset in runs.groupby("dataset", sort=False)
-        if effects_obstacle(of_dataset, factors, least_seeds, metric) is None
+        if effects_obstacle(of_dataset, factors, least_seeds) is None
     ]
 
 

@@ -1,4 +1,4 @@
-"""Interactions, importance, simple effects and Pareto fronts."""
+"""Interactions, importance and Pareto fronts."""
 
 from __future__ import annotations
 
@@ -15,13 +15,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.preprocessing import OneHotEncoder
 
-from benchmarks.analysis.effects import (
-    effects_obstacle,
-    importance,
-    interactions,
-    pareto_points,
-    simple_effects,
-)
+from benchmarks.analysis.effects import effects_obstacle, importance, interactions, pareto_points
 from benchmarks.analysis.tables import level_column
 from benchmarks.training.metrics import METRICS
 
@@ -59,16 +53,13 @@ def known():
 
 
 def test_the_known_interaction(known):
-    """Interaction, p and simple effects of the worked factorial."""
+    """Interaction and p of the worked factorial."""
     factors = {"init": ["glorot", "he"], "norm": ["bn", "none"]}
     runs = table({tuple(name.split("/")): outcomes for name, outcomes in known["cells"].items()}, factors)
     [found] = interactions(runs, factors, {"init": "glorot", "norm": "bn"})
     assert (found.level, found.than, found.at_level, found.at_than) == ("he", "glorot", "none", "bn")
     assert found.estimate.mean == pytest.approx(known["interaction_none_minus_bn"], abs=1e-6)
     assert found.p == pytest.approx(known["interaction_p"], abs=1e-9)
-    simple = {each.at_level: each.estimate for each in simple_effects(runs, factors, "init", "he", "glorot")}
-    assert simple["none"].mean == pytest.approx(known["simple_none"], abs=1e-6)
-    assert (simple["bn"].ci_low, simple["bn"].ci_high) == pytest.approx(known["simple_bn_ci"], abs=1e-6)
 
 
 def test_every_pair_of_levels_has_its_interaction():
@@ -161,7 +152,6 @@ def test_what_is_in_the_way_is_told(runs, reason):
     """Without a whole table there are no effects, and a clause says why."""
     assert effects_obstacle(runs, FACTORS, 6) == reason
     assert bool(interactions(runs, FACTORS, BASELINE)) == (reason is None)
-    assert bool(simple_effects(runs, FACTORS, "model.initializer", "he", "glorot")) == (reason is None)
 
 
 def test_importance_needs_three_seeds():
