@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import special, stats
 
 CONFIDENCE = 0.95
@@ -62,6 +63,12 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N, confidence: float 
     interval = stats.ttest_1samp(sample, 0).confidence_interval(confidence)
     sd = float(sample.std(ddof=1))
     return Estimate("interval", kept, float(sample.mean()), sd, float(interval.low), float(interval.high))
+
+
+def half_widths(sd: ArrayLike, n: ArrayLike) -> np.ndarray:
+    """Half the t interval of a mean of n values with this standard deviation, for each n."""
+    size = np.asarray(n)
+    return np.asarray(stats.t.isf((1 - CONFIDENCE) / 2, size - 1) * np.asarray(sd) / np.sqrt(size))
 
 
 def is_degenerate(sample: np.ndarray) -> bool:

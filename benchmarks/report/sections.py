@@ -25,11 +25,11 @@ from benchmarks.analysis.effects import (
     interactions,
     pareto_points,
 )
-from benchmarks.analysis.estimates import CONFIDENCE
-from benchmarks.analysis.power import LEAST_SEEDS
+from benchmarks.analysis.estimates import half_widths
 from benchmarks.analysis.ranks import LEAST_DATASETS_FOR_RANKS, Ranks, rank_over_datasets
 from benchmarks.analysis.tables import level_column
 from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget, times_to_target
+from benchmarks.claims import LEAST_SEEDS
 from benchmarks.data.tasks import Task
 from benchmarks.design import Estimable
 from benchmarks.report.formatting import NOTHING, counted, whole
@@ -250,8 +250,9 @@ def _cells_near_front(runs: pd.DataFrame, cost: str) -> set[int]:
     complete = by_cell[["outcome", cost]].count().eq(by_cell.size(), axis="index").all(axis="columns")
     means = by_cell[["outcome", cost]].mean()[complete].sort_values([cost, "outcome"], ascending=[True, False])
     best_before = means["outcome"].cummax().shift(fill_value=-math.inf)
-    on_front = means.index[means["outcome"] > best_before]
-    return {*on_front, *runs["cell"].drop_duplicates()[:MOST_CELLS]}
+    # Of equals, which stand side by side, all are on it.
+    on_front = (means["outcome"] > best_before).groupby([means[cost], means["outcome"]]).transform("any")
+    return {*means.index[on_front], *runs["cell"].drop_duplicates()[:MOST_CELLS]}
 
 
 def _precision(contrasts: Iterable[Contrast], n_seeds: int) -> Precision | None:
@@ -260,11 +261,7 @@ def _precision(contrasts: Iterable[Contrast], n_seeds: int) -> Precision | None:
         return None
     sd = statistics.median(spreads)
     sizes = sorted({*SIZES, n_seeds} - set(range(LEAST_SEEDS_FOR_IMPORTANCE)))
-    return Precision(sd, len(spreads), tuple((n, _half_width(sd, n)) for n in sizes))
-
-
-def _half_width(sd: float, n: int) -> float:
-    return float(stats.t.isf((1 - CONFIDENCE) / 2, n - 1)) * sd / math.sqrt(n)
+    return Precision(sd, len(spreads), tuple(zip(sizes, half_widths(sd, sizes).tolist(), strict=True)))
 
 
 def time_told(found: TimeToTarget) -> str:

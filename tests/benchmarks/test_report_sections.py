@@ -8,11 +8,14 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
 
+from benchmarks.analysis.effects import pareto_points
 from benchmarks.analysis.estimates import estimate
 from benchmarks.analysis.summaries import divergence_rate, sd_interval
+from benchmarks.analysis.tables import level_column
 from benchmarks.report import pages, sections
 from benchmarks.report.scale import SEEDS, made_up_store
 from benchmarks.report.writing import write_report
@@ -105,6 +108,24 @@ def test_the_front_is_the_same_where_points_are_left_out(made_up, tmp_path, monk
     monkeypatch.setattr(sections, "MOST_CELLS", 5)
     assert fronts(written(made_up, tmp_path / "b")) == whole
     assert len(whole) > 5
+
+
+def test_equals_on_a_front_are_all_kept(monkeypatch):
+    """Of many cells with equal cost and outcome none is beaten, whichever are looked at."""
+    monkeypatch.setattr(sections, "MOST_CELLS", 3)
+    cells = [(5.0, 0.9), (4.0, 0.8), *[(1.0, 0.9)] * 4, (2.0, 0.95), (1.0, 0.7), (2.0, 0.95)]
+    runs = pd.DataFrame(
+        [
+            {"dataset": "d", "task": "classification", "cell": cell, level_column("a"): str(cell), "seed": 0}
+            | {"parameters": cost, "outcome": outcome}
+            for cell, (cost, outcome) in enumerate(cells)
+        ]
+    )
+    whole = [point for point in pareto_points(runs, "parameters") if point.is_on_front]
+    found = sections._pareto(runs, "parameters")
+    assert sorted(each.levels["a"] for each in found.front) == sorted(each.levels["a"] for each in whole)
+    assert [each.cost for each in found.front] == [1] * 4 + [2] * 2
+    assert sections._pareto(runs.assign(outcome=math.nan), "parameters").points == ()
 
 
 @pytest.mark.slow
