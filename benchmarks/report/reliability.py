@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
@@ -65,9 +66,10 @@ def reliabilities(
     shown = []
     for cell, levels in nearest_cells(done, factors, baseline, MOST_CELLS):
         keys = done.loc[done["cell"] == cell, "key"].tolist()[:MOST_RUNS]
-        outputs = store.predictions(keys)
-        if outputs:
-            found = reliability(facts.task, [outputs[key] for key in keys if key in outputs], labels)
+        # One run at a time: all outputs of a hundred runs can be a gigabyte.
+        outputs = (made for key in keys for made in store.predictions([key]).values())
+        if (first := next(outputs, None)) is not None:
+            found = reliability(facts.task, itertools.chain([first], outputs), labels)
             shown.append(CellReliability(", ".join(levels.values()), levels == dict(baseline), found))
     obstacle = None if shown else "of no run the outputs for the test examples were kept"
     return Reliabilities(tuple(shown), done["cell"].nunique(), obstacle)

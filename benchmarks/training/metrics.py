@@ -208,16 +208,19 @@ def log_softmax(logits: Array) -> Array:
     return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))
 
 
+def calibration_bins(confidence: Array) -> Array:
+    """The bin of each example, (n,), by the probability of its most probable class; a bin holds its upper edge."""
+    return np.searchsorted(np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, confidence, side="left")
+
+
 def calibration_error(confidence: Array, right: Array) -> float:
-    """Gap between confidence and accuracy, bin by bin, each weighted by its examples; a bin holds its upper edge.
+    """Gap between confidence and accuracy, bin by bin, each weighted by its examples.
 
     Args:
         confidence: probability of the most probable class of each example, (n,).
         right: whether that is the true one, (n,).
     """
-    edges = np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS
-    bins = np.searchsorted(edges, confidence, side="left")
-    gaps = np.bincount(bins, weights=right - confidence, minlength=CALIBRATION_BINS)
+    gaps = np.bincount(calibration_bins(confidence), weights=right - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(right))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,7 +15,7 @@ from benchmarks.data.tasks import Task
 from benchmarks.report.formatting import counted, percent, whole
 from benchmarks.report.plots.common import Plot, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
-from benchmarks.training.metrics import CALIBRATION_BINS, log_softmax
+from benchmarks.training.metrics import CALIBRATION_BINS, calibration_bins, calibration_error, log_softmax
 
 _WIDTH, _HEIGHT = 3.0, 3.2
 _LEAST_IN_A_BIN = 10
@@ -63,12 +63,12 @@ class Reliability:
         return told
 
 
-def reliability(task: Task, outputs: Sequence[ArrayLike], labels: ArrayLike) -> Reliability:
+def reliability(task: Task, outputs: Iterable[ArrayLike], labels: ArrayLike) -> Reliability:
     """Compare how sure runs are with how often they are right, in bins of equal width.
 
     Args:
         task: a classification or a binary one.
-        outputs: of each run for the test examples, as `kept_predictions` made them, (n, outputs).
+        outputs: of each run for the test examples, as `kept_predictions` made them, (n, outputs); read one by one.
         labels: (n,).
 
     Raises:
@@ -77,18 +77,18 @@ def reliability(task: Task, outputs: Sequence[ArrayLike], labels: ArrayLike) -> 
     if task == "regression":
         raise ValueError("a regression has no probabilities")
     truth = np.asarray(labels).reshape(-1)
-    runs = [np.asarray(each, dtype=np.float64) for each in outputs]
-    if not runs or not len(truth) or any(each.ndim != 2 or len(each) != len(truth) for each in runs):
-        shapes = " and ".join(str(each.shape) for each in runs) or "none"
-        raise ValueError(f"outputs of shapes {shapes} for {len(truth)} labels: (n, outputs) is needed, n at least 1")
-    sure, right = zip(*(_sure_and_right(each, truth) for each in runs), strict=True)
-    errors = [_calibration_error(one, other) for one, other in zip(sure, right, strict=True)]
+    # Of each run two numbers an example are kept, and not all of its outputs.
+    found = [_sure_and_right(np.asarray(each, dtype=np.float64), truth) for each in outputs]
+    if not found:
+        raise ValueError("no outputs: those of one run at least are needed")
+    sure, right = zip(*found, strict=True)
+    errors = [calibration_error(one, other) for one, other in found]
     chances = [_error_by_chance(each) for each in sure]
     all_sure, all_right = np.concatenate(sure), np.concatenate(right)
-    places = _places(all_sure)
+    places = calibration_bins(all_sure)
     inside = [places == place for place in range(CALIBRATION_BINS)]
     bins = tuple(_bin(place, all_sure[own], all_right[own]) for place, own in enumerate(inside))
-    return Reliability(bins, len(truth), len(runs), tuple(errors), float(np.mean(chances)))
+    return Reliability(bins, len(truth), len(found), tuple(errors), float(np.mean(chances)))
 
 
 def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[Plot, ...]:
@@ -144,12 +144,11 @@ def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[
 
 def _sure_and_right(outputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each example the probability of its most probable class, and whether that is the true one."""
+    if not len(truth) or outputs.ndim != 2 or len(outputs) != len(truth):
+        shapes = f"outputs of shape {outputs.shape} for {len(truth)} labels"
+        raise ValueError(f"{shapes}: (n, outputs) is needed, n at least 1")
     logits = np.concatenate([-outputs / 2, outputs / 2], axis=1) if outputs.shape[1] == 1 else outputs
     return np.exp(log_softmax(logits).max(axis=1)), logits.argmax(axis=1) == truth
-
-
-def _places(sure: np.ndarray) -> np.ndarray:
-    return np.searchsorted(np.arange(1, CALIBRATION_BINS) / CALIBRATION_BINS, sure, side="left")
 
 
 def _bin(place: int, sure: np.ndarray, right: np.ndarray) -> Bin:
@@ -159,12 +158,7 @@ def _bin(place: int, sure: np.ndarray, right: np.ndarray) -> Bin:
     return Bin(low, high, len(sure), float(sure.mean()), float(right.mean()))
 
 
-def _calibration_error(sure: np.ndarray, right: np.ndarray) -> float:
-    gaps = np.bincount(_places(sure), weights=right - sure, minlength=CALIBRATION_BINS)
-    return float(np.abs(gaps).sum() / len(sure))
-
-
 def _error_by_chance(sure: np.ndarray) -> float:
     """The mean of the error if each example were right with the probability given: half-normal gaps in every bin."""
-    variances = np.bincount(_places(sure), weights=sure * (1 - sure), minlength=CALIBRATION_BINS)
+    variances = np.bincount(calibration_bins(sure), weights=sure * (1 - sure), minlength=CALIBRATION_BINS)
     return float(np.sqrt(2 / math.pi * variances).sum() / len(sure))
