@@ -69,26 +69,16 @@ def audit_model(model: keras.Model) -> Audit:
     operations = list(_operations(model))
     layers = [each for each in operations if isinstance(each, keras.Layer)]
     weight_layers = [layer for layer in layers if hasattr(layer, "kernel_initializer")]
-    outputs = _output_tensors(model)
-    gated = {id(tensor) for layer in layers if isinstance(layer, keras.layers.Multiply) for tensor in _inputs_of(layer)}
-    activations, gates, head = set(), set(), {"linear"}
-    for operation in operations:
-        name = _activation_name(operation)
-        if name and id(operation.output) in outputs:
-            head.add(name)
-        elif name and id(operation.output) in gated:
-            gates.add(name)
-        elif name:
-            activations.add(name)
+    hidden, gates, head = (frozenset(map(str, map(_activation_name, each))) for each in _activations(model))
     dropouts = [layer for layer in layers if isinstance(layer, keras.layers.Dropout)]
     branch_dropouts = [layer for layer in dropouts if layer.noise_shape is not None]
     return Audit(
         parameters=count_parameters(model),
         macs=count_macs(model),
         weight_layers=len(weight_layers),
-        activations=frozenset(activations - {"linear"}),
-        gates=frozenset(gates - {"linear"}),
-        head_activation=max(head, key=lambda name: name != "linear"),
+        activations=hidden,
+        gates=gates,
+        head_activation=next(iter(head), "linear"),
         normalizations=frozenset(type(layer).__name__ for layer in layers if isinstance(layer, _NORMALIZATION_LAYERS)),
         initializers=frozenset(_initializer_name(layer.kernel_initializer) for layer in weight_layers),
         dropout_rates=frozenset(layer.rate for layer in dropouts if layer.noise_shape is None),
@@ -104,15 +94,24 @@ def count_macs(model: keras.Model) -> int:
 
 def hidden_activations(model: keras.Model) -> list[Any]:
     """The layers and bare operations that apply an activation to hidden features, gates and the outputs left out."""
-    operations = list(_operations(model))
+    hidden, _, _ = _activations(model)
+    return hidden
+
+
+def _activations(model: keras.Model) -> tuple[list[Any], list[Any], list[Any]]:
+    """What applies an activation that is not linear: to hidden features, to gates and to the model's outputs."""
+    hidden: list[Any] = []
+    gates: list[Any] = []
+    head: list[Any] = []
     outputs = _output_tensors(model)
-    layers = (each for each in operations if isinstance(each, keras.layers.Multiply))
-    gated = {id(tensor) for layer in layers for tensor in _inputs_of(layer)}
-    return [
-        each
-        for each in operations
-        if _activation_name(each) not in (None, "linear") and id(each.output) not in outputs | gated
-    ]
+    products = (each for each in _operations(model) if isinstance(each, keras.layers.Multiply))
+    gated = {id(tensor) for product in products for tensor in _inputs_of(product)}
+    for operation in _operations(model):
+        if _activation_name(operation) in (None, "linear"):
+            continue
+        place = id(operation.output)
+        (head if place in outputs else gates if place in gated else hidden).append(operation)
+    return hidden, gates, head
 
 
 def _operations(model: keras.Model) -> Iterator[Any]:
