@@ -1,9 +1,9 @@
-"""One contrast over several datasets: their average, and what it says of datasets that are not among them."""
+"""One contrast over several datasets: on all of them, on their average, and on datasets that are not among them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,18 +11,20 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
 from benchmarks.analysis.estimates import CONFIDENCE
-from benchmarks.analysis.power import least_seeds
 from benchmarks.analysis.verdicts import (
     NOT_TESTED,
     Evidence,
     Obstacle,
     Unit,
+    Verdict,
+    Word,
     is_exact,
     planned_seeds,
-    sign_flip_against,
-    skew_against,
-    tested_against,
+    raised_by,
+    verdict_of,
+    with_tests,
 )
+from benchmarks.claims import least_seeds
 
 LEAST_DATASETS_FOR_AVERAGE = 2
 LEAST_DATASETS_FOR_GENERALISING = 6
@@ -106,12 +108,8 @@ def average_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) 
     if len(sizes) > 1:
         return filled
     seed_means = np.mean([part.differences for part in parts], axis=0)
-    return replace(
-        filled,
-        signflip_p=sign_flip_against(seed_means, empty.margin, empty.kind, seed),
-        is_signflip_exact=is_exact(len(seed_means)),
-        skew_p=skew_against(seed_means, empty.margin, empty.kind),
-    )
+    exact = is_exact(len(seed_means), empty.alpha)
+    return with_tests(replace(filled, is_signflip_exact=exact), found.error, seed_means, family, seed)
 
 
 def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
@@ -129,13 +127,60 @@ def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int =
     means = [part.mean for part in parts]
     found = generalised(means, [part.sd for part in parts], [part.n for part in parts])
     low, high = found.prediction(1 - empty.alpha)
-    return replace(
-        _filled(empty, found, found.error * math.sqrt(len(parts)), family),
-        signflip_p=sign_flip_against(np.array(means), empty.margin, empty.kind, seed),
-        skew_p=skew_against(np.array(means), empty.margin, empty.kind),
-        prediction_low=low,
-        prediction_high=high,
-    )
+    filled = _filled(empty, found, found.error * math.sqrt(len(parts)), family)
+    filled = replace(filled, prediction_low=low, prediction_high=high)
+    return with_tests(filled, found.error, np.array(means), family, seed)
+
+
+def p_of_all(parts: Collection[Evidence]) -> float:
+    """The p of a claim about all datasets: the largest.
+
+    Where a dataset speaks against the claim, it is the least p against it, times the number of datasets.
+    """
+    against = [part.tested.p for part in parts if _is_against(part)]
+    if against:
+        return min(1.0, len(parts) * min(against))
+    return max(part.tested.p if part.tested.p_support <= 0.5 else 1.0 for part in parts)
+
+
+def verdict_on_all(parts: Mapping[str, Evidence], p: float, adjusted_p: float) -> Verdict:
+    """Refuted if any dataset refutes it, supported if all support it, each corrected as the p of the claim is.
+
+    A pair that is missing anywhere comes first; a dataset of too few seeds keeps the claim from being supported, and
+    from nothing else.
+
+    Args:
+        parts: dataset -> the evidence on it.
+        p: what `p_of_all` gave.
+        adjusted_p: the same, adjusted over all registered claims.
+    """
+    errors = [part.obstacle for part in parts.values() if part.obstacle and part.obstacle.kind in _ERRORS]
+    if errors:
+        return Verdict("inconclusive", errors[0].kind, errors[0].detail)
+    by_holm = raised_by(p, adjusted_p)
+    times = {name: by_holm * (len(parts) if _is_against(part) else 1) for name, part in parts.items()}
+    found = {name: verdict_of(part, min(1.0, times[name] * part.tested.p)) for name, part in parts.items()}
+    if refuting := _having("refuted", found):
+        return Verdict("refuted", found[refuting[0]].kind, f"on {', '.join(refuting)}")
+    # What a dataset says alone tells best why all together say nothing.
+    own = {name: verdict_of(part, part.tested.p) for name, part in parts.items()}
+    asked = _having("refuted", own) or _having("inconclusive", own) or list(own)
+    if unsettled := [name for name in _having("inconclusive", found) if name in asked]:
+        first = found[unsettled[0]]
+        detail = "; ".join(part for part in (first.detail, f"on {', '.join(unsettled)}") if part)
+        return Verdict("inconclusive", first.kind, detail)
+    return Verdict("supported", next(iter(found.values())).kind, f"on each of {len(found)}")
+
+
+def _having(word: Word, verdicts: Mapping[str, Verdict]) -> list[str]:
+    return [name for name, verdict in verdicts.items() if verdict.word == word]
+
+
+_ERRORS = ("missing pair", "not in the design", "no such metric", "unequal budget")
+
+
+def _is_against(part: Evidence) -> bool:
+    return part.obstacle is None and part.tested.p_support > 0.5
 
 
 def _obstacle(parts: Sequence[Evidence], least: int) -> Obstacle | None:
@@ -168,6 +213,7 @@ def _without_numbers(parts: Sequence[Evidence], unit: Unit, obstacle: Obstacle |
         tested=NOT_TESTED,
         signflip_p=nan,
         skew_p=nan,
+        if_refuted="",
         effect_size=nan,
         wins=nan,
         wins_low=nan,
@@ -186,7 +232,6 @@ def _filled(empty: Evidence, found: Combined, sd: float, family: int) -> Evidenc
         ci_low=low,
         ci_high=high,
         df=found.df,
-        tested=tested_against(found.mean, found.error, found.df, empty.margin, empty.kind),
-        is_signflip_exact=is_exact(empty.n),
+        is_signflip_exact=is_exact(empty.n, empty.alpha),
         seeds_needed=planned_seeds(found.mean, sd, empty.margin, empty.kind, empty.alpha, family, empty.unit),
     )

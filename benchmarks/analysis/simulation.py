@@ -12,18 +12,25 @@ each arm is. Skewed differences with a mean of zero are the harder case: an effe
 from __future__ import annotations
 
 import argparse
+import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
+from benchmarks.analysis.datasets import p_of_all, verdict_on_all
 from benchmarks.analysis.power import MOST_SEEDS, promised_power, seeds_needed
-from benchmarks.analysis.verdicts import ALPHA, Word, evidence_of, verdict_of
+from benchmarks.analysis.verdicts import ALPHA, Verdict, Word, evidence_of, verdict_of
 from benchmarks.claims import CLAIM_KINDS, ClaimKind
 
 SIZES = (6, 8, 10, 14, 20)
+FEW_SIZES = (6, 10, 20)
+NUMBERS = (3, 10)
+"""Of datasets, and of claims."""
+
 LOOKS = ((7, 14), (8, 16, 20), (8, 12, 16, 20))
 """Numbers of seeds at which there are looks, one suite each."""
 
@@ -128,6 +135,79 @@ def false_positives_over_looks(
     return Rate(sum(set(of_sample) != {"inconclusive"} for of_sample in zip(*words, strict=True)), repeats)
 
 
+# What no p of a t test can decide is left out, as above.
+
+
+def false_positives_on_all(
+    distribution: str, n: int, n_datasets: int, repeats: int, seed: int = 0, alpha: float = ALPHA
+) -> dict[str, Rate]:
+    """Wrong verdicts on a superiority of margin 0 on all datasets, where there is no effect on any of them.
+
+    Returns:
+        Verdict -> how often it was given; both are wrong.
+    """
+    samples = _several(distribution, n, n_datasets, repeats, seed)
+    values = _p_by_sample(samples, 0.0, "superiority")
+    counts = Counter[str]()
+    # Refuted, it has a p below alpha times the datasets; supported, it has none above alpha.
+    for row in np.flatnonzero((values.min(axis=1) * n_datasets < alpha) | (values.max(axis=1) < alpha)):
+        parts = {str(number): evidence_of(each, 0.0, alpha=alpha) for number, each in enumerate(samples[row])}
+        p = p_of_all(parts.values())
+        counts[verdict_on_all(parts, p, p).word] += 1
+    return {word: Rate(counts[word], repeats) for word in ("supported", "refuted")}
+
+
+def false_positives_of_family(
+    distribution: str, n: int, n_claims: int, kind: ClaimKind, repeats: int, seed: int = 0, alpha: float = ALPHA
+) -> Rate:
+    """How often any claim of a suite has a wrong verdict, under Holm's correction.
+
+    There is no effect in any of them or, for equivalence, all differences are just the margin.
+    """
+    margin = 0.0 if kind == "superiority" else 1.0
+    samples = _several(distribution, n, n_claims, repeats, seed) + margin
+    wrong = ("supported", "refuted") if kind == "superiority" else ("supported",)
+    least = _p_by_sample(samples, margin, kind).min(axis=1)
+    # Of equivalence, one-sided values are corrected: the interval alone has to be clear of both margins.
+    rows = np.flatnonzero(least * (n_claims if kind == "superiority" else 1) < alpha)
+    suites = [_of_suite(samples[row], margin, kind, alpha) for row in rows]
+    return Rate(sum(any(each.word in wrong for each in verdicts) for verdicts in suites), repeats)
+
+
+def false_kinds_of_family(
+    distribution: str, n: int, n_claims: int, repeats: int, seed: int = 0, alpha: float = ALPHA
+) -> Rate:
+    """How often any of many claims, all of them refuted, is said to be more than that.
+
+    Each true difference is just minus the margin, ten deviations away from the margin: the level is neither worse by
+    more than the margin nor as good within it.
+    """
+    margin = 5.0
+    samples = _several(distribution, n, n_claims, repeats, seed) - margin
+    least = _p_by_sample(samples, margin, "non_inferiority").min(axis=1)
+    rows = np.flatnonzero(least * n_claims < alpha)
+    suites = [_of_suite(samples[row], margin, "superiority", alpha) for row in rows]
+    return Rate(sum(any(each.kind in ("reversed", "equivalent") for each in found) for found in suites), repeats)
+
+
+def _several(distribution: str, n: int, number: int, repeats: int, seed: int) -> np.ndarray:
+    """Samples by repeat, claim or dataset, and seed."""
+    random = np.random.default_rng([seed, n, number])
+    return DISTRIBUTIONS[distribution](random, (repeats * number, n)).reshape(repeats, number, n)
+
+
+def _p_by_sample(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndarray:
+    repeats, number, n = samples.shape
+    return _largest_p(samples.reshape(-1, n), margin, kind).reshape(repeats, number)
+
+
+def _of_suite(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: float) -> list[Verdict]:
+    """The verdict on each claim of a suite."""
+    found = [evidence_of(each, margin, kind, alpha, family=len(samples)) for each in samples]
+    adjusted = multipletests([each.tested.p for each in found], method="holm")[1]
+    return [verdict_of(each, float(p)) for each, p in zip(found, adjusted, strict=True)]
+
+
 def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed: int = 0, alpha: float = ALPHA) -> Rate:
     """How often a claim with margin 0 is supported where the true difference is `effect` standard deviations."""
     random = np.random.default_rng([seed, n])
@@ -155,6 +235,7 @@ def report(repeats: int, seed: int) -> str:
         for looks in LOOKS:
             found_at_any = false_positives_over_looks(distribution, looks, repeats, seed)
             lines.append(f"{distribution:27}{', '.join(map(str, looks)):>15}  {found_at_any!s:>20}")
+    lines += _lines_of_several(repeats, seed)
     lines += ["", f"{'power, superiority':27}{'seeds':>6}  {'promised':>20}  {'achieved':>20}"]
     for effect in EFFECTS:
         n = seeds_needed(effect, 1.0, ALPHA).number or MOST_SEEDS
@@ -162,6 +243,30 @@ def report(repeats: int, seed: int) -> str:
         achieved = achieved_power("normal", effect, n, repeats, seed)
         lines.append(f"{f'effect of {effect} deviations':27}{n:6}  {promised:>20}  {achieved!s:>20}")
     return "\n".join(lines)
+
+
+def _lines_of_several(repeats: int, seed: int) -> list[str]:
+    """Of several datasets, and of several claims."""
+    lines = ["", f"{'no effect, on all datasets':27}{'datasets':>9}{'seeds':>6}  {'supported':>20}  {'refuted':>20}"]
+    for distribution in DISTRIBUTIONS:
+        for number, n in itertools.product(NUMBERS, FEW_SIZES):
+            on_all = false_positives_on_all(distribution, n, number, repeats, seed)
+            told = "  ".join(f"{on_all[word]!s:>20}" for word in ("supported", "refuted"))
+            lines.append(f"{distribution:27}{number:9}{n:6}  {told}")
+    heads = {"superiority": "no effect, many claims", "equivalence": "at the margin, equivalence"}
+    numbers: Mapping[ClaimKind, Sequence[int]] = {"superiority": NUMBERS, "equivalence": (2,)}
+    for kind, of_kind in numbers.items():
+        lines += ["", f"{heads[kind]:27}{'claims':>9}{'seeds':>6}  {'any wrong verdict':>20}"]
+        for distribution in DISTRIBUTIONS:
+            for number, n in itertools.product(of_kind, FEW_SIZES):
+                wrong = false_positives_of_family(distribution, n, number, kind, repeats, seed)
+                lines.append(f"{distribution:27}{number:9}{n:6}  {wrong!s:>20}")
+    lines += ["", f"{'at minus the margin':27}{'claims':>9}{'seeds':>6}  {'any wrong kind':>20}"]
+    for distribution in DISTRIBUTIONS:
+        for n in FEW_SIZES:
+            wrong = false_kinds_of_family(distribution, n, max(NUMBERS), repeats, seed)
+            lines.append(f"{distribution:27}{max(NUMBERS):9}{n:6}  {wrong!s:>20}")
+    return lines
 
 
 def main() -> None:

@@ -7,17 +7,17 @@ A verdict has two parts, because Holm's correction lies between them: `evidence_
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
 
 from benchmarks.analysis.estimates import State, estimate, signs, standardized_mean
-from benchmarks.analysis.power import POWER, SeedsNeeded, least_seeds, seeds_needed
+from benchmarks.analysis.power import POWER, SeedsNeeded, seeds_needed
 from benchmarks.analysis.skewness import skew_p
-from benchmarks.claims import ClaimKind
+from benchmarks.claims import ClaimKind, least_seeds
 
 ALPHA = 0.05
 
@@ -25,7 +25,19 @@ Word = Literal["supported", "refuted", "inconclusive"]
 Unit = Literal["seeds", "datasets"]
 
 DRAWN_FLIPS = 9999
-"""Sign flips that are made at most; where there are more, so many are drawn at random."""
+"""Sign flips that are drawn at random at least, where there are more than are made."""
+
+FLIPS_BELOW = 50
+"""How many of the flips drawn lie below alpha at least: with fewer, their share would be left to chance."""
+
+FLIPS_AT_ONCE = 10_000
+
+REFUTATIONS: Mapping[Word, str] = {
+    "refuted": "reversed",
+    "supported": "equivalent",
+    "inconclusive": "no relevant gain",
+}
+"""Verdict on non-inferiority by the same margin -> what a refutation of superiority is besides."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +89,8 @@ class Evidence:
     is_signflip_exact: bool
     skew_p: float
     """Of the t test that allows for skewness, against the same boundary; as `signflip_p` otherwise."""
+    if_refuted: str
+    """The kind that a refutation of superiority has; nothing where its own p does not refute it."""
     effect_size: float
     """Hedges-corrected d_z."""
     wins: float
@@ -120,20 +134,15 @@ def evidence_of(
         margin: the least difference that matters, in the unit of the differences.
         kind: what is claimed.
         alpha: for one look.
-        family: number of registered claims, over which the seeds needed are planned.
+        family: number of registered claims, over which the seeds needed are planned and the kind of a refutation is
+            corrected.
         seed: of the random sign flips, where there are too many to make all of them.
     """
     planned = [float(difference) for difference in differences]
     found = estimate(planned, confidence=1 - alpha)
     sample = np.array(found.values)
-    least = least_seeds(alpha)
-    tested, flipped, skewed = NOT_TESTED, math.nan, math.nan
-    if found.state == "interval":
-        tested = tested_against(found.mean, found.sd / math.sqrt(found.n), found.n - 1, margin, kind)
-        flipped = sign_flip_against(sample, margin, kind, seed)
-        skewed = skew_against(sample, margin, kind)
     wins, wins_low, wins_high = _wins(sample, 1 - alpha)
-    return Evidence(
+    evidence = Evidence(
         kind=kind,
         margin=margin,
         alpha=alpha,
@@ -142,22 +151,56 @@ def evidence_of(
         n=found.n,
         differences=found.values,
         state=found.state,
-        obstacle=_obstacle(found.state, found.n, len(planned), least),
+        obstacle=_obstacle(found.state, found.n, len(planned), least_seeds(alpha)),
         mean=found.mean,
         sd=found.sd,
         ci_low=found.ci_low,
         ci_high=found.ci_high,
         df=found.n - 1,
-        tested=tested,
-        signflip_p=flipped,
-        is_signflip_exact=is_exact(found.n),
-        skew_p=skewed,
+        tested=NOT_TESTED,
+        signflip_p=math.nan,
+        is_signflip_exact=is_exact(found.n, alpha),
+        skew_p=math.nan,
+        if_refuted="",
         effect_size=standardized_mean(found),
         wins=wins,
         wins_low=wins_low,
         wins_high=wins_high,
         seeds_needed=planned_seeds(found.mean, found.sd, margin, kind, alpha, family),
     )
+    if found.state != "interval":
+        return evidence
+    return with_tests(evidence, found.sd / math.sqrt(found.n), sample, family, seed)
+
+
+def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int, seed: int) -> Evidence:
+    """The same evidence with all tests of its mean.
+
+    What a refuted superiority is besides, the non-inferiority by its margin tells: refuted, the other level is better
+    by more than the margin; supported, they differ by less. This is corrected for all claims as at the first of Holm's
+    steps, since at which step a refutation stands says nothing of what it is besides.
+
+    Args:
+        evidence: whose mean has an interval.
+        error: the standard error of its mean.
+        sample: the values that it is the mean of, which the guards look at.
+        family: number of registered claims.
+        seed: of the random sign flips.
+    """
+    against = (evidence.margin, evidence.kind)
+    found = replace(
+        evidence,
+        tested=tested_against(evidence.mean, error, evidence.df, *against),
+        signflip_p=sign_flip_against(sample, *against, seed, evidence.alpha),
+        skew_p=skew_against(sample, *against),
+    )
+    if evidence.kind != "superiority" or evidence.mean > evidence.margin or not found.tested.p < evidence.alpha:
+        return found
+    if evidence.margin == 0:
+        return replace(found, if_refuted="reversed")  # the same test
+    behind = with_tests(replace(evidence, kind="non_inferiority"), error, sample, family, seed)
+    word = verdict_of(behind, min(1.0, family * behind.tested.p)).word
+    return replace(found, if_refuted=REFUTATIONS[word])
 
 
 def verdict_of(evidence: Evidence, adjusted_p: float) -> Verdict:
@@ -170,18 +213,28 @@ def verdict_of(evidence: Evidence, adjusted_p: float) -> Verdict:
     if evidence.obstacle:
         return Verdict("inconclusive", evidence.obstacle.kind, evidence.obstacle.detail)
     if not adjusted_p < evidence.alpha:
-        return Verdict("inconclusive", _open_question(evidence))
+        return _open(evidence)
     verdict = _decided(evidence)
     if verdict.word != "inconclusive" and not evidence.signflip_p < evidence.alpha:
         return Verdict("inconclusive", "tests disagree", f"sign-flip p = {evidence.signflip_p:.3f}")
-    if verdict.word != "inconclusive" and not evidence.skew_p * _times(evidence, adjusted_p) < evidence.alpha:
-        return Verdict("inconclusive", "skewed differences", f"p = {evidence.skew_p:.3f} with skewness allowed for")
+    guarding_p = _guarding_p(evidence, adjusted_p)
+    if verdict.word != "inconclusive" and not guarding_p < evidence.alpha:
+        return Verdict("inconclusive", "skewed differences", f"p = {guarding_p:.3f} with skewness allowed for")
     return verdict
 
 
-def _times(evidence: Evidence, adjusted_p: float) -> float:
-    """By how much the correction for many claims has raised the p of the t test."""
-    return adjusted_p / evidence.tested.p if evidence.tested.p > 0 else 1.0
+def raised_by(p: float, adjusted_p: float) -> float:
+    """By how much the correction for many claims has raised a p."""
+    return adjusted_p / p if p > 0 else 1.0
+
+
+def _guarding_p(evidence: Evidence, adjusted_p: float) -> float:
+    """The p that allows for skewness, corrected for many claims as the p of the t test was."""
+    times = raised_by(evidence.tested.p, adjusted_p)
+    if evidence.kind == "equivalence" and abs(evidence.mean) < evidence.margin:
+        # The p that was corrected is one-sided; that the interval lies within the margins, nothing corrects.
+        return max(evidence.skew_p, min(1.0, times * evidence.skew_p / 2))
+    return min(1.0, times * evidence.skew_p)
 
 
 def tested_against(mean: float, error: float, df: float, margin: float, kind: ClaimKind) -> Tested:
@@ -196,9 +249,9 @@ def tested_against(mean: float, error: float, df: float, margin: float, kind: Cl
     return Tested(boundary, t, towards_inside if abs(mean) < margin else two_sided, towards_inside)
 
 
-def sign_flip_against(sample: np.ndarray, margin: float, kind: ClaimKind, seed: int) -> float:
+def sign_flip_against(sample: np.ndarray, margin: float, kind: ClaimKind, seed: int, alpha: float) -> float:
     """The p of the sign-flip test against what `tested_against` tests against."""
-    return max(sign_flip_p(sample - each, seed) for each in _boundaries(float(sample.mean()), margin, kind))
+    return max(sign_flip_p(sample - each, seed, alpha) for each in _boundaries(float(sample.mean()), margin, kind))
 
 
 def skew_against(sample: np.ndarray, margin: float, kind: ClaimKind) -> float:
@@ -206,22 +259,33 @@ def skew_against(sample: np.ndarray, margin: float, kind: ClaimKind) -> float:
     return max(skew_p(sample - each) for each in _boundaries(float(sample.mean()), margin, kind))
 
 
-def sign_flip_p(sample: np.ndarray, seed: int = 0) -> float:
-    """Two-sided p of the mean of a sample under random signs: all flips of 13 values or fewer, else 9,999 of them."""
+def sign_flip_p(sample: np.ndarray, seed: int = 0, alpha: float = ALPHA) -> float:
+    """Two-sided p of the mean of a sample under random signs: all flips where these are few, else some drawn of them.
+
+    Args:
+        sample: the values.
+        seed: of the flips that are drawn.
+        alpha: what the p is held against: the smaller, the more flips are drawn.
+    """
     found = stats.permutation_test(
         (sample,),
         np.mean,
         permutation_type="samples",
         vectorized=True,
-        n_resamples=DRAWN_FLIPS,
+        n_resamples=_most_flips(alpha),
+        batch=FLIPS_AT_ONCE,
         rng=np.random.default_rng(seed),
     )
     return float(found.pvalue)
 
 
-def is_exact(n: int) -> bool:
+def is_exact(n: int, alpha: float = ALPHA) -> bool:
     """Whether the sign-flip test of n values makes all flips."""
-    return n < math.log2(DRAWN_FLIPS)
+    return 2.0**n <= _most_flips(alpha)
+
+
+def _most_flips(alpha: float) -> int:
+    return max(DRAWN_FLIPS, math.ceil(FLIPS_BELOW / alpha))
 
 
 def _boundary(mean: float, margin: float, kind: ClaimKind) -> float:
@@ -276,20 +340,17 @@ def _decided(evidence: Evidence) -> Verdict:
     is_above = evidence.mean > evidence.tested.boundary
     if evidence.kind == "non_inferiority":
         return Verdict("supported", "non-inferior") if is_above else Verdict("refuted", "inferior")
-    if is_above:
-        return Verdict("supported", "superior")
-    if high < -margin:
-        return Verdict("refuted", "reversed")
-    return Verdict("refuted", "equivalent" if low > -margin else "no relevant gain")
+    return Verdict("supported", "superior") if is_above else Verdict("refuted", evidence.if_refuted)
 
 
-def _open_question(evidence: Evidence) -> str:
-    """What a claim whose p is not small enough leaves open."""
-    if evidence.tested.p < evidence.alpha and _decided(evidence).word != "inconclusive":
-        return "not after Holm"
+def _open(evidence: Evidence) -> Verdict:
+    """The verdict on a claim whose p is not small enough."""
+    if evidence.tested.p < evidence.alpha:
+        alone = verdict_of(evidence, evidence.tested.p)
+        return alone if alone.word == "inconclusive" else Verdict("inconclusive", "not after Holm")
     if evidence.kind == "equivalence" or evidence.ci_low > 0 or evidence.ci_high < 0:
-        return "size unresolved"
-    return "direction unresolved"
+        return Verdict("inconclusive", "size unresolved")
+    return Verdict("inconclusive", "direction unresolved")
 
 
 def _wins(sample: np.ndarray, confidence: float) -> tuple[float, float, float]:

@@ -10,7 +10,10 @@ from benchmarks.analysis.simulation import (
     DISTRIBUTIONS,
     Rate,
     achieved_power,
+    false_kinds_of_family,
     false_positives,
+    false_positives_of_family,
+    false_positives_on_all,
     false_positives_over_looks,
     report,
     words_of,
@@ -58,6 +61,16 @@ def test_looks_together_are_wrong_no_oftener_than_alpha():
     assert undivided.interval[0] > 0.05
 
 
+def test_many_are_wrong_no_oftener_than_alpha():
+    """On all of three datasets, among five claims, two of equivalence, and in what ten refutations say besides."""
+    on_all = false_positives_on_all("normal", 10, 3, 150)
+    assert on_all["supported"].count == 0
+    assert on_all["refuted"].interval[0] < 0.05
+    assert false_positives_of_family("normal", 10, 5, "superiority", 150).interval[0] < 0.05
+    assert false_positives_of_family("normal", 10, 2, "equivalence", 150).interval[0] < 0.05
+    assert false_kinds_of_family("normal", 10, 10, 150).interval[0] < 0.05
+
+
 def test_power_is_about_what_was_promised():
     """Thirteen seeds for an effect of one deviation."""
     low, high = achieved_power("normal", 1.0, 13, 500).interval
@@ -66,5 +79,7 @@ def test_power_is_about_what_was_promised():
 
 def test_the_report_is_the_same_each_time():
     """A fixed seed gives the same tables."""
-    assert report(4, 1) == report(4, 1)
-    assert "power, superiority" in report(4, 1)
+    told = report(1, 1)
+    assert report(1, 1) == told
+    assert "power, superiority" in told
+    assert "no effect, on all datasets" in told

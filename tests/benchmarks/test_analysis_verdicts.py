@@ -9,16 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from benchmarks.analysis.plain import as_plain
-from benchmarks.analysis.power import least_seeds, promised_power, seeds_needed
+from benchmarks.analysis.power import promised_power, seeds_needed
 from benchmarks.analysis.skewness import skew_p, transformed
 from benchmarks.analysis.verdicts import Verdict, evidence_of, is_exact, sign_flip_p, verdict_of
+from benchmarks.claims import least_seeds
 
 SHARED = Path(__file__).parents[3] / "shared"
 KINDS = ["superiority", "equivalence", "non_inferiority"]
@@ -123,6 +124,90 @@ def test_the_skewness_guard_is_corrected_for_many_claims_too():
     assert 10 * evidence.tested.p < 0.05 < 10 * evidence.skew_p
     assert verdict_of(evidence, evidence.tested.p).word == "supported"
     assert verdict_of(evidence, 10 * evidence.tested.p).kind == "skewed differences"
+
+
+SYMMETRIC = np.array([3, -3, 2, -2, 1, -1, 2.5, -2.5])
+
+
+@unhurried
+@given(
+    st.lists(sixteenths, min_size=3, max_size=5),
+    sixteenths,
+    margins,
+    st.sampled_from(KINDS),
+    st.sampled_from([1, 2, 5]),
+)
+@example([3.0, 2.0, 1.0, 2.5], 0.0, 2.3, "equivalence", 2)
+def test_symmetric_differences_are_never_called_skewed(half, shift, margin, kind, factor):
+    """Whatever is claimed, and however many claims there are: no long tail is seen where there is none."""
+    evidence = evidence_of([shift + each for each in (*half, *(-each for each in half))], margin, kind)
+    assert verdict_of(evidence, min(1.0, factor * evidence.tested.p)).kind != "skewed differences"
+
+
+@pytest.mark.parametrize("margin", [2.3, 2.4])
+def test_equivalence_among_two_claims(margin):
+    """An adjusted p between half of alpha and alpha, the interval inside, no skewness: supported."""
+    evidence = evidence_of(SYMMETRIC, margin, "equivalence")
+    adjusted = 2 * ttost_paired(SYMMETRIC, np.zeros(8), -margin, margin)[0]
+    assert 0.025 < adjusted < 0.05
+    assert verdict_of(evidence, adjusted) == Verdict("supported", "equivalent")
+
+
+def test_the_skewness_guard_of_equivalence_is_corrected_too():
+    """A tail towards a margin passes alone, and not where the p of the t test was raised eight times."""
+    evidence = evidence_of([0.2, 0.15, 0.25, 0.2, 0.1, -0.3], 0.45, "equivalence")
+    one_sided = evidence.skew_p / 2
+    assert 8 * evidence.tested.p < 0.05 < 8 * one_sided
+    assert verdict_of(evidence, evidence.tested.p).word == "supported"
+    assert verdict_of(evidence, 8 * evidence.tested.p).kind == "skewed differences"
+
+
+def refuted(differences, margin, family=1):
+    """The kind of the verdict on superiority among so many claims, where it is the surest of all."""
+    evidence = evidence_of(differences, margin, family=family)
+    verdict = verdict_of(evidence, min(1.0, family * evidence.tested.p))
+    assert verdict.word == "refuted"
+    return verdict.kind
+
+
+@unhurried
+@given(st.lists(sixteenths, min_size=3, max_size=5), st.integers(-48, -17).map(lambda number: number / 16))
+def test_alone_and_without_skewness_the_interval_tells_the_kind_of_a_refutation(half, mean):
+    """Below minus the margin, above it, or neither; or the sign flips do not agree."""
+    differences = np.array([mean + each / 8 for each in (*half, *(-each for each in half))])
+    evidence = evidence_of(differences, 1.0)
+    assume(verdict_of(evidence, evidence.tested.p).word == "refuted")
+    expected = "reversed" if evidence.ci_high < -1 else "equivalent" if evidence.ci_low > -1 else "no relevant gain"
+    if sign_flip_p(differences + 1) >= 0.05:
+        expected = "no relevant gain"
+    assert refuted(differences, 1.0) == expected
+
+
+@pytest.mark.parametrize(("shift", "kind"), [(-1.15, "reversed"), (-0.85, "equivalent")])
+def test_the_kind_of_a_refutation_is_corrected_for_all_claims(shift, kind):
+    """What one claim shows of minus the margin, at p = 0.01, twenty that are refuted beyond doubt do not."""
+    differences = SYMMETRIC / 20 + shift
+    p = stats.ttest_1samp(differences, -1).pvalue
+    assert 0.05 / 20 < p < 0.05 / 4
+    assert refuted(differences, 1.0) == refuted(differences, 1.0, family=4) == kind
+    assert refuted(differences, 1.0, family=20) == "no relevant gain"
+
+
+def test_the_kind_of_a_refutation_is_guarded():
+    """The interval lies below minus the margin, and a long tail reaches up to it; or one value lies above it."""
+    with_tail = -1.0 - np.array([1.0, 1.05, 0.95, 1.0, 0.9, 0.05]) / 8
+    one_above = -1.0 - np.array([0.09, 0.1, 0.11, 0.12, 0.1, -0.001])
+    for differences in (with_tail, one_above):
+        assert evidence_of(differences, 1.0).ci_high < -1
+        assert refuted(differences, 1.0) == "no relevant gain"
+
+
+def test_a_refutation_without_a_margin_is_a_reversal():
+    """There is no second test: below zero is what the corrected one has shown."""
+    differences = SYMMETRIC - 4.0
+    assert stats.ttest_1samp(differences, 0).pvalue > 0.05 / 50
+    evidence = evidence_of(differences, 0.0, family=50)
+    assert verdict_of(evidence, 2 * evidence.tested.p) == Verdict("refuted", "reversed")
 
 
 def test_halls_transformation_by_hand():
@@ -236,6 +321,19 @@ def test_many_sign_flips_are_drawn_with_the_seed():
     flips = np.array(list(itertools.product([1, -1], repeat=14)))
     exact = np.mean(np.abs(flips @ sample) >= abs(sample.sum()) - 1e-12)
     assert sign_flip_p(sample, 1) == pytest.approx(exact, abs=4 * math.sqrt(exact * (1 - exact) / 9999))
+
+
+def test_a_small_alpha_draws_as_many_flips_as_it_takes():
+    """At 0.0001, sign flips that are drawn can reject; at the usual alpha they are scipy's own 9,999."""
+    sample = np.random.default_rng(0).normal(5, 1, 20)
+    assert judged(sample, 0.0, alpha=1e-4).text == "supported: superior"
+    weak = np.random.default_rng(0).normal(0.4, 1, 20)
+    expected = stats.permutation_test(
+        (weak,), np.mean, permutation_type="samples", n_resamples=9999, rng=np.random.default_rng(3)
+    )
+    assert sign_flip_p(weak, 3) == expected.pvalue
+    assert sign_flip_p(weak, 3, 1e-3) == pytest.approx(expected.pvalue, abs=0.01)
+    assert (is_exact(15, 1e-3), is_exact(16, 1e-3)) == (True, False)
 
 
 def test_wins_with_and_without_ties():
