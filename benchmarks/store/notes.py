@@ -68,11 +68,12 @@ class NoteRecords(Database):
 
         Args:
             suite: its name.
-            claims: that are new, or of which nothing was seen yet.
-            dropped: hashes of claims that are forgotten, since nothing was seen of them.
+            claims: with the moment of their registration, or without where it is now.
+            dropped: hashes of claims that are forgotten.
         """
         forgotten = sa.delete(CLAIMS).where(CLAIMS.c.suite == suite, CLAIMS.c.hash.in_(list(dropped)))
-        self._put(CLAIMS, [{**vars(claim), "suite": suite, "registered_at": now()} for claim in claims], forgotten)
+        rows = [{**vars(claim), "suite": suite, "registered_at": claim.registered_at or now()} for claim in claims]
+        self._put(CLAIMS, rows, forgotten)
 
     def claims(self, suite: str) -> dict[str, RegisteredClaim]:
         """Every claim that was registered with a suite, by its hash, in the order of their statements."""

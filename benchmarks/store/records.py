@@ -64,7 +64,7 @@ class RegisteredClaim:
     """A claim as it was registered."""
 
     hash: str
-    """What `claim_hash` gave."""
+    """What `claim_hash` gave; of a former registration, with more after a slash."""
     statement: str
     n_judgements: int
     """How many p-values it has a share in alpha for."""
@@ -77,9 +77,15 @@ class RegisteredClaim:
     cells: str = ""
     """A hash of all settings of the cells that it compares."""
     n_results_before: int = 0
-    """How many runs that it compared had results when the settings of these cells were changed."""
+    """How many runs that it compared had results when the settings of these cells were changed; of a former
+    registration, when it ended."""
     registered_at: str = ""
     """When it was first stored; nothing before."""
+
+    @property
+    def is_former(self) -> bool:
+        """Whether it was taken out, edited or registered anew, after something was seen of it."""
+        return "/" in self.hash
 
 
 @dataclass(frozen=True)
