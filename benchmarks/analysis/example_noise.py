@@ -26,13 +26,12 @@ class PairNoise:
     """Standard error of the difference over test sets of this size; the spread over seeds is another matter."""
 
 
-def pair_noise(task: Task, first: ArrayLike, second: ArrayLike, labels: ArrayLike) -> PairNoise:
-    """The noise of a difference of accuracies, from what each run gave for each test example.
+def right_answers(task: Task, outputs: ArrayLike, labels: ArrayLike) -> np.ndarray:
+    """Whether a run has each test example right, (n,).
 
     Args:
         task: a classification or a binary one.
-        first: outputs of a run as `kept_predictions` made them, (n, outputs).
-        second: those of the other run, for the same examples.
+        outputs: of the run, as `kept_predictions` made them, (n, outputs).
         labels: (n,).
 
     Raises:
@@ -40,24 +39,19 @@ def pair_noise(task: Task, first: ArrayLike, second: ArrayLike, labels: ArrayLik
     """
     if task == "regression":
         raise ValueError("a regression has no accuracy")
-    truth = np.asarray(labels).reshape(-1)
-    outputs = [np.asarray(each) for each in (first, second)]
-    if not len(truth) or any(each.ndim != 2 or len(each) != len(truth) for each in outputs):
-        shapes = " and ".join(str(each.shape) for each in outputs)
-        raise ValueError(f"outputs of shapes {shapes} for {len(truth)} labels: (n, outputs) is needed, n at least 1")
-    return paired_noise(*(_predicted(each) == truth for each in outputs))
+    truth, found = np.asarray(labels).reshape(-1), np.asarray(outputs)
+    if not len(truth) or found.ndim != 2 or len(found) != len(truth):
+        given = f"outputs of shape {found.shape} for {len(truth)} labels"
+        raise ValueError(f"{given}: (n, outputs) is needed, n at least 1")
+    # The class of the largest logit, or whether the only one is above zero.
+    return np.asarray((found[:, 0] > 0 if found.shape[1] == 1 else found.argmax(axis=1)) == truth)
 
 
-def paired_noise(first_right: ArrayLike, second_right: ArrayLike) -> PairNoise:
-    """The same, from which examples each run has right."""
+def pair_noise(first_right: ArrayLike, second_right: ArrayLike) -> PairNoise:
+    """The noise of a difference of accuracies, from which examples each run has right."""
     first, second = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
     n = len(first)
     only_first, only_second = float((first & ~second).mean()), float((second & ~first).mean())
     difference = only_first - only_second
     variance = max(0.0, only_first + only_second - difference**2)
     return PairNoise(n, only_first, only_second, difference, math.sqrt(variance / n))
-
-
-def _predicted(outputs: np.ndarray) -> np.ndarray:
-    """The class of each example: of the largest logit, or whether the only one is above zero."""
-    return np.asarray(outputs[:, 0] > 0 if outputs.shape[1] == 1 else outputs.argmax(axis=1))

@@ -21,6 +21,15 @@ class Check:
 
 
 @dataclass(frozen=True)
+class SeedPair(Pair):
+    """One seed's difference with both its sides, as they are measured: each a mean over the cells of its side."""
+
+    better: float
+    """NaN where a run of it has no value."""
+    than: float
+
+
+@dataclass(frozen=True)
 class Judgement:
     """What is said of a claim, on one dataset or on all together."""
 
@@ -29,7 +38,7 @@ class Judgement:
     metric: str
     evidence: Evidence
     """For a claim about all datasets, that of the one with the worst p."""
-    pairs: tuple[Pair, ...]
+    pairs: tuple[SeedPair, ...]
     """Each planned seed's difference, holes among them; empty where the claim is about several datasets."""
     p: float
     """What is adjusted; NaN where there is no test, which counts as 1."""

@@ -50,11 +50,6 @@ class CellSummary:
         return self.outcome.n == self.n_planned
 
     @property
-    def sd_interval(self) -> tuple[float, float]:
-        """Where the standard deviation of the outcome lies, by the chi-square distribution; NaN without an interval."""
-        return sd_interval(self.outcome)
-
-    @property
     def divergence_rate(self) -> DivergenceRate:
         """Of the runs that ended."""
         return divergence_rate(self.n_diverged, self.n_done + self.n_diverged)

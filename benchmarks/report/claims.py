@@ -13,10 +13,9 @@ import pandas as pd
 from benchmarks.analysis.claims import Trials, judge_claims
 from benchmarks.analysis.judgements import Check, JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.plain import as_plain
-from benchmarks.analysis.power import least_seeds
 from benchmarks.analysis.verdicts import Evidence, Verdict
-from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS, AcrossDatasets
-from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, style_of
+from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS, AcrossDatasets, least_seeds
+from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, p_text, style_of
 from benchmarks.report.prose import EXPLORATORY, NO_MATTER_OF_SEEDS, Names, sentence
 from benchmarks.report.registration import Standing
 from benchmarks.suite import Suite
@@ -104,7 +103,7 @@ class Look:
             (claim.statement, each.dataset)
             for claim in self.judged.claims
             for each in claim.judgements
-            if _is_open(each.verdict) or _is_open_at_levels(each)
+            if is_open(each.verdict) or _is_open_at_levels(each)
         ]
 
 
@@ -164,11 +163,13 @@ def claims_content(suite: Suite, runs: pd.DataFrame, standing: Standing, trials:
     """
     if not suite.claims:
         return None
-    judged = _judged(suite, runs, standing, standing.look, trials)
+    looks = looks_made(suite, runs, standing, trials)
+    is_present = bool(looks) and looks[-1].n_seeds == len(standing.seeds)
+    judged = looks[-1].judged if is_present else _judged(suite, runs, standing, standing.look, trials)
     metrics = dict.fromkeys(each.metric for claim in judged.claims for each in claim.judgements)
     styles = {name: style_of(METRICS[name].unit, runs[name]) for name in metrics}
     contents = tuple(_claim_content(claim, standing, styles, runs["dataset"].nunique()) for claim in judged.claims)
-    return Claims(judged, standing, styles, contents, looks_made(suite, runs, standing, trials))
+    return Claims(judged, standing, styles, contents, looks)
 
 
 def looks_made(suite: Suite, runs: pd.DataFrame, standing: Standing, trials: Trials | None = None) -> tuple[Look, ...]:
@@ -243,13 +244,6 @@ _UNIT_WORDS: Mapping[Unit, str] = {
     "number": "",
     "target": "in the target’s unit",
 }
-
-
-def p_text(p: float) -> str:
-    """A p-value: three decimals, or that it is below them."""
-    if math.isnan(p):
-        return NOTHING
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _claim_content(
@@ -346,10 +340,10 @@ def _numbers(name: str, found: Evidence, verdict: Verdict | None, style: Style, 
 def _seeds_needed(found: Evidence, verdict: Verdict | None) -> str:
     if verdict is None or verdict.word != "inconclusive":
         return ""
-    return found.seeds_needed.text if _is_open(verdict) else "not a matter of seeds"
+    return found.seeds_needed.text if is_open(verdict) else "not a matter of seeds"
 
 
-def _is_open(verdict: Verdict | None) -> bool:
+def is_open(verdict: Verdict | None) -> bool:
     """Whether further seeds would decide it."""
     return verdict is not None and verdict.word == "inconclusive" and verdict.kind not in NO_MATTER_OF_SEEDS
 
@@ -358,7 +352,7 @@ def _is_open_at_levels(judgement: Judgement) -> bool:
     """Whether simple effects differ for now, since one of them is still open."""
     verdict = judgement.verdict
     differ = verdict is not None and verdict.kind == "simple effects differ"
-    return differ and any(_is_open(check.verdict) for check in judgement.simple_effects)
+    return differ and any(is_open(check.verdict) for check in judgement.simple_effects)
 
 
 _TOGETHER: Mapping[AcrossDatasets, str] = {

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
+from benchmarks.analysis.claims import explore
 from benchmarks.analysis.contrasts import (
     Contrast,
     Factors,
@@ -16,12 +18,14 @@ from benchmarks.analysis.contrasts import (
     simple_contrasts,
 )
 from benchmarks.analysis.curves import Curves, learning_curves
+from benchmarks.analysis.judgements import Explored
 from benchmarks.analysis.ranks import Ranks
-from benchmarks.analysis.summaries import CellSummary, DivergenceRate, cell_summaries, divergence_rate
+from benchmarks.analysis.summaries import CellSummary, cell_summaries
 from benchmarks.analysis.tables import MISSING, level_column
 from benchmarks.design import Estimable, estimable
 from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.ensembles import Ensembles, ensembles
+from benchmarks.report.example_noise import ExampleNoise, example_noise
 from benchmarks.report.formatting import Style, counted, style_of, titled, whole
 from benchmarks.report.path import PathContent, path_content
 from benchmarks.report.provenance import Provenance, evaluated_told, provenance
@@ -33,7 +37,7 @@ from benchmarks.report.sections import Sections, ranks_of, sections_of
 from benchmarks.store import DatasetFacts, Registration, Store
 from benchmarks.suite import Suite
 from benchmarks.training.metrics import CURVE_METRICS, FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
-from benchmarks.training.results import FAILURES, OUTCOMES
+from benchmarks.training.results import FAILURES
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ class DatasetContent:
     further: tuple[FurtherMetric, ...]
     """Those that a run has."""
     summaries: tuple[CellSummary, ...]
-    contrasts: Mapping[str, tuple[Contrast, ...]]
+    explored: Mapping[str, tuple[Explored, ...]]
     """Factor -> its simple contrasts, each followed by the main effect of the same level, if any."""
     main_obstacle: str | None
     """Why there are no main effects, as a clause; None where there are some."""
@@ -71,8 +75,7 @@ class DatasetContent:
     sections: Sections
     reliability: Reliabilities
     ensembles: Ensembles
-    diverged: DivergenceRate
-    """Of all runs of the dataset that ended."""
+    noise: ExampleNoise
     runs: pd.DataFrame
     """Its rows of the run table, for figures."""
     evaluated: str
@@ -85,6 +88,16 @@ class DatasetContent:
         if level is None:
             return "not known"
         return f"{self.metric.title} {self.style.value(level)}{' %' if self.style.unit == 'share' else ''}"
+
+    @property
+    def contrasts(self) -> dict[str, tuple[Contrast, ...]]:
+        """The same without what is explored about them."""
+        return {factor: tuple(each.contrast for each in of_factor) for factor, of_factor in self.explored.items()}
+
+    @property
+    def n_diverged(self) -> int:
+        """Runs that diverged."""
+        return sum(each.n_diverged for each in self.summaries)
 
     @property
     def has_raw_values(self) -> bool:
@@ -207,9 +220,8 @@ def _dataset_content(
     balanced = is_balanced(own_runs, factors)
     curves = [learning_curves(own_epochs, each, factors, baseline, balanced) for each in CURVE_METRICS[facts.task]]
     metric = METRICS[OUTCOME_METRICS[facts.task]]
-    contrasts = _contrasts_by_factor(own_runs, factors, baseline)
-    simple = [each for of_factor in contrasts.values() for each in of_factor if each.kind == "simple"]
-    ended = own_runs["status"].isin(OUTCOMES)
+    explored = explore(_contrasts(own_runs, factors, baseline))
+    simple = [each.contrast for each in explored if each.contrast.kind == "simple"]
     return DatasetContent(
         name,
         facts,
@@ -217,13 +229,13 @@ def _dataset_content(
         style_of(metric.unit, own_runs["outcome"]),
         tuple(_further_metrics(facts, own_runs)),
         tuple(cell_summaries(own_runs)),
-        contrasts,
+        {factor: tuple(each for each in explored if each.contrast.factor == factor) for factor in factors},
         main_effects_obstacle(own_runs, factors),
         tuple(found for found in curves if found),
         sections_of(facts.task, own_runs, own_epochs, factors, baseline, design, simple),
         reliabilities(name, facts, own_runs, factors, baseline, store),
         ensembles(name, facts, own_runs, factors, baseline, store),
-        divergence_rate(int((own_runs["status"] == "diverged").sum()), int(ended.sum())),
+        example_noise(name, facts, own_runs, simple, baseline, store),
         own_runs,
         evaluated,
     )
@@ -273,17 +285,15 @@ def _cell_note(dataset: DatasetContent) -> str:
     )
 
 
-def _contrasts_by_factor(
-    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]
-) -> dict[str, tuple[Contrast, ...]]:
+def _contrasts(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Contrast]:
     # The other cells are in no simple contrast, and there can be very many of them.
     levels = runs[[level_column(factor) for factor in factors]]
     neighbours = runs[(levels != [baseline[factor] for factor in factors]).sum(axis="columns") <= 1]
     simple, main = simple_contrasts(neighbours, factors, baseline), main_effects(runs, factors, baseline)
-    order = {(factor, level): place for factor, levels in factors.items() for place, level in enumerate(levels)}
+    places = itertools.count()
+    order = {(factor, level): next(places) for factor, levels in factors.items() for level in levels}
     # Sorting is stable, so a main effect comes after the simple contrast of its level.
-    ordered = sorted([*simple, *main], key=lambda contrast: order[contrast.factor, contrast.level])
-    return {factor: tuple(each for each in ordered if each.factor == factor) for factor in factors}
+    return sorted([*simple, *main], key=lambda contrast: order[contrast.factor, contrast.level])
 
 
 def _state(runs: pd.DataFrame, registration: Registration) -> str:

@@ -19,10 +19,10 @@ from benchmarks.analysis.ensembles import (
     ensemble,
     metric_of,
 )
-from benchmarks.analysis.tables import level_column
+from benchmarks.columns import with_levels
 from benchmarks.data.tasks import Task
 from benchmarks.report.formatting import NOTHING, Style, counted, percent, style_of, titled, whole
-from benchmarks.report.latex import file_part, tex_table
+from benchmarks.report.latex import behind_levels, file_part, tex_table
 from benchmarks.report.plots.common import Plot
 from benchmarks.report.plots.ensembles import size_plot
 from benchmarks.report.reliability import nearest_cells
@@ -235,16 +235,15 @@ def ensemble_plots(name: str, found: Ensembles) -> Iterable[Plot]:
             yield from size_plot(f"{name}-{metric}", cells, metric_of(metric), found.styles[metric], has_all)
 
 
-def ensemble_files(found: Mapping[str, Ensembles], factors: Sequence[str]) -> dict[str, str]:
+def ensemble_files(found: Mapping[str, Ensembles]) -> dict[str, str]:
     """File -> text: all ensembles, and a table in LaTeX for each dataset that has some; nothing where there are none.
 
     Args:
         found: name of the dataset -> what `ensembles` gave.
-        factors: every factor of the suite.
     """
     known = {name: each for name, each in found.items() if each.cells}
     tables = {_tex_file(name): ensembles_tex(each) for name, each in known.items()}
-    return {ENSEMBLES_FILE: ensembles_csv(known, factors), **tables} if known else {}
+    return {ENSEMBLES_FILE: ensembles_csv(known), **tables} if known else {}
 
 
 def ensemble_file_names(datasets: Iterable[str]) -> list[str]:
@@ -252,38 +251,39 @@ def ensemble_file_names(datasets: Iterable[str]) -> list[str]:
     return [ENSEMBLES_FILE, *map(_tex_file, datasets)]
 
 
-def ensembles_csv(found: Mapping[str, Ensembles], factors: Sequence[str]) -> str:
+def ensembles_csv(found: Mapping[str, Ensembles]) -> str:
     """A row for each metric of each ensemble.
 
     `by_size` holds the metric of the ensembles of each size, as `size:value` with blanks between.
 
     Args:
         found: name of the dataset -> what `ensembles` gave, for one dataset or more that has some.
-        factors: every factor of the suite.
     """
     rows = [
-        {
-            "dataset": dataset,
-            **{level_column(factor): level for factor, level in cell.levels.items()},
-            "n_planned": cell.n_planned,
-            "n_members": cell.found.n_members,
-            "n_diverged": cell.n_diverged,
-            "n_test": cell.found.n_examples,
-            "metric": name,
-            "mean_member": score.member,
-            "ensemble": score.ensemble,
-            "gain": score.gain,
-            "gain_ci_low": score.ci_low,
-            "gain_ci_high": score.ci_high,
-            "ambiguity": cell.found.ambiguity if name in AMBIGUITY_METRICS else math.nan,
-            "disagreement": cell.found.disagreement,
-            "by_size": " ".join(f"{size}:{value:.10g}" for size, value in cell.found.by_size.get(name, ())),
-        }
+        with_levels(
+            {
+                "dataset": dataset,
+                "n_planned": cell.n_planned,
+                "n_members": cell.found.n_members,
+                "n_diverged": cell.n_diverged,
+                "n_test": cell.found.n_examples,
+                "metric": name,
+                "mean_member": score.member,
+                "ensemble": score.ensemble,
+                "gain": score.gain,
+                "gain_ci_low": score.ci_low,
+                "gain_ci_high": score.ci_high,
+                "ambiguity": cell.found.ambiguity if name in AMBIGUITY_METRICS else math.nan,
+                "disagreement": cell.found.disagreement,
+                "by_size": " ".join(f"{size}:{value:.10g}" for size, value in cell.found.by_size.get(name, ())),
+            },
+            cell.levels,
+        )
         for dataset, each in found.items()
         for cell in each.cells
         for name, score in cell.found.scores.items()
     ]
-    return csv_text(rows, factors)
+    return csv_text(rows)
 
 
 def ensembles_tex(found: Ensembles, caption: str = "") -> str:
@@ -294,15 +294,17 @@ def ensembles_tex(found: Ensembles, caption: str = "") -> str:
         caption: of the table, as plain text; without one it is a bare `tabular`.
     """
     rows = [
-        {
-            **cell.levels,
-            "members": str(cell.found.n_members),
-            "metric": row.title,
-            "mean member": row.member,
-            "ensemble": row.ensemble,
-            "gain": row.gain,
-            "95 % interval": row.interval,
-        }
+        behind_levels(
+            cell.levels,
+            {
+                "members": str(cell.found.n_members),
+                "metric": row.title,
+                "mean member": row.member,
+                "ensemble": row.ensemble,
+                "gain": row.gain,
+                "95 % interval": row.interval,
+            },
+        )
         for cell in found.cells
         for row in found.rows(cell)
     ]

@@ -7,9 +7,12 @@ import re
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from benchmarks.analysis.estimates import Estimate
 from benchmarks.training.metrics import Unit
+
+if TYPE_CHECKING:
+    from benchmarks.analysis.estimates import Estimate
 
 NOTHING = "–"
 """Stands where there is no number."""
@@ -123,6 +126,13 @@ def decimal(value: float | None) -> str:
 def percent(share: float | None) -> str:
     """A share of 1 as a percentage with two decimals, without its sign: 0.96389 is `96.39`."""
     return style_of("share").value(share)
+
+
+def p_text(p: float) -> str:
+    """A p-value: three decimals, or that it is below them."""
+    if math.isnan(p):
+        return NOTHING
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def titled(title: str, unit: str) -> str:

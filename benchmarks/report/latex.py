@@ -5,7 +5,6 @@ All text is escaped. What pdfTeX has no character for by itself (letters beyond 
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -13,8 +12,10 @@ import pandas as pd
 
 from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.estimates import Estimate, standardized_mean
-from benchmarks.analysis.judgements import JudgedClaim, JudgedClaims, Judgement
+from benchmarks.analysis.judgements import JudgedClaim, Judgement
 from benchmarks.analysis.summaries import CellSummary
+from benchmarks.columns import column_of
+from benchmarks.report.claims import Claims, Numbers, is_open
 from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, decimal, titled
 from benchmarks.training.metrics import Metric
 
@@ -85,15 +86,17 @@ def cells_tex(summaries: Sequence[CellSummary], metric: Metric, style: Style, ca
         caption: of the table, as plain text; without one it is a bare `tabular`.
     """
     rows = [
-        {
-            **each.levels,
-            "planned": str(each.n_planned),
-            "done": str(each.n_done),
-            "diverged": str(each.n_diverged),
-            "mean": _value(each.outcome.mean, each.outcome, style),
-            "SD": style.value(each.outcome.sd),
-            "95 % interval": style.interval(each.outcome),
-        }
+        behind_levels(
+            each.levels,
+            {
+                "planned": str(each.n_planned),
+                "done": str(each.n_done),
+                "diverged": str(each.n_diverged),
+                "mean": _value(each.outcome.mean, each.outcome, style),
+                "SD": style.value(each.outcome.sd),
+                "95 % interval": style.interval(each.outcome),
+            },
+        )
         for each in summaries
     ]
     factors = len(summaries[0].levels) if summaries else 0
@@ -136,15 +139,19 @@ def contrasts_tex(
     return tex_table(rows, "lllrrrr", note, caption)
 
 
-def claims_tex(judged: JudgedClaims, styles: Mapping[str, Style], caption: str = "") -> str:
-    """The claims with their evidence and verdicts, and the seeds that would be needed where one is inconclusive.
+def claims_tex(claims: Claims, caption: str = "") -> str:
+    """The claims with their evidence and verdicts, and the seeds that would decide where one is open.
 
     Args:
-        judged: what `judge_claims` gave.
-        styles: metric -> how its differences are written.
+        claims: what `claims_content` gave.
         caption: of the table, as plain text; without one it is a bare `tabular`.
     """
-    rows = [_claim_row(claim, each, styles[each.metric]) for claim in judged.claims for each in claim.judgements]
+    judged = claims.judged
+    rows = [
+        _claim_row(claim, each, row.numbers, claims.styles[each.metric])
+        for claim, content in zip(judged.claims, claims.claims, strict=True)
+        for each, row in zip(claim.judgements, content.rows, strict=True)
+    ]
     note = (
         f"Intervals of {100 * (1 - judged.alpha_per_look):.4g} % each; p adjusted by Holm over "
         f"{counted(judged.family, 'registered judgement')}, alpha {judged.alpha_per_look:.4g}; exploratory claims have "
@@ -154,26 +161,26 @@ def claims_tex(judged: JudgedClaims, styles: Mapping[str, Style], caption: str =
     return tex_table(rows, columns, note, caption)
 
 
-def _claim_row(claim: JudgedClaim, judgement: Judgement, style: Style) -> dict[str, str]:
-    found, verdict = judgement.evidence, judgement.verdict
+def _claim_row(claim: JudgedClaim, judgement: Judgement, numbers: Numbers, style: Style) -> dict[str, str]:
+    verdict = judgement.verdict
     told = verdict.text if verdict else "exploratory"
-    if verdict and verdict.word == "inconclusive":
-        told += f"; needed: {found.seeds_needed.text}"
-    has_interval = found.state == "interval"
-    interval = f"{style.difference(found.ci_low)} to {style.difference(found.ci_high)}"
-    difference = style.difference(found.mean)
-    if found.state == "raw values":
-        difference = f"raw: {style.differences(found.differences)}"
+    if is_open(verdict):
+        told += f"; needed: {numbers.seeds_needed}"
     unit = " pp" if style.unit == "share" else ""
     return {
         "claim": claim.statement,
         "dataset": judgement.dataset or "all",
         "margin": f"{style.factor * claim.margin:.10g}{unit}",
-        "difference": difference,
-        "interval": interval if has_interval else NOTHING,
-        "adjusted p": _p_text(math.nan if math.isnan(judgement.p) else judgement.adjusted_p),
+        "difference": numbers.difference,
+        "interval": numbers.interval,
+        "adjusted p": numbers.adjusted_p,
         "verdict": told,
     }
+
+
+def behind_levels(levels: Mapping[str, str], row: Mapping[str, str]) -> dict[str, str]:
+    """A row with a column for each factor before its own."""
+    return {**{column_of(factor, row): level for factor, level in levels.items()}, **row}
 
 
 def _value(value: float, found: Estimate, style: Style) -> str:
@@ -182,10 +189,6 @@ def _value(value: float, found: Estimate, style: Style) -> str:
 
 def _difference(found: Estimate, style: Style) -> str:
     return f"raw: {style.differences(found.values)}" if found.state == "raw values" else style.difference(found.mean)
-
-
-def _p_text(p: float) -> str:
-    return NOTHING if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def tex_table(rows: Sequence[Mapping[str, str]], columns: str, note: str, caption: str) -> str:

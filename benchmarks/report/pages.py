@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,12 +11,12 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmarks.analysis.contrasts import Pair
 from benchmarks.analysis.curves import MOST_SEED_LINES, Curves
 from benchmarks.analysis.estimates import Estimate, standardized_mean
 from benchmarks.analysis.judgements import JudgedClaim, Judgement
-from benchmarks.analysis.summaries import sd_interval
+from benchmarks.analysis.summaries import CellSummary, sd_interval
 from benchmarks.report import formatting
-from benchmarks.report.claims import p_text
 from benchmarks.report.content import Content, DatasetContent
 from benchmarks.report.ensembles import NOTE, WHY, ensemble_plots
 from benchmarks.report.figures import curve_limits, forest_plot, learning_curve, paired_dots
@@ -33,7 +34,6 @@ from benchmarks.report.plots import (
     rank_plot,
     reliability_diagram,
     seed_lines,
-    seed_pairs,
     time_to_target,
 )
 from benchmarks.report.prose import SKEWED
@@ -73,7 +73,7 @@ _FILTERS = (
     formatting.short,
     formatting.counted,
     formatting.percent,
-    p_text,
+    formatting.p_text,
     time_told,
     change_told,
     gain_told,
@@ -134,11 +134,11 @@ class Figures:
 def html_page(content: Content) -> str:
     """The report as one HTML file without scripts or references."""
     environment = _environment(autoescape=True)
-    seeds = list(itertools.islice(_claim_seeds(content), MOST_SEED_PANELS + 1))
+    seeds = _seed_panels(content)
     figures = Figures(
         tuple(_claims_forests(content)),
-        tuple(seeds[:MOST_SEED_PANELS]),
-        max(0, _number_of_seed_panels(content) - MOST_SEED_PANELS),
+        tuple(_claim_seeds(content, seeds[:MOST_SEED_PANELS])),
+        len(seeds[MOST_SEED_PANELS:]),
         tuple(_figures(number, dataset, content) for number, dataset in enumerate(content.datasets)),
         rank_plot("ranks", content.ranks),
         path_figures(content.path) if content.path else {},
@@ -203,13 +203,12 @@ def _sd_range(found: Estimate, style: formatting.Style) -> str:
     return f"{style.value(low)} to {style.value(high)}" if found.state == "interval" else formatting.NOTHING
 
 
-def _divergence_told(dataset: DatasetContent) -> str:
-    found = dataset.diverged
-    if not found.n:
-        return "No run has ended yet."
-    rate, low, high = (formatting.percent(each) for each in (found.share, found.low, found.high))
-    ended = formatting.counted(found.n, "run")
-    return f"Of {ended} that ended, {found.n_diverged} diverged: {rate} % (Wilson’s 95 % interval: {low} to {high} %)."
+def _divergence_told(cell: CellSummary) -> str:
+    found = cell.divergence_rate
+    if not found.n_diverged:
+        return "0"
+    rate, low, high = (f"{100 * each:.0f}" for each in (found.share, found.low, found.high))
+    return f"{found.n_diverged} ({rate} %: {low} to {high} %)"
 
 
 def _target_told(target: float, metric: Metric) -> str:
@@ -295,29 +294,24 @@ def _claims_forests(content: Content) -> Iterable[Plot]:
             yield from claims_forest(f"claims-{metric}", judged, metric, content.claims.styles[metric])
 
 
-def _claim_seeds(content: Content) -> Iterable[Plot]:
-    """A panel of the seeds for each judgement on one dataset, where the design has the cells of both levels."""
-    for place, (claim, judgement) in enumerate(_seed_panels(content)):
-        assert content.claims
-        runs = content.runs[content.runs["dataset"] == judgement.dataset]
-        held = [each for each in content.factors if each != claim.factor and each not in claim.averaged_over]
-        fixed = {each: content.baseline[each] for each in held} | dict(claim.where)
-        pairs = seed_pairs(runs, content.factors, claim.factor, claim.better, claim.than, fixed, judgement.metric)
-        if pairs:
-            values = runs[judgement.metric]
-            style = formatting.style_of(METRICS[judgement.metric].unit, values)
-            for plot in seed_lines(f"seeds-{place}", pairs, style):
-                several = len(content.datasets) > 1
-                yield replace(plot, title=f"{judgement.dataset}: {plot.title}") if several else plot
+def _claim_seeds(content: Content, shown: Iterable[tuple[JudgedClaim, Judgement]]) -> Iterable[Plot]:
+    for place, (claim, judgement) in enumerate(shown):
+        values = content.runs.loc[content.runs["dataset"] == judgement.dataset, judgement.metric]
+        style = formatting.style_of(METRICS[judgement.metric].unit, values)
+        for plot in seed_lines(f"seeds-{place}", claim, judgement, style):
+            several = len(content.datasets) > 1
+            yield replace(plot, title=f"{judgement.dataset}: {plot.title}") if several else plot
 
 
 def _seed_panels(content: Content) -> list[tuple[JudgedClaim, Judgement]]:
+    """The judgements on one dataset of which a seed has values: each has a panel."""
     claims = content.claims.judged.claims if content.claims else ()
-    return [(claim, each) for claim in claims for each in claim.judgements if each.dataset and each.pairs]
+    judgements = [(claim, each) for claim in claims for each in claim.judgements]
+    return [(claim, each) for claim, each in judgements if any(map(_is_whole, each.pairs))]
 
 
-def _number_of_seed_panels(content: Content) -> int:
-    return len(_seed_panels(content))
+def _is_whole(pair: Pair) -> bool:
+    return math.isfinite(pair.difference)
 
 
 def _dots(number: int, dataset: DatasetContent) -> Iterable[Titled]:

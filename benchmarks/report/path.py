@@ -17,7 +17,7 @@ from benchmarks.report.formatting import Style, counted, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot, sentences
 from benchmarks.report.plots.search import rows_plot
-from benchmarks.report.spreadsheets import csv_text
+from benchmarks.report.spreadsheets import csv_text, numbers_of
 from benchmarks.search.path import FoundPath, changes_taken, path_to_find
 from benchmarks.store import Registration, Store, StoredSearch
 from benchmarks.suite import Suite
@@ -111,13 +111,13 @@ def path_files(content: PathContent | None) -> dict[str, str]:
     files = {"path.tex": tex_table(list(_tex_rows(content)), "lllrrr", _READING, "")}
     steps = [row for dataset in content.datasets for row in _step_rows(dataset)]
     if steps:
-        files["path.csv"] = csv_text(steps, ())
+        files["path.csv"] = csv_text(steps)
     if content.tried:
         rows = [
             {"step": each.step, "change": each.change, "score": each.score, "is_taken": each.is_taken}
             for each in content.tried
         ]
-        files["path_tried.csv"] = csv_text(rows, ())
+        files["path_tried.csv"] = csv_text(rows)
     return files
 
 
@@ -200,18 +200,13 @@ def _step_rows(dataset: PathOfDataset) -> Iterator[dict[str, Any]]:
             "factor": step.change[0],
             "level": step.change[1],
             "metric": dataset.metric.title,
-            **_numbers("gain", step.gain),
-            **_numbers("since_baseline", step.since_baseline),
-            **_numbers("alone", step.alone),
+            **numbers_of(step.gain, "gain_"),
+            **numbers_of(step.since_baseline, "since_baseline_"),
+            **numbers_of(step.alone, "alone_"),
             "n_pairs": step.gain.n,
             "n_planned": step.n_planned,
             "n_diverged": step.n_diverged,
         }
-
-
-def _numbers(name: str, found: Estimate) -> dict[str, float]:
-    numbers = {"mean": found.mean, "sd": found.sd, "ci_low": found.ci_low, "ci_high": found.ci_high}
-    return {f"{name}_{each}": value for each, value in numbers.items()}
 
 
 def _tex_rows(content: PathContent) -> Iterable[dict[str, str]]:

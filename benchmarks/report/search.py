@@ -10,19 +10,20 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.analysis.estimates import Estimate
-from benchmarks.analysis.tables import level_column
+from benchmarks.columns import level_label, with_levels
 from benchmarks.design import Run
 from benchmarks.report.formatting import NOTHING, Style, counted, style_of, titled, whole
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot
+from benchmarks.report.plots.coordinates import parallel_coordinates
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
-from benchmarks.report.plots.search_space import parallel_coordinates, slices
-from benchmarks.report.spreadsheets import csv_text
+from benchmarks.report.plots.search_space import slices
+from benchmarks.report.spreadsheets import csv_text, numbers_of
 from benchmarks.search.config import NARROWING
 from benchmarks.search.outcome import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, told_outcome
 from benchmarks.search.untuned import Worth, worth_of_tuning
 from benchmarks.store import Registration, Store
-from benchmarks.suite import Suite, level_label
+from benchmarks.suite import Suite
 
 MOST_GROUP_ROWS = 30
 """Rows of the tables in a page; the CSV files have them all."""
@@ -260,20 +261,20 @@ def _by_dataset(
     return tuple(plots)
 
 
-def search_files(content: SearchContent | None, factors: Sequence[str]) -> dict[str, str]:
+def search_files(content: SearchContent | None) -> dict[str, str]:
     """File -> text, of what a search leaves beside the page: tables for spreadsheets and for LaTeX."""
     if content is None:
         return {}
     files = {
-        "search_chosen.csv": csv_text(list(map(_chosen_row, [content] * len(content.groups), content.groups)), factors),
+        "search_chosen.csv": csv_text([_chosen_row(content, group) for group in content.groups]),
         "search.tex": _search_tex(content),
     }
     trials = [row for group in content.groups for row in _trial_rows(content, group)]
     if trials:
-        files["search_trials.csv"] = csv_text(trials, factors)
+        files["search_trials.csv"] = csv_text(trials)
     worths = [row for each in content.worths for row in _worth_rows(each.worth)]
     if worths:
-        files["search_untuned.csv"] = csv_text(worths, factors)
+        files["search_untuned.csv"] = csv_text(worths)
     return files
 
 
@@ -292,19 +293,12 @@ def _facts(runs: pd.DataFrame, objective: str) -> dict[str, RunFacts]:
     }
 
 
-def _place(group: GroupOutcome) -> dict[str, Any]:
-    return {
-        "group": group.title,
-        "dataset": group.dataset or "",
-        **{level_column(factor): level for factor, level in group.where.items()},
-    }
-
-
 def _trial_rows(content: SearchContent, group: GroupOutcome) -> Iterable[dict[str, Any]]:
     for trial, best in zip(group.trials, group.best_so_far, strict=True):
         record = trial.record
-        yield {
-            **_place(group),
+        row = {
+            "group": group.title,
+            "dataset": group.dataset or "",
             "round": record.round,
             "number": record.number,
             **{path: _text(record.values, path) for path in _paths(content)},
@@ -319,12 +313,14 @@ def _trial_rows(content: SearchContent, group: GroupOutcome) -> Iterable[dict[st
             "seconds": trial.seconds,
             "keys": " ".join(record.keys),
         }
+        yield with_levels(row, group.where)
 
 
 def _chosen_row(content: SearchContent, group: GroupOutcome) -> dict[str, Any]:
     gap, scores = content.gap(group), list(group.reruns_by_seed.values())
-    return {
-        **_place(group),
+    row = {
+        "group": group.title,
+        "dataset": group.dataset or "",
         "strategy": group.strategy,
         "trials": group.budget.trials,
         "runs": group.budget.runs,
@@ -336,23 +332,24 @@ def _chosen_row(content: SearchContent, group: GroupOutcome) -> dict[str, Any]:
         "search_score": _known(group.search_score),
         "reported_score": math.fsum(scores) / len(scores) if scores else math.nan,
         "n_seeds": len(scores),
-        **{f"gap_{name}": value for name, value in _numbers(gap).items()},
+        **numbers_of(gap, "gap_"),
     }
+    return with_levels(row, group.where)
 
 
 def _worth_rows(worth: Worth) -> Iterable[dict[str, Any]]:
     for cell in worth.cells:
-        yield {
+        row = {
             "dataset": worth.dataset,
-            **{level_column(factor): level for factor, level in cell.levels.items()},
             "metric": worth.metric.title,
             "tuned_mean": cell.tuned,
             "untuned_mean": cell.untuned,
             "n_pairs": cell.gain.n,
             "n_planned": cell.n_planned,
             "n_diverged": cell.n_diverged,
-            **{f"gain_{name}": value for name, value in _numbers(cell.gain).items()},
+            **numbers_of(cell.gain, "gain_"),
         }
+        yield with_levels(row, cell.levels)
 
 
 def _search_tex(content: SearchContent) -> str:
@@ -383,7 +380,3 @@ def _text(values: Mapping[str, Any], path: str) -> Any:
 
 def _known(score: float | None) -> float:
     return math.nan if score is None else score
-
-
-def _numbers(found: Estimate) -> dict[str, float]:
-    return {"mean": found.mean, "sd": found.sd, "ci_low": found.ci_low, "ci_high": found.ci_high}

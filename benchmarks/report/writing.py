@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from benchmarks.errors import UserError
+from benchmarks.files import replaced
 from benchmarks.report.claims import claims_json
 from benchmarks.report.content import Content, report_content
 from benchmarks.report.ensembles import ensemble_file_names, ensemble_files
@@ -39,17 +39,16 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         UserError: the folder cannot be written.
     """
     content = report_content(suite, registration, store)
-    factors = list(content.factors)
     summaries = [summary for dataset in content.datasets for summary in dataset.summaries]
     files = {
-        "summary.csv": summary_csv(summaries, factors),
-        "runs.csv": runs_csv(content.runs, factors),
+        "summary.csv": summary_csv(summaries),
+        "runs.csv": runs_csv(content.runs, list(content.factors)),
         "report.md": markdown_page(content),
         "report.html": html_page(content),
         **_latex_tables(content),
         **path_files(content.path),
-        **search_files(content.search, factors),
-        **ensemble_files({dataset.name: dataset.ensembles for dataset in content.datasets}, factors),
+        **search_files(content.search),
+        **ensemble_files({dataset.name: dataset.ensembles for dataset in content.datasets}),
     }
     if content.claims:
         files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
@@ -58,9 +57,9 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
             f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder"
         )
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, text in files.items():
-            _replace(folder / name, text)
+            with replaced(folder / name) as file:
+                file.write(text.encode())
         optional = ("claims.json", "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(suite.datasets))
         for name in optional:
             # Verdicts on claims that were taken out must not stay behind, nor what a search found that was.
@@ -82,15 +81,5 @@ def _latex_tables(content: Content) -> dict[str, str]:
             dataset.contrasts, content.baseline, dataset.metric, dataset.style
         )
     if content.claims:
-        tables["claims.tex"] = claims_tex(content.claims.judged, content.claims.styles)
+        tables["claims.tex"] = claims_tex(content.claims)
     return tables
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write beside the file and move into place, so that nobody sees half a file."""
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        made.write_text(text, encoding="utf-8", newline="")
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)

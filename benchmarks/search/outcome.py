@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from benchmarks.analysis.estimates import Estimate, estimate
+from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
 from benchmarks.design import Cell, Levels, Run, expand_cells
 from benchmarks.plan import registered_runs
 from benchmarks.search.config import OBJECTIVES, SearchTable
@@ -82,8 +82,6 @@ class GroupOutcome:
     """After each trial, the best score among those that are comparable; None while there is none."""
     best: TrialOutcome | None
     """The trial that was chosen."""
-    rerun_scores: tuple[float, ...]
-    """The objective of each reported run that is done, in the order of the plan: new seeds, the chosen settings."""
     reruns_by_seed: Mapping[int, float]
     """Reported seed -> the mean objective of its cells, for the seeds with which all of them are done."""
     n_seeds: int
@@ -113,11 +111,6 @@ class GroupOutcome:
     def search_score(self) -> float | None:
         """The score for which the settings were chosen."""
         return self.best.record.score if self.best else None
-
-    @property
-    def rerun_score(self) -> float | None:
-        """The mean objective of the reported runs."""
-        return math.fsum(self.rerun_scores) / len(self.rerun_scores) if self.rerun_scores else None
 
 
 @dataclass(frozen=True)
@@ -154,25 +147,16 @@ class SearchOutcome:
     groups: tuple[GroupOutcome, ...]
     sensitivities: tuple[Sensitivity, ...]
 
-    @property
-    def has_equal_budgets(self) -> bool:
-        """Whether every group that has ended got as many trials as the others."""
-        return len({each.budget.trials for each in self.groups if each.has_ended}) <= 1
-
-    def optimism(self, group: GroupOutcome) -> float | None:
-        """How much better a group's score looked in the search than it is with new seeds; negative where it is not."""
-        if group.search_score is None or group.rerun_score is None:
-            return None
-        return self._gain(group.search_score, group.rerun_score)
-
     def gap(self, group: GroupOutcome) -> Estimate:
-        """The same as a mean over the reported seeds, with its interval; the search's score is taken as it is."""
-        score = group.search_score
-        return estimate(() if score is None else (self._gain(score, each) for each in group.reruns_by_seed.values()))
+        """How much better a group's score looked in the search than it is with new seeds, over the reported seeds.
 
-    def _gain(self, score: float, other: float) -> float:
-        """How much better a score is than another one."""
-        return score - other if self.metric.better == "higher" else other - score
+        Negative where it did not. The search's score is taken as it is: the interval is that of the new ones.
+        """
+        score = group.search_score
+        if score is None:
+            return NO_ESTIMATE
+        sign = 1 if self.metric.better == "higher" else -1
+        return estimate(sign * (score - each) for each in group.reruns_by_seed.values())
 
 
 def search_outcome(suite: Suite, registration: Registration, store: Store) -> SearchOutcome | None:
@@ -280,7 +264,6 @@ def _group_outcome(
         ),
         best_so_far=tuple(_best_so_far(trials, table.direction)),
         best=next((each for each in trials if each.record is best), None),
-        rerun_scores=tuple(score for of_cell in scores for score in of_cell.values() if score is not None),
         reruns_by_seed=dict(_means_by_seed(scores)),
         n_seeds=len(scores[0]),
     )

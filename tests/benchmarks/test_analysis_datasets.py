@@ -14,7 +14,7 @@ from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.datasets import average_evidence, average_of_datasets, generalised, generalised_evidence
-from benchmarks.analysis.example_noise import pair_noise, paired_noise
+from benchmarks.analysis.example_noise import pair_noise, right_answers
 from benchmarks.analysis.ranks import rank_over_datasets
 from benchmarks.analysis.verdicts import evidence_of, sign_flip_p, verdict_of
 
@@ -169,7 +169,7 @@ def test_noise_of_a_pair_by_hand():
     """Ten examples: two that only the first has right, one that only the second has."""
     first = [1, 1, 1, 1, 1, 1, 1, 0, 0, 0]
     second = [1, 1, 1, 1, 1, 0, 0, 1, 0, 0]
-    found = paired_noise(first, second)
+    found = pair_noise(first, second)
     assert (found.only_first, found.only_second, found.difference) == pytest.approx((0.2, 0.1, 0.1))
     assert found.error == pytest.approx(math.sqrt((0.3 - 0.01) / 10))
 
@@ -180,19 +180,16 @@ def test_noise_is_the_error_of_the_examples_differences(seed, n):
     """It is the standard deviation of right minus right over the root of n, and the two runs can change places."""
     random = np.random.default_rng(seed)
     first, second = random.random(n) < 0.8, random.random(n) < 0.6
-    found, back = paired_noise(first, second), paired_noise(second, first)
+    found, back = pair_noise(first, second), pair_noise(second, first)
     assert found.error == pytest.approx(np.std(first.astype(float) - second) / math.sqrt(n), abs=1e-9)
     assert (back.difference, back.error) == pytest.approx((-found.difference, found.error))
 
 
-def test_noise_from_kept_predictions():
+def test_right_answers_of_kept_predictions():
     """Classes are those of the largest logit, or of a single one above zero."""
-    labels = np.array([0, 1, 2, 1])
-    first, second = np.eye(3)[[0, 1, 2, 2]], np.eye(3)[[0, 2, 0, 1]]
-    found = pair_noise("classification", first.astype("<f2"), second, labels)
-    assert (found.n, found.only_first, found.only_second) == (4, 0.5, 0.25)
-    binary = pair_noise("binary", [[0.5], [-1.0], [2.0]], [[0.5], [1.0], [-2.0]], [[1], [0], [0]])
-    assert (binary.only_first, binary.only_second) == pytest.approx((1 / 3, 1 / 3))
+    outputs = np.eye(3)[[0, 1, 2, 2]].astype("<f2")
+    assert right_answers("classification", outputs, [0, 1, 2, 1]).tolist() == [True, True, True, False]
+    assert right_answers("binary", [[0.5], [-1.0], [2.0]], [[1], [0], [0]]).tolist() == [True, True, False]
     for task, outputs in (("regression", [[1.0]]), ("binary", [[1.0], [2.0]]), ("classification", [1.0])):
         with pytest.raises(ValueError):
-            pair_noise(task, outputs, outputs, [1])
+            right_answers(task, outputs, [1])

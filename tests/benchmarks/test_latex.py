@@ -13,12 +13,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from benchmarks.analysis.claims import judge_claims
 from benchmarks.analysis.contrasts import simple_contrasts
 from benchmarks.analysis.summaries import cell_summaries
 from benchmarks.analysis.tables import level_column
+from benchmarks.report.claims import claims_content
 from benchmarks.report.formatting import style_of
 from benchmarks.report.latex import MOST_ROWS, cells_tex, claims_tex, contrasts_tex, latex_text
+from benchmarks.report.registration import Standing
 from benchmarks.training.metrics import FURTHER_METRICS, METRICS
 
 ACCURACY = METRICS["test_accuracy"]
@@ -44,8 +45,22 @@ FACTORS = {"model.activation": ["relu", "[128, 64]", "*"], "a_b % &": ["plain", 
 BASELINE = {"model.activation": "relu", "a_b % &": "plain"}
 
 
+def claims_of(suite, runs, unregistered=()):
+    """The claims of a suite as a report has them."""
+    standing = Standing(
+        unregistered=dict.fromkeys(unregistered, "it was not registered"),
+        registered_at={},
+        taken_out=(),
+        attempts=(),
+        looks=(),
+        seeds=tuple(suite.seed_list),
+        undeclared=None,
+    )
+    return claims_content(suite, runs, standing)
+
+
 @pytest.fixture(scope="module")
-def judged(suite_of):
+def claims(suite_of):
     """Claims with every character that LaTeX reads as a command."""
     claims = [
         {"statement": EVIL, "factor": "model.activation", "better": "tanh", "than": "relu", "margin": 0.002},
@@ -66,11 +81,11 @@ def judged(suite_of):
     ]
     suite = suite_of(seeds=8, claims=claims)
     runs = runs_of({"model.activation": ["relu", "tanh"]})
-    return judge_claims(runs, suite.claims, suite, unregistered=["Nobody claimed it"])
+    return claims_of(suite, runs, ["Nobody claimed it"])
 
 
 @pytest.fixture(scope="module")
-def tables(judged):
+def tables(claims):
     """Every kind of table, short and long."""
     runs = runs_of(FACTORS)
     many = runs_of({"a": [str(level) for level in range(MOST_ROWS + 2)]}, seeds=2)
@@ -82,7 +97,7 @@ def tables(judged):
         "cells with a caption": cells_tex(cell_summaries(runs), ACCURACY, STYLE, caption=EVIL),
         "many cells": cells_tex(cell_summaries(many), ACCURACY, STYLE),
         "contrasts": contrasts_tex(contrasts, BASELINE, ACCURACY, STYLE),
-        "claims": claims_tex(judged, {"test_accuracy": STYLE}),
+        "claims": claims_tex(claims),
     }
 
 
@@ -165,6 +180,29 @@ def test_the_numbers(tables):
     exploratory = next(line for line in tables["claims"].splitlines() if "Nobody" in line)
     assert exploratory.rstrip(" \\").endswith("exploratory")
     assert "2 registered judgements" in tables["claims"]
+
+
+def test_seeds_are_named_only_where_they_decide(suite_of):
+    """A missing pair is no matter of seeds, and six seeds where six are needed are told."""
+    compared = {"factor": "model.activation", "better": "tanh", "than": "relu"}
+    suite = suite_of(seeds=7, claims=[{"statement": "s", "margin": 0.02, **compared}])
+    runs = runs_of({"model.activation": ["relu", "tanh"]}, seeds=7)
+    told = {}
+    for name, hole in (("whole", None), ("holed", 3)):
+        table = runs.assign(outcome=runs["outcome"].where(runs.index != hole))
+        told[name] = next(line for line in claims_tex(claims_of(suite, table)).splitlines() if line.startswith("s & "))
+    assert "; needed: " in told["whole"]
+    assert "missing pair (1 of 7 pairs)" in told["holed"]
+    assert "needed" not in told["holed"]
+
+
+def test_factors_named_as_columns_keep_their_columns():
+    """A factor called "mean" has a column of its own beside the mean."""
+    text = cells_tex(cell_summaries(runs_of({"mean": ["low", "high"]})), ACCURACY, STYLE)
+    assert set(check(text)) == {7}
+    head, first = (line for line in text.splitlines() if line.startswith(("level:mean", "low")))
+    assert [part.strip(" \\") for part in head.split("&")][:5] == ["level:mean", "planned", "done", "diverged", "mean"]
+    assert first.startswith("low & 8 & 8 & 0 & 9")
 
 
 def test_few_seeds_are_shown_as_they_are(tables):

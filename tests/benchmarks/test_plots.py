@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from benchmarks.analysis.claims import judge_claims
-from benchmarks.analysis.contrasts import level_pairs, oriented
 from benchmarks.analysis.effects import Importance, ParetoPoint, pareto_points
 from benchmarks.analysis.ranks import RankedPair, Ranks
 from benchmarks.analysis.tables import level_column
@@ -34,13 +33,12 @@ from benchmarks.report.plots import (
     reliability,
     reliability_diagram,
     seed_lines,
-    seed_pairs,
     time_to_target,
 )
 from benchmarks.report.plots.claims import MOST_JUDGEMENTS
 from benchmarks.report.plots.common import CHARACTER, paged, spread, wrapped
 from benchmarks.report.plots.ensembles import size_plot
-from benchmarks.report.plots.precision import half_width, precision_ahead, precision_so_far
+from benchmarks.report.plots.precision import precision_ahead, precision_so_far
 from benchmarks.report.plots.ranks import not_told_apart
 from benchmarks.training.metrics import METRICS
 from benchmarks.training.metrics import test_metrics as metrics_of_outputs
@@ -123,11 +121,10 @@ def every_plot(suite_of, name="p"):
     terms = [Importance("digits", term, 1, 4.0, 0.04, share) for term, share in (((EVIL,), 0.4), (("a", "b"), -0.01))]
     judged = judged_claims(suite_of)
     values = {EVIL: np.random.default_rng(2).normal(0, 0.01, 8).tolist()}
-    pairs = seed_pairs(runs, FACTORS, "act", EVIL, "relu", {"init": "he"})
     return {
         "claims": claims_forest(f"{name}a", judged, "test_accuracy", STYLE),
         "claims with two seeds": claims_forest(f"{name}b", judged_claims(suite_of, 2), "test_accuracy", STYLE),
-        "seeds": seed_lines(f"{name}c", pairs, STYLE),
+        "seeds": seed_lines(f"{name}c", judged.claims[0], judged.claims[0].judgements[0], STYLE),
         "interaction": interaction_plot(f"{name}d", means, STYLE),
         "interaction of two seeds": interaction_plot(f"{name}e", few, STYLE),
         "heat": heat_map(f"{name}f", means, STYLE),
@@ -136,7 +133,7 @@ def every_plot(suite_of, name="p"):
         "pareto": pareto_front(f"{name}i", pareto_points(runs, "parameters"), "parameters", "test_accuracy", STYLE),
         "reliability": reliability_diagram(f"{name}j", reliability("classification", *predictions())),
         "ensembles": size_plot(f"{name}m", {EVIL: [(1, 0.9), (2, 0.95)]}, METRICS["test_accuracy"], STYLE, True),
-        "precision": precision_plot(f"{name}k", values, "test_accuracy", STYLE, margin=0.002),
+        "precision": precision_plot(f"{name}k", values, "test_accuracy", STYLE),
         "ranks": rank_plot(f"{name}l", ranks_of(4)),
     }
 
@@ -225,30 +222,39 @@ def test_every_claim_is_drawn_with_its_verdict(suite_of):
     assert claims_forest("c", judged, "test_nll", STYLE) == ()
 
 
-def test_seed_pairs_are_the_contrasts():
-    """The two values of a seed differ by what the contrast of these levels has, whatever is averaged over."""
-    runs = runs_of(FACTORS)
-    for metric, sign in (("test_accuracy", 1), ("test_nll", -1)):
-        for fixed in ({"init": "he", "norm": "none"}, {"init": "he"}, {}):
-            found = seed_pairs(runs, FACTORS, "act", "tanh", "relu", fixed, metric)
-            expected = level_pairs(oriented(runs, metric), FACTORS, "act", "tanh", "relu", fixed)
-            assert [pair.seed for pair in found.pairs] == [pair.seed for pair in expected]
-            differences = [sign * (pair.level - pair.than) for pair in found.pairs]
-            assert differences == pytest.approx([pair.difference for pair in expected], abs=1e-12)
-    assert seed_pairs(runs[runs["cell"] > 0], FACTORS, "act", "tanh", "relu", {}) is None
-
-
-def test_seed_lines_count_for_and_against():
+def test_seed_lines_count_for_and_against(suite_of):
     """The note counts wins and ties, in the direction that is better, and what has a hole."""
-    runs = runs_of({"act": ["relu", "tanh"]}, seeds=5)
-    runs.loc[runs["cell"] == 0, ["outcome", "test_accuracy"]] = 0.9
-    values = np.array([0.95, 0.92, 0.9, 0.88, np.nan])
-    runs.loc[runs["cell"] == 1, "outcome"] = values
-    found = seed_pairs(runs, {"act": ["relu", "tanh"]}, "act", "tanh", "relu", {})
-    [plot] = seed_lines("s", found, STYLE)
+    claims = [{"statement": "s", "factor": "model.activation", "better": "tanh", "than": "relu", "margin": 0}]
+    suite = suite_of(seeds=5, claims=claims)
+    runs = runs_of({"model.activation": ["relu", "tanh"]}, seeds=5)
+    runs.loc[runs["cell"] == 0, "outcome"] = 0.9
+    runs.loc[runs["cell"] == 1, "outcome"] = np.array([0.95, 0.92, 0.9, 0.88, np.nan])
+    [claim] = judge_claims(runs, suite.claims, suite).claims
+    [plot] = seed_lines("s", claim, claim.judgements[0], STYLE)
     assert "better in 2 of 4 seeds, and neither in 1." in plot.note
     assert "means, 90.00 with relu and 91.25 with tanh" in plot.note
     assert "1 seed left out" in plot.note
+    assert "changing with it" not in plot.note.lower()
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_the_seeds_of_a_claim_are_of_the_cells_it_compares(task, suite_of):
+    """Where another factor changes along, the panel shows these cells, and none that fits the levels by chance."""
+    factors = {"model.activation": ["relu", "tanh"], "model.normalization": ["none", "batch"]}
+    claims = [{"statement": "s", "factor": "model.activation", "better": "tanh", "than": "relu", "margin": 0}]
+    include = [{"model.activation": "tanh", "model.normalization": "none"}]
+    suite = suite_of(seeds=8, factors=factors, design="paired", include=include, claims=claims)
+    runs = runs_of(factors).assign(task=task)
+    runs = runs.assign(outcome=runs["cell"].map({0: 0.5, 1: math.nan, 2: 0.4, 3: 0.9}) + 0.001 * runs["seed"] ** 2)
+    runs = runs[runs["cell"] != 1]
+    [claim] = judge_claims(runs, suite.claims, suite).claims
+    [judgement] = claim.judgements
+    by_cell = {cell: own["outcome"].tolist() for cell, own in runs.groupby("cell")}
+    assert [pair.better for pair in judgement.pairs] == pytest.approx(by_cell[3])
+    assert [pair.than for pair in judgement.pairs] == pytest.approx(by_cell[0])
+    [plot] = seed_lines("s", claim, judgement, STYLE)
+    assert f"better in {8 if task == 'classification' else 0} of 8 seeds" in plot.note
+    assert "Changing with it: model.normalization." in plot.note
 
 
 def test_cell_means_are_means():
@@ -283,13 +289,15 @@ def test_the_best_of_a_heat_map():
     runs = runs_of({"act": ["relu", "tanh"], "init": ["a", "b"]})
     factors = {"act": ["relu", "tanh"], "init": ["a", "b"]}
     baseline = {"act": "relu", "init": "a"}
-    for metric in ("test_accuracy", "test_nll"):
-        found = cell_means(runs, factors, "act", "init", baseline, metric)
+    for task in ("classification", "regression"):
+        found = cell_means(runs.assign(task=task), factors, "act", "init", baseline)
         [plot] = heat_map("h", found, STYLE)
         tints = [float(tint) for tint in re.findall(r"fill: var\(--first\); opacity: ([\d.]+)", plot.svg)]
         means = [found.means[place].mean for place in itertools.product(*factors.values())]
-        best = np.argmax(means) if metric == "test_accuracy" else np.argmin(means)
-        assert int(np.argmax(tints)) == best
+        goodness = means if task == "classification" else [-mean for mean in means]
+        # The worst has no tint at all.
+        tinted = [each for each in goodness if each != min(goodness)]
+        assert np.argsort(tints).tolist() == np.argsort(tinted).tolist()
         assert sorted(tints)[-1] == pytest.approx(0.6)
 
 
@@ -410,7 +418,22 @@ def test_precision_is_half_the_interval():
     assert (min(ahead), max(ahead)) == (8, 24)
     assert ahead[8] == pytest.approx(so_far[-1][1], rel=1e-12)
     assert ahead[24] == pytest.approx(stats.t.isf(0.025, 23) * np.std(values, ddof=1) / math.sqrt(24), rel=1e-12)
-    assert half_width(2.0, 4, 0.99) == pytest.approx(stats.t.isf(0.005, 3), rel=1e-12)
+    assert precision_so_far([0.1, 0.1, 0.1, 0.2]) == [(4, pytest.approx(stats.t.isf(0.025, 3) * 0.05 / 2))]
+    assert precision_so_far([]) == precision_so_far([0.1] * 5) == precision_ahead([0.1] * 5) == []
+
+
+def test_a_plan_that_ends_sooner_ends_its_line_sooner():
+    """Where cells were trained for 10 and for 50 epochs, the line of the shorter stops at 10, and means at 10 too."""
+    short, long = survival_of([4.0] * 5, [10.0], 10.0), survival_of([30.0] * 6, [], 10.0)
+    found = [TimeToTarget({"epochs": "10"}, (4.0,) * 5, 0, short), TimeToTarget({"epochs": "50"}, (30.0,) * 6, 0, long)]
+    [plot] = time_to_target("t", found, "val_accuracy", 0.9, STYLE)
+    assert {"5 of 6 runs, mean 5 epochs", "6 of 6 runs, mean 10 epochs"} <= set(texts_of(plot))
+    assert "10 epochs standing for all later times. That is as long as the shortest training." in plot.note
+    dashes = [
+        [float(x) for x in re.findall(r"(?:M|L) ?([\d.]+)", path)] for path in re.findall(r' d="([^"]*)"', plot.svg)
+    ]
+    ends = sorted(max(xs) for xs in dashes if len(xs) > 3)
+    assert ends[0] < 0.5 * ends[-1]
 
 
 def test_precision_of_many_differences_is_put_together():

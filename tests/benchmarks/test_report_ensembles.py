@@ -91,6 +91,19 @@ def test_members_that_err_apart_are_right_together(write):
     assert r"8 & 3 & Test accuracy, in per cent & 90.00 & 100.00 & +10.00" in files["ensembles-digits.tex"]
 
 
+def test_a_factor_named_as_a_column_keeps_its_column(write, monkeypatch):
+    """One called "metric" has its levels beside the metrics, in both files."""
+    bundles = "[factors.metric]\nsmall = { 'model.width' = 8 }\nlarge = { 'model.width' = 16 }\n# {widths}"
+    monkeypatch.setitem(
+        globals(), "SUITE", SUITE.partition("[factors]")[0] + bundles.replace("{ ", "{{ ").replace(" }", " }}")
+    )
+    files = write(lambda run: wrong_on([run.seed]))[2]
+    rows = list(csv.DictReader(io.StringIO(files["ensembles.csv"])))
+    assert {row["level:metric"] for row in rows} == {"small", "large"}
+    assert "test_accuracy" in {row["metric"] for row in rows}
+    assert "small & 3 & Test accuracy, in per cent & " in files["ensembles-digits.tex"]
+
+
 def test_a_regression_has_the_mean_of_its_predictions(write):
     """Errors of 1, 1 and -2 cancel: nothing is left together, and the mean squared error of 2 was all ambiguity."""
     truth = np.arange(40.0)

@@ -1,4 +1,4 @@
-"""The section on reliability: from predictions and labels in the store to diagrams, or why there are none."""
+"""From predictions and labels in the store to what is said of reliability and of the test examples, or why not."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from benchmarks.design import expand_cells, expand_runs
+from benchmarks.report import example_noise
 from benchmarks.report.reliability import MOST_CELLS
 from benchmarks.report.writing import write_report
 from benchmarks.store import DatasetFacts, Store
@@ -73,6 +74,35 @@ def test_the_error_is_told_with_its_interval(write):
     assert "| 8 (baseline) | 3 |" in markdown
 
 
+def wrong_on(examples):
+    """Logits of two classes, quite sure of the true one but on these examples."""
+    guessed = np.where(np.isin(np.arange(40), examples), 1 - LABELS, LABELS)
+    return np.eye(2)[guessed].astype("f2")
+
+
+def test_how_much_hangs_on_the_test_examples(write):
+    """Of 40, the level alone has 2 right and the baseline alone 4, or one fewer with the second and third seed."""
+
+    def made(run):
+        is_level = run.cell.levels["model.width"] == "16"
+        return wrong_on(range(10, 14 if run.seed == 0 else 13) if is_level else range(2))
+
+    _, markdown = write(made)
+    errors = [np.sqrt((0.05 + only - (0.05 - only) ** 2) / 40) for only in (4 / 40, 3 / 40, 3 / 40)]
+    assert f"| model.width = 16 | {100 * np.mean(errors):.2f} | 0.00 | 5.00 % | 8.33 % | 3 |" in markdown
+    assert "All runs are tested on the same 40 examples." in markdown
+
+
+def test_the_noise_is_of_some_differences(write, monkeypatch):
+    """Few differences and pairs are read, and it is said of how many."""
+    monkeypatch.setattr(example_noise, "MOST_DIFFERENCES", 2)
+    monkeypatch.setattr(example_noise, "MOST_PAIRS", 1)
+    _, markdown = write(lambda run: wrong_on([run.seed]), widths=(8, 16, 24, 32))
+    assert "2 of 3 differences from the baseline." in markdown
+    rows = [line for line in markdown.splitlines() if line.startswith("| model.width = ")]
+    assert [row.split(" | ")[-1] for row in rows] == ["1 |"] * 2
+
+
 def test_many_cells_are_those_nearest_to_the_baseline(write):
     """A page holds a few diagrams and says of how many cells."""
     widths = [8 * number for number in range(1, MOST_CELLS + 4)]
@@ -97,7 +127,9 @@ def test_many_cells_are_those_nearest_to_the_baseline(write):
 )
 def test_nothing_is_claimed_where_nothing_is_known(write, predictions, labels, facts, why):
     """The reason stands in place of a diagram."""
-    for text in write(predictions, labels, facts=facts):
+    page, markdown = write(predictions, labels, facts=facts)
+    for text in (page, markdown):
         assert f"No diagram is given: {why}." in text
         assert "<figure" not in text
         assert "t interval over" not in text.split("## Failures")[0]
+    assert "The noise of the test examples is not given: " in markdown

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import zoo
 from benchmarks import training
@@ -281,6 +282,9 @@ def test_holes_and_divergence_are_shown(holed):
         assert "raw: " in text
         assert "out of memory" in text
         assert "the loss was not finite in epoch 3" in text
+        # Wilson's interval of 1 of the 5 runs of its cell.
+        assert "1 (20 %: 4 to 62 %)" in text
+        assert "1 run diverged. In brackets" in text
     first, *others = rows_of(holed["summary.csv"])
     counts = {name: first[f"n_{name}"] for name in ("planned", "done", "failed", "diverged", "missing")}
     assert counts == {"planned": "5", "done": "4", "failed": "0", "diverged": "1", "missing": "0"}
@@ -351,6 +355,33 @@ def test_factors_named_as_columns_keep_their_columns(tmp_path):
     rows = rows_of(stored_suite(tmp_path, text).write()["summary.csv"])
     assert [row["level:mean"] for row in rows] == ["a", "b"]
     assert all(0.8 < float(row["mean"]) < 1 for row in rows)
+
+
+def test_settings_that_differ_between_datasets_are_not_shared(tmp_path):
+    """What was tuned for one dataset alone is varied, though the cells have the same levels everywhere."""
+    tuned = '[[tuned]]\ndataset = "digits"\nsettings = { "train.learning_rate" = 0.25 }\n'
+    text = SUITE.replace('["digits"]', '["digits", "mnist"]') + tuned
+    for name, page in stored_suite(tmp_path, text).write().items():
+        if name in ("report.html", "report.md"):
+            shared, varied = Page(page).text.split("Settings that all cells share")[1].split("Varied")[:2]
+            assert "train.batch_size" in shared
+            assert "train.learning_rate" not in shared
+            assert "train.learning_rate" in varied
+
+
+def test_differences_have_their_p_and_are_exploratory(whole):
+    """P is of scipy's paired test, q of its correction for false discoveries over the three; there are no verdicts."""
+    cells = {(row["model.activation"], row["model.initializer"]): row for row in rows_of(whole["summary.csv"])}
+    values = {cell: np.array(row["values"].split(), dtype=float) for cell, row in cells.items()}
+    base = values["relu", "he_normal"]
+    others = [values[cell] for cell in (("tanh", "he_normal"), ("elu", "he_normal"), ("relu", "glorot_uniform"))]
+    p = [stats.ttest_rel(other, base).pvalue for other in others]
+    told = [f"| {one:.3f} | {two:.3f} | 5 of 5 |" for one, two in zip(p, stats.false_discovery_control(p), strict=True)]
+    lines = [line for line in whole["report.md"].splitlines() if line.startswith("| model.") and "5 of 5" in line]
+    assert all(each in line for each, line in zip(told, lines[:3], strict=True))
+    for name in ("report.html", "report.md"):
+        assert "Exploratory: p is of the paired t test" in Page(whole[name]).text
+        assert f"{p[0]:.3f}" in whole[name]
 
 
 @pytest.mark.parametrize("seeds", [1, 2])

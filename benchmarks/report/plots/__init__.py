@@ -13,14 +13,13 @@ from benchmarks.report.plots.importance import importance_bars
 from benchmarks.report.plots.precision import precision_plot
 from benchmarks.report.plots.ranks import rank_plot
 from benchmarks.report.plots.reliability import Reliability, reliability, reliability_diagram
-from benchmarks.report.plots.seeds import SeedPairs, seed_lines, seed_pairs
+from benchmarks.report.plots.seeds import seed_lines
 
 __all__ = [
     "COSTS",
     "CellMeans",
     "Plot",
     "Reliability",
-    "SeedPairs",
     "cell_means",
     "claim_metrics",
     "claims_forest",
@@ -33,6 +32,5 @@ __all__ = [
     "reliability",
     "reliability_diagram",
     "seed_lines",
-    "seed_pairs",
     "time_to_target",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 from markupsafe import Markup
@@ -20,6 +21,7 @@ from benchmarks.report.plots.common import (
     CHARACTER,
     LINE,
     WIDTH,
+    LineLook,
     Plot,
     bare,
     cycled_looks,
@@ -63,14 +65,7 @@ class CellMeans:
     """Other factors that are held at their baseline, where the design lacks combinations."""
 
 
-def cell_means(
-    runs: pd.DataFrame,
-    factors: Factors,
-    first: str,
-    second: str,
-    baseline: Mapping[str, str],
-    metric: str | None = None,
-) -> CellMeans:
+def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str, baseline: Mapping[str, str]) -> CellMeans:
     """The mean of each combination of two factors, over the others where the design has every combination of these.
 
     A seed of which a run has no value counts for nothing; the number of seeds tells.
@@ -81,21 +76,18 @@ def cell_means(
         first: a factor.
         second: another one.
         baseline: factor -> label of its baseline level.
-        metric: None is the outcome of the task.
     """
-    name = metric or OUTCOME_METRICS[runs["task"].iloc[0]]
-    column = "outcome" if name == OUTCOME_METRICS[runs["task"].iloc[0]] else name
     others = [each for each in factors if each not in (first, second)]
     balanced = is_balanced(runs, factors)
     held = {} if balanced else {each: baseline[each] for each in others}
     kept = runs[(runs[[level_column(each) for each in held]] == list(held.values())).all(axis="columns")]
     means = {}
     for (one, other), cells in kept.groupby([level_column(first), level_column(second)], sort=False):
-        by_seed = cells.pivot(index="seed", columns="cell", values=column).mean(axis="columns", skipna=False)
+        by_seed = cells.pivot(index="seed", columns="cell", values="outcome").mean(axis="columns", skipna=False)
         means[str(one), str(other)] = estimate(by_seed)
     return CellMeans(
         str(runs["dataset"].iloc[0]),
-        name,
+        OUTCOME_METRICS[runs["task"].iloc[0]],
         first,
         second,
         tuple(factors[first]),
@@ -220,26 +212,12 @@ def _interaction_page(
         for number, (line, look) in enumerate(zip(lines, cycled_looks(len(lines)), strict=True)):
             shift = 0.05 * (number - (len(lines) - 1) / 2)
             points = [(x + shift, found.means.get((place, line))) for x, place in enumerate(places)]
-            _interaction_line(axes, points, look.colour, look.dashes, look.marker, look.is_filled, style.factor)
+            _interaction_line(axes, points, look, style.factor)
             known = [style.factor * each.mean for _, each in points if each and math.isfinite(each.mean)]
             last.append(known[-1] if known else sum(limits) / 2)
         least = (limits[1] - limits[0]) * LINE / (axes.get_position().height * height)
-        beside = axes.get_yaxis_transform()
         for place, line, look in zip(spread(last, least), lines, cycled_looks(len(lines)), strict=True):
-            face = look.colour if look.is_filled else PAPER
-            axes.plot(
-                [1.02, 1.1],
-                [place, place],
-                look.dashes,
-                color=look.colour,
-                transform=beside,
-                clip_on=False,
-                linewidth=1.4,
-            )
-            axes.plot(
-                [1.06], [place], look.marker, color=look.colour, markerfacecolor=face, transform=beside, clip_on=False
-            )
-            axes.text(1.13, place, labels[line], transform=beside, va="center")
+            _label_beside(axes, place, labels[line], look)
         axes.set_xticks(range(len(places)), [short(place, _LABEL) for place in places])
         if steep:
             for text in axes.get_xticklabels():
@@ -251,32 +229,27 @@ def _interaction_page(
     return draw(name, f"Means of {found.first}, a line for each of {found.second}", WIDTH, height, paint)
 
 
-def _interaction_line(
-    axes: Axes,
-    points: Iterable[tuple[float, Estimate | None]],
-    colour: str,
-    dashes: str,
-    marker: str,
-    is_filled: bool,
-    factor: int,
-) -> None:
+def _label_beside(axes: Axes, place: float, label: str, look: LineLook) -> None:
+    """A piece of a line, and what the line is of, to the right of a plot."""
+    beside = axes.get_yaxis_transform()
+    face = look.colour if look.is_filled else PAPER
+    within: dict[str, Any] = {"color": look.colour, "transform": beside, "clip_on": False}
+    axes.plot([1.02, 1.1], [place, place], look.dashes, linewidth=1.4, **within)
+    axes.plot([1.06], [place], look.marker, markerfacecolor=face, **within)
+    axes.text(1.13, place, label, transform=beside, va="center")
+
+
+def _interaction_line(axes: Axes, points: Sequence[tuple[float, Estimate | None]], look: LineLook, factor: int) -> None:
     known = [(x, each) for x, each in points if each and math.isfinite(each.mean)]
-    face = colour if is_filled else PAPER
-    axes.plot([x for x, _ in known], [factor * each.mean for _, each in known], dashes, color=colour, linewidth=1.4)
+    marks: dict[str, Any] = {"color": look.colour, "markerfacecolor": look.colour if look.is_filled else PAPER}
+    heights = [factor * each.mean for _, each in known]
+    axes.plot([x for x, _ in known], heights, look.dashes, color=look.colour, linewidth=1.4)
     for x, each in known:
         if each.state == "interval":
-            axes.plot([x, x], [factor * each.ci_low, factor * each.ci_high], color=colour, linewidth=0.9)
-        axes.plot([x], [factor * each.mean], marker, color=colour, markerfacecolor=face, markersize=4.5)
-    for x, one in points:
-        if one and one.state == "raw values":
-            axes.plot(
-                [x] * one.n,
-                [factor * value for value in one.values],
-                marker,
-                color=colour,
-                markerfacecolor=PAPER,
-                markersize=4,
-            )
+            axes.plot([x, x], [factor * each.ci_low, factor * each.ci_high], color=look.colour, linewidth=0.9)
+        axes.plot([x], [factor * each.mean], look.marker, markersize=4.5, **marks)
+    for x, single in [(x, [factor * value for value in _raw(each)]) for x, each in points if each and _raw(each)]:
+        axes.plot([x] * len(single), single, look.marker, markersize=4, **marks | {"markerfacecolor": PAPER})
 
 
 def _heat_page(

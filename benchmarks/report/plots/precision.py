@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from scipy import stats
 
-from benchmarks.analysis.estimates import CONFIDENCE, LEAST_N, estimate
+from benchmarks.analysis.estimates import CONFIDENCE, LEAST_N, estimate, half_widths, is_degenerate
 from benchmarks.report.formatting import Style
 from benchmarks.report.plots.common import (
     LINE,
@@ -23,7 +23,7 @@ from benchmarks.report.plots.common import (
     paint_key,
     sentences,
 )
-from benchmarks.report.svg import FIRST, INK, MUTED, draw
+from benchmarks.report.svg import FIRST, MUTED, draw
 from benchmarks.training.metrics import METRICS
 
 MOST_LINES = 4
@@ -35,33 +35,38 @@ _FURTHER = 3
 _Widths = list[tuple[int, float]]
 
 
-def half_width(sd: float, n: int, confidence: float = CONFIDENCE) -> float:
-    """Half the t interval of a mean of n values with this standard deviation."""
-    return float(stats.t.isf((1 - confidence) / 2, n - 1)) * sd / math.sqrt(n)
+@dataclass(frozen=True)
+class _Line:
+    """Half the interval of one difference, by the number of seeds."""
+
+    so_far: _Widths
+    ahead: _Widths
 
 
-def precision_so_far(values: Sequence[float], confidence: float = CONFIDENCE) -> _Widths:
+def precision_so_far(values: Sequence[float]) -> _Widths:
     """Half the interval after each number of seeds, from the least that gives one."""
-    known = [value for value in values if math.isfinite(value)]
-    found = ((n, estimate(known[:n], confidence=confidence)) for n in range(LEAST_N, len(known) + 1))
-    return [(n, half_width(each.sd, n, confidence)) for n, each in found if each.state == "interval"]
+    known = np.array([value for value in values if math.isfinite(value)])
+    sizes = np.arange(1, len(known) + 1)
+    # Sums around a common centre, so that they keep the digits that tell the values apart.
+    centred = known - known.mean() if len(known) else known
+    squares = np.cumsum(centred**2) - np.cumsum(centred) ** 2 / sizes
+    spreads = np.sqrt(np.maximum(squares, 0) / np.maximum(sizes - 1, 1))
+    first = next((n for n in range(LEAST_N, len(known) + 1) if not is_degenerate(known[:n])), len(known) + 1)
+    shown = slice(first - 1, None)
+    return list(zip(sizes[shown].tolist(), half_widths(spreads[shown], sizes[shown]).tolist(), strict=True))
 
 
-def precision_ahead(values: Sequence[float], confidence: float = CONFIDENCE) -> _Widths:
+def precision_ahead(values: Sequence[float]) -> _Widths:
     """Half the interval with further seeds, from those there are to three times as many, if the spread stays."""
-    found = estimate(values, confidence=confidence)
+    found = estimate(values)
     if found.state != "interval":
         return []
-    return [(n, half_width(found.sd, n, confidence)) for n in range(found.n, _FURTHER * found.n + 1)]
+    sizes = range(found.n, _FURTHER * found.n + 1)
+    return list(zip(sizes, half_widths(found.sd, sizes).tolist(), strict=True))
 
 
 def precision_plot(
-    name: str,
-    differences: Mapping[str, Sequence[float]],
-    metric: str,
-    style: Style,
-    margin: float | None = None,
-    confidence: float = CONFIDENCE,
+    name: str, differences: Mapping[str, Sequence[float]], metric: str, style: Style
 ) -> tuple[Plot, ...]:
     """Half the interval of differences over the number of seeds, with what further seeds would give.
 
@@ -70,14 +75,9 @@ def precision_plot(
         differences: what is compared -> one difference a seed, in their order.
         metric: what they are of.
         style: how differences are written.
-        margin: of the claims, if they have one and the same.
-        confidence: of the intervals.
     """
-    lines = {
-        label: (precision_so_far(values, confidence), precision_ahead(values, confidence))
-        for label, values in differences.items()
-    }
-    lines = {label: line for label, line in lines.items() if line[1]}
+    lines = {label: _Line(precision_so_far(values), precision_ahead(values)) for label, values in differences.items()}
+    lines = {label: line for label, line in lines.items() if line.ahead}
     if not lines:
         return ()
     together = len(lines) > MOST_LINES
@@ -87,19 +87,16 @@ def precision_plot(
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.15, below / height, 0.82, 1 - (below + 0.06) / height))
-        top = max(style.factor * width for line in lines.values() for part in line for _, width in part)
-        axes.set_ylim(0, 1.05 * max(top, style.factor * (margin or 0.0)))
-        axes.set_xlim(2.5, max(part[-1][0] for _, part in lines.values()) + 0.5)
-        if margin:
-            axes.axhline(style.factor * margin, color=INK, linewidth=1)
+        widths = [width for line in lines.values() for _, width in (*line.so_far, *line.ahead)]
+        axes.set_ylim(0, 1.05 * style.factor * max(widths))
+        axes.set_xlim(2.5, max(line.ahead[-1][0] for line in lines.values()) + 0.5)
         if together:
-            _paint_range(axes, [line[0] for line in lines.values()], style.factor, is_ahead=False)
-            _paint_range(axes, [line[1] for line in lines.values()], style.factor, is_ahead=True)
+            _paint_range(axes, [line.so_far for line in lines.values()], style.factor, is_ahead=False)
+            _paint_range(axes, [line.ahead for line in lines.values()], style.factor, is_ahead=True)
         else:
             for number, (label, line) in enumerate(lines.items()):
-                look = LOOKS[number]
-                _paint_line(axes, line, look, style.factor)
-                paint_key(figure, look, label, LINE * (keys - number - 0.4) / height)
+                _paint_line(axes, line, LOOKS[number], style.factor)
+                paint_key(figure, LOOKS[number], label, LINE * (keys - number - 0.4) / height)
         axes.set_xlabel("seeds", labelpad=2)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
         number_axis(axes, "y")
@@ -107,23 +104,21 @@ def precision_plot(
     title = "Would further seeds tell more?"
     unit = f", {style.unit_of_differences}" if style.unit_of_differences else ""
     note = sentences(
-        f"Half the {100 * confidence:.4g} % t interval of a difference in {METRICS[metric].title}{unit}, by the number "
+        f"Half the {100 * CONFIDENCE:.4g} % t interval of a difference in {METRICS[metric].title}{unit}, by the number "
         "of seeds.",
         f"Of {len(lines)} differences together: their median, and the range of all of them shaded." if together else "",
         "Marks: the seeds so far, in their order. Without marks, and thinner: what further seeds would give if the "
         "spread stays as it is.",
-        f"Level line: the margin, {style.difference(margin).lstrip('+')}." if margin else "",
         "To add seeds until the result pleases is no test: further seeds need looks that were declared.",
     )
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
 
 
-def _paint_line(axes: Axes, line: tuple[_Widths, _Widths], look: LineLook, factor: int) -> None:
-    so_far, ahead = line
+def _paint_line(axes: Axes, line: _Line, look: LineLook, factor: int) -> None:
     face = look.colour if look.is_filled else "none"
     axes.plot(
-        [n for n, _ in so_far],
-        [factor * width for _, width in so_far],
+        [n for n, _ in line.so_far],
+        [factor * width for _, width in line.so_far],
         look.dashes,
         marker=look.marker,
         markersize=3.6,
@@ -131,7 +126,7 @@ def _paint_line(axes: Axes, line: tuple[_Widths, _Widths], look: LineLook, facto
         markerfacecolor=face,
         linewidth=1.6,
     )
-    numbers, widths = [n for n, _ in ahead], [factor * width for _, width in ahead]
+    numbers, widths = [n for n, _ in line.ahead], [factor * width for _, width in line.ahead]
     axes.plot(numbers, widths, look.dashes, color=look.colour, linewidth=0.8)
 
 

@@ -1,0 +1,166 @@
+"""How the settings of good trials go together: lines through the axes of all tuned settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.report.formatting import Style, counted, short, titled
+from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, Plot, number_text, sentences
+from benchmarks.report.plots.search_space import MOST_GROUPS, MOST_POINTS, worst_shown
+from benchmarks.report.plots.setting_axis import MOST_SETTINGS, SettingAxis, axes_of
+from benchmarks.report.svg import FIRST, INK, MUTED, SECOND, draw
+from benchmarks.search.outcome import GroupOutcome, SearchOutcome, TrialOutcome
+
+
+def parallel_coordinates(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
+    """A line for each trial through all its settings and its score; of many groups, one for each that was chosen.
+
+    Args:
+        name: tells these figures from the others of the page.
+        found: what `search_outcome` gave.
+        style: how scores are written.
+    """
+    groups = [group for group in found.groups if group.comparable]
+    if len(groups) > MOST_GROUPS:
+        return _chosen_together(name, groups)
+    return tuple(_trials_of(f"{name}-{number}", group, found, style) for number, group in enumerate(groups))
+
+
+def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Style) -> Plot:
+    settings = axes_of([group])[:MOST_SETTINGS]
+    scores = [style.factor * trial.record.score for trial in group.comparable if trial.record.score is not None]
+    low, high = min(scores), worst_shown(scores, found)
+    n_far = sum(score > high for score in scores)
+    order = sorted(group.comparable, key=lambda trial: _rank(trial, found), reverse=True)
+    n_good = max(1, len(order) // 4)
+    lines = [
+        (
+            [
+                *_places(settings, trial.record.values),
+                (min(style.factor * (trial.record.score or 0.0), high) - low) / (high - low or 1),
+            ],
+            "chosen" if trial is group.best else "good" if number >= len(order) - n_good else "other",
+        )
+        for number, trial in enumerate(order)
+    ]
+    ends = [number_text(float(f"{end:.4g}")) for end in (low, high)]
+    last = (ends[0], f"≥ {ends[1]}" if n_far else ends[1])
+    score = titled(found.metric.title, style.unit_of_values)
+    whose = f" ({group.title})" if len(found.groups) > 1 else ""
+    title = f"How do the settings of good trials go together{whose}?"
+    note = sentences(
+        f"A line for each trial through its settings, and at the right its {score}; {found.metric.better} is better.",
+        f"Bold: the chosen one. Dashed: the best quarter, {counted(n_good, 'trial')}. Thin: the others.",
+        f"{counted(n_far, 'trial')} that did worse end at the top." if n_far else "",
+        "A line is broken at a setting that does not apply to its trial." if _has_gaps(lines) else "",
+        _left_out([group]),
+    )
+    labels = [*(setting.path for setting in settings), score]
+    return Plot(title, _coordinates(name, title, settings, lines, labels, last), note)
+
+
+def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, ...]:
+    settings = axes_of(groups)[:MOST_SETTINGS]
+    if len(settings) < 2:
+        return ()
+    every = -(-len(groups) // MOST_POINTS)
+    lines = [(_places(settings, group.chosen), "one") for group in groups[::every] if group.best]
+    title = "Was the same chosen in all groups?"
+    note = sentences(
+        f"A line for what was chosen in each of {len(lines)} groups, through the settings.",
+        f"Shown is one group in {every}." if every > 1 else "",
+        "A line is broken at a setting that does not apply." if _has_gaps(lines) else "",
+        _left_out(groups),
+    )
+    labels = [setting.path for setting in settings]
+    return (Plot(title, _coordinates(name, title, settings, lines, labels, None), note),)
+
+
+def _rank(trial: TrialOutcome, found: SearchOutcome) -> float:
+    """Less is better."""
+    score = trial.record.score or 0.0
+    return -score if found.metric.better == "higher" else score
+
+
+def _places(settings: Iterable[SettingAxis], values: Mapping[str, Any]) -> list[float]:
+    return [setting.place(values[setting.path]) if setting.path in values else math.nan for setting in settings]
+
+
+def _has_gaps(lines: Iterable[tuple[Sequence[float], str]]) -> bool:
+    return any(math.isnan(place) for places, _ in lines for place in places)
+
+
+def _left_out(groups: Iterable[GroupOutcome]) -> str:
+    number = len(axes_of(groups))
+    return f"The first {MOST_SETTINGS} of {number} settings." if number > MOST_SETTINGS else ""
+
+
+def _coordinates(
+    name: str,
+    title: str,
+    settings: Sequence[SettingAxis],
+    lines: Sequence[tuple[Sequence[float], str]],
+    labels: Sequence[str],
+    last: tuple[str, str] | None,
+) -> Markup:
+    """Lines through upright axes, which are numbered, with their names below.
+
+    Args:
+        name: tells this figure from others.
+        title: of the plot.
+        settings: an axis for each.
+        lines: the places on all axes, and what the line is: "chosen", "good", "other", or "one" of many choices.
+        labels: the names of all axes.
+        last: what stands at the ends of the last axis, where it is the score's.
+    """
+    below = 0.3 + LINE * len(labels) + 0.04
+    height = 2.0 + below
+    looks: dict[str, dict[str, Any]] = {
+        "other": {"color": MUTED, "linewidth": 0.6, "alpha": 0.55},
+        "good": {"color": SECOND, "linewidth": 1.1, "linestyle": "--"},
+        "chosen": {"color": FIRST, "linewidth": 2.6},
+        "one": {"color": FIRST, "linewidth": 1.0, "alpha": 0.5},
+    }
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.04, below / height, 0.80, 1 - (below + 0.1) / height))
+        axes.set_axis_off()
+        axes.set_xlim(-0.1, max(1, len(labels) - 1) + 0.1)
+        axes.set_ylim(-0.06, 1.06)
+        for place in range(len(labels)):
+            axes.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=1)
+            axes.text(place, -0.16, str(place + 1), ha="center", va="center", weight="bold")
+        for places, look in lines:
+            axes.plot(
+                range(len(places)), places, zorder={"other": 2, "good": 3, "chosen": 4, "one": 2}[look], **looks[look]
+            )
+            alone = [index for index in range(len(places)) if _stands_alone(places, index)]
+            axes.plot(alone, [places[index] for index in alone], ".", color=looks[look]["color"], markersize=7)
+        for place, setting in enumerate(settings):
+            for where, text in setting.ticks:
+                _tick(axes, place, where, short(text, 9))
+        if last:
+            for where, text in zip((0, 1), last, strict=True):
+                _tick(axes, len(labels) - 1, where, text)
+        for number, label in enumerate(labels):
+            top = LINE * (len(labels) - number - 0.3) / height
+            figure.text(0.02, top, short(f"{number + 1}: {label}", LETTERS), va="center")
+
+    return draw(name, title, WIDTH, height, paint)
+
+
+def _stands_alone(places: Sequence[float], index: int) -> bool:
+    """Whether no piece of the line reaches this place."""
+    beside = [places[other] for other in (index - 1, index + 1) if 0 <= other < len(places)]
+    return not math.isnan(places[index]) and all(map(math.isnan, beside))
+
+
+def _tick(axes: Axes, place: float, where: float, text: str) -> None:
+    axes.plot([place - 0.03, place + 0.03], [where, where], color=INK, linewidth=0.8)
+    axes.annotate(text, (place, where), (3, 0), textcoords="offset points", va="center", size=7, color=INK, zorder=6)
