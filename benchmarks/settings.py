@@ -16,6 +16,7 @@ from benchmarks import training
 from benchmarks.augmentation.config import AugmentConfig
 from benchmarks.data.config import DataConfig
 from benchmarks.training.config import TrainConfig
+from benchmarks.training.optimizers import OPTIMIZERS
 from zoo.config import ModelConfig
 from zoo.settings import Problem, SettingError, Settings, unknown
 
@@ -45,6 +46,17 @@ class RunSettings:
     train: TrainConfig
     data: DataConfig
     augment: AugmentConfig
+
+    def __post_init__(self) -> None:
+        """Refuse what has no effect.
+
+        Raises:
+            SettingError: sections clash.
+        """
+        optimizer = self.train.optimizer
+        if OPTIMIZERS[optimizer].is_for_matrices and not self.model.has_hidden_matrices:
+            message = f"no effect: {optimizer} is for hidden dense layers, and this network has none"
+            raise SettingError([Problem("train.optimizer", message, optimizer, "adam, which trains all other weights")])
 
     def flat(self) -> dict[str, Any]:
         """Every setting by its dotted path, with the model's family as `model.family`."""

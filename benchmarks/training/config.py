@@ -191,6 +191,20 @@ class TrainConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_patience(self) -> Self:
+        patience = {"early_stopping_patience": self.early_stopping_patience}
+        if self.schedule == "halve_on_plateau":
+            patience["plateau_patience"] = self.plateau_patience
+        # The first epoch is the best so far, and after the last one nothing is left to be changed.
+        most = self.epochs - 2
+        for name, epochs in patience.items():
+            if self.epochs and epochs > max(most, 0):
+                message = f"no effect: a training of epochs = {self.epochs} is over before that"
+                allowed = f"at most {most}, or more epochs" if most > 0 else "only with more epochs"
+                raise found_problems([Problem(name, message, str(epochs), allowed)])
+        return self
+
+    @model_validator(mode="after")
     def _check_decay(self) -> Self:
         shares = self.decay_at
         if not shares or list(shares) != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] < 1:

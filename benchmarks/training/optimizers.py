@@ -20,6 +20,8 @@ class Optimizer:
     is_elementwise: bool = True
     """Whether each weight's step follows from its own gradients alone, which is what lets the runs of a stack share
     one optimizer over their packed weights."""
+    is_for_matrices: bool = False
+    """Whether it is for the weights of hidden dense layers alone, and all others are trained by Adam."""
 
 
 _MOMENTUM = {"momentum": ("momentum", 0.9)}
@@ -76,6 +78,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
         {"momentum": ("momentum", 0.95)},
         {"exclude_layers": ["head"], "adam_weight_decay": None},
         is_elementwise=False,
+        is_for_matrices=True,
     ),
 }
 """Every name that `train.optimizer` accepts."""

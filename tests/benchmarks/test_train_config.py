@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.training.config import TrainConfig
+from benchmarks.training.following import Following
 from benchmarks.training.optimizers import OPTIMIZERS, with_coefficient
 from zoo.settings import SettingError
 
@@ -201,6 +202,44 @@ def test_setting_without_effect(settings, path):
     problem = problem_of(**settings)
     assert problem.path == path
     assert problem.message.startswith("no effect with")
+
+
+STOPPING = {"checkpoint": "best_val", "early_stopping_patience": 4}
+HALVING = {"schedule": "halve_on_plateau", "plateau_patience": 4}
+
+
+@pytest.mark.parametrize(
+    ("settings", "path", "allowed"),
+    [
+        (STOPPING | {"epochs": 5}, "early_stopping_patience", "at most 3, or more epochs"),
+        (HALVING | {"epochs": 5}, "plateau_patience", "at most 3, or more epochs"),
+        (STOPPING | HALVING | {"early_stopping_patience": 3, "epochs": 5}, "plateau_patience", "at most 3, or more"),
+        ({"schedule": "halve_on_plateau", "epochs": 2}, "plateau_patience", "only with more epochs"),
+        ({"checkpoint": "best_val", "early_stopping_patience": 1, "epochs": 1}, "early_stopping_patience", "only with"),
+    ],
+)
+def test_patience_that_outlasts_the_training(settings, path, allowed):
+    """Where the training is over before a patience can be, nothing would ever be stopped or halved: it is refused."""
+    problem = problem_of(**settings)
+    assert problem.path == path
+    assert problem.message.startswith("no effect")
+    assert problem.allowed.startswith(allowed)
+
+
+@pytest.mark.parametrize("settings", [STOPPING, HALVING], ids=["stopping", "halving"])
+@pytest.mark.parametrize("length", [{"epochs": 6}, {"steps": 3}, {"images": 100}], ids=["epochs", "steps", "images"])
+def test_patience_that_can_end(settings, length):
+    """A patience that ends before the last epoch is taken, and any where the training is not given in epochs."""
+    assert TrainConfig(**settings | length)
+
+
+def test_shortest_training_in_which_a_patience_acts():
+    """The longest patience that is taken does act, after the last epoch but one, and not before."""
+    run = Following(TrainConfig(**STOPPING | HALVING | {"epochs": 6}))
+    for epoch in range(1, 6):
+        assert (run.stopped_after, run.rate_factor) == (None, 1.0)
+        run.add_epoch(epoch, {"val_loss": 1.0})
+    assert (run.stopped_after, run.rate_factor) == (5, 0.5)
 
 
 @pytest.mark.parametrize(
