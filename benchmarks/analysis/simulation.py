@@ -12,7 +12,6 @@ each arm is. Skewed differences with a mean of zero are the harder case: an effe
 from __future__ import annotations
 
 import argparse
-import itertools
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,13 +22,14 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.datasets import p_of_all, verdict_on_all
 from benchmarks.analysis.power import MOST_SEEDS, promised_power, seeds_needed
-from benchmarks.analysis.verdicts import ALPHA, Verdict, Word, evidence_of, verdict_of
+from benchmarks.analysis.verdicts import ALPHA, Verdict, Word, evidence_of, tested_against, verdict_of
 from benchmarks.claims import CLAIM_KINDS, ClaimKind
 
 SIZES = (6, 8, 10, 14, 20)
-FEW_SIZES = (6, 10, 20)
-NUMBERS = (3, 10)
-"""Of datasets, and of claims."""
+MANY = 10
+"""Datasets, or claims."""
+
+SIZES_OF_MANY = (6, 10)
 
 LOOKS = ((7, 14), (8, 16, 20), (8, 12, 16, 20))
 """Numbers of seeds at which there are looks, one suite each."""
@@ -167,10 +167,10 @@ def false_positives_of_family(
     margin = 0.0 if kind == "superiority" else 1.0
     samples = _several(distribution, n, n_claims, repeats, seed) + margin
     wrong = ("supported", "refuted") if kind == "superiority" else ("supported",)
-    least = _p_by_sample(samples, margin, kind).min(axis=1)
     # Of equivalence, one-sided values are corrected: the interval alone has to be clear of both margins.
-    rows = np.flatnonzero(least * (n_claims if kind == "superiority" else 1) < alpha)
-    suites = [_of_suite(samples[row], margin, kind, alpha) for row in rows]
+    times = n_claims if kind == "superiority" else 1
+    may_count = times * _p_by_sample(samples, margin, kind) < alpha
+    suites = [_of_suite(samples[row], margin, kind, alpha) for row in np.flatnonzero(may_count.any(axis=1))]
     return Rate(sum(any(each.word in wrong for each in verdicts) for verdicts in suites), repeats)
 
 
@@ -184,9 +184,8 @@ def false_kinds_of_family(
     """
     margin = 5.0
     samples = _several(distribution, n, n_claims, repeats, seed) - margin
-    least = _p_by_sample(samples, margin, "non_inferiority").min(axis=1)
-    rows = np.flatnonzero(least * n_claims < alpha)
-    suites = [_of_suite(samples[row], margin, "superiority", alpha) for row in rows]
+    may_count = n_claims * _p_by_sample(samples, margin, "non_inferiority") < alpha
+    suites = [_of_suite(samples[row], margin, "superiority", alpha) for row in np.flatnonzero(may_count.any(axis=1))]
     return Rate(sum(any(each.kind in ("reversed", "equivalent") for each in found) for found in suites), repeats)
 
 
@@ -202,10 +201,15 @@ def _p_by_sample(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndar
 
 
 def _of_suite(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: float) -> list[Verdict]:
-    """The verdict on each claim of a suite."""
-    found = [evidence_of(each, margin, kind, alpha, family=len(samples)) for each in samples]
-    adjusted = multipletests([each.tested.p for each in found], method="holm")[1]
-    return [verdict_of(each, float(p)) for each, p in zip(found, adjusted, strict=True)]
+    """The verdict on each claim of a suite whose adjusted p is below alpha."""
+    n = samples.shape[1]
+    means, errors = samples.mean(axis=1), samples.std(axis=1, ddof=1) / np.sqrt(n)
+    tested = [tested_against(float(m), float(e), n - 1, margin, kind) for m, e in zip(means, errors, strict=True)]
+    adjusted = multipletests([each.p for each in tested], method="holm")[1]
+    return [
+        verdict_of(evidence_of(samples[row], margin, kind, alpha, family=len(samples)), float(adjusted[row]))
+        for row in np.flatnonzero(adjusted < alpha)
+    ]
 
 
 def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed: int = 0, alpha: float = ALPHA) -> Rate:
@@ -249,23 +253,23 @@ def _lines_of_several(repeats: int, seed: int) -> list[str]:
     """Of several datasets, and of several claims."""
     lines = ["", f"{'no effect, on all datasets':27}{'datasets':>9}{'seeds':>6}  {'supported':>20}  {'refuted':>20}"]
     for distribution in DISTRIBUTIONS:
-        for number, n in itertools.product(NUMBERS, FEW_SIZES):
-            on_all = false_positives_on_all(distribution, n, number, repeats, seed)
+        for n in SIZES_OF_MANY:
+            on_all = false_positives_on_all(distribution, n, MANY, repeats, seed)
             told = "  ".join(f"{on_all[word]!s:>20}" for word in ("supported", "refuted"))
-            lines.append(f"{distribution:27}{number:9}{n:6}  {told}")
+            lines.append(f"{distribution:27}{MANY:9}{n:6}  {told}")
     heads = {"superiority": "no effect, many claims", "equivalence": "at the margin, equivalence"}
-    numbers: Mapping[ClaimKind, Sequence[int]] = {"superiority": NUMBERS, "equivalence": (2,)}
-    for kind, of_kind in numbers.items():
+    numbers: Mapping[ClaimKind, int] = {"superiority": MANY, "equivalence": 2}
+    for kind, number in numbers.items():
         lines += ["", f"{heads[kind]:27}{'claims':>9}{'seeds':>6}  {'any wrong verdict':>20}"]
         for distribution in DISTRIBUTIONS:
-            for number, n in itertools.product(of_kind, FEW_SIZES):
+            for n in SIZES_OF_MANY:
                 wrong = false_positives_of_family(distribution, n, number, kind, repeats, seed)
                 lines.append(f"{distribution:27}{number:9}{n:6}  {wrong!s:>20}")
     lines += ["", f"{'at minus the margin':27}{'claims':>9}{'seeds':>6}  {'any wrong kind':>20}"]
     for distribution in DISTRIBUTIONS:
-        for n in FEW_SIZES:
-            wrong = false_kinds_of_family(distribution, n, max(NUMBERS), repeats, seed)
-            lines.append(f"{distribution:27}{max(NUMBERS):9}{n:6}  {wrong!s:>20}")
+        for n in SIZES_OF_MANY:
+            wrong = false_kinds_of_family(distribution, n, MANY, repeats, seed)
+            lines.append(f"{distribution:27}{MANY:9}{n:6}  {wrong!s:>20}")
     return lines
 
 
