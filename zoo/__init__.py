@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from zoo.audit import Audit, audit_model, count_macs
     from zoo.build import build_model, count_parameters, create_model, initial_values, load_model, with_standardization
 
-REVISION = 2
+REVISION = 3
 """Raised whenever a config comes to mean another network, so that results of the old one are not reused."""
 
 _NEEDS_KERAS = {

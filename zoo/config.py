@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
+from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BeforeValidator, model_validator
@@ -71,8 +73,8 @@ class ModelConfig(Settings):
     """
 
     family: ClassVar[str]
-    first_layer: ClassVar[str]
-    """Name of the weight layer that sees the inputs."""
+    first_layers: ClassVar[tuple[str, ...]]
+    """Names of the weight layers that see the inputs."""
     has_dense_hidden_layers: ClassVar[bool] = True
 
     activation: Annotated[str, OneOf("activation", ACTIVATIONS)] = setting("relu", "Activation of every hidden layer.")
@@ -116,7 +118,8 @@ class ModelConfig(Settings):
     )
     normalization_group_size: int = setting(
         8,
-        "Channels in each group; the nearest size that divides them (Wu & He 2018, table 3: 8 and 16 did best).",
+        "Channels in each group; the nearest size that divides them and has three numbers of an example or more "
+        "(Wu & He 2018, table 3: 8 and 16 did best).",
         ge=1,
         le=MOST_UNITS,
         only_with={"normalization": ("group",)},
@@ -147,11 +150,15 @@ class ModelConfig(Settings):
             fit = ", ".join(name for name, row in NORMALIZATIONS.items() if name == "none" or row.dense)
             message = "each unit of a dense layer would be normalized by itself, to zero"
             raise found_problems([Problem("normalization", message, self.normalization, fit)])
+        least, size = NORMALIZATIONS[self.normalization].least, self.normalization_group_size
+        if self.normalization == "group" and self.has_dense_hidden_layers and size < least:
+            message = "no gradient passes groups so small of the units of a dense layer"
+            raise found_problems([Problem("normalization_group_size", message, str(size), f"{least} or more")])
         return self
 
     @model_validator(mode="after")
     def _check_initial_bias(self) -> Self:
-        if self.initial_bias and not self.hidden_bias:
+        if self.initial_bias and not self.has_biased_hidden_layers:
             message = "no effect: no hidden layer of this network has a bias"
             allowed = "only without a normalization that has an offset of its own"
             raise found_problems([Problem("initial_bias", message, str(self.initial_bias), allowed)])
@@ -171,6 +178,16 @@ class ModelConfig(Settings):
     def hidden_bias(self) -> bool:
         """Whether hidden weight layers have a bias: not where an offset of a normalization makes it superfluous."""
         return not NORMALIZATIONS[self.normalization].has_offset
+
+    @property
+    def has_biased_hidden_layers(self) -> bool:
+        """Whether there is a hidden layer with a bias at all."""
+        return self.hidden_bias
+
+    @property
+    def has_hidden_matrices(self) -> bool:
+        """Whether there is a hidden layer whose weights are a matrix, as a dense layer's are."""
+        return self.has_dense_hidden_layers
 
     @property
     def scalar_biases(self) -> bool:
@@ -211,7 +228,7 @@ class MLPConfig(_PlacedNormalization):
         64, "Units in each hidden layer; a list gives each layer its own."
     )
     width_profile: Annotated[str, OneOf("width profile", WIDTH_PROFILES)] = setting(
-        "constant", "How the width goes from layer to layer."
+        "constant", "How the width goes from layer to layer.", not_with={"depth": 1}
     )
     skip_connections: Annotated[str, OneOf("kind of skip connections", MLP_SKIP_CONNECTIONS)] = setting(
         "none", "Whether and how the input of a hidden layer is added to its output (He et al. 2016, section 3.2)."
@@ -234,7 +251,12 @@ class MLPConfig(_PlacedNormalization):
                 raise found_problems([Problem("width_profile", message, "pyramid", "constant, or one width")])
             if self.width >> max(self.depth - 1, 0) == 0:
                 message = f"{self.width} units cannot be halved {self.depth - 1} times"
-                raise found_problems([Problem("width", message, str(self.width), f"{2 ** (self.depth - 1)} or more")])
+                allowed = f"more units, or depth = {self.width.bit_length()} or less"
+                raise found_problems([Problem("width", message, str(self.width), allowed)])
+        least, narrowest = NORMALIZATIONS[self.normalization].least, min(self.widths, default=MOST_UNITS)
+        if narrowest < least:
+            message = f"no gradient passes a layer of {narrowest} with normalization = {as_written(self.normalization)}"
+            raise found_problems([Problem("width", message, as_written(self.width), f"{least} or more in each layer")])
         return self
 
     @model_validator(mode="after")
@@ -259,9 +281,22 @@ class MLPConfig(_PlacedNormalization):
         return values
 
     @property
-    def first_layer(self) -> str:  # type: ignore[override] # a network without hidden layers begins with its head
-        """Name of the weight layer that sees the inputs."""
-        return "hidden_1_dense" if self.depth else "head"
+    def first_layers(self) -> tuple[str, ...]:  # type: ignore[override] # without hidden layers it is the head
+        """Names of the weight layers that see the inputs."""
+        return ("hidden_1_dense", "hidden_1_projection") if self.depth else ("head",)
+
+    def check_input_shape(self, input_shape: InputShape) -> None:
+        """Refuse inputs that have no axis, or from which on no layer has a skip connection that it should have."""
+        super().check_input_shape(input_shape)
+        inputs = (math.prod(input_shape), *self.widths)
+        if self.skip_connections == "identity" and all(width < before for before, width in pairwise(inputs)):
+            message = f"no effect on {inputs[0]} inputs: every layer is narrower than its input"
+            raise SettingError([Problem("skip_connections", message, "identity", "none, projection, or wider layers")])
+
+    @property
+    def has_hidden_matrices(self) -> bool:
+        """Whether there is a hidden layer whose weights are a matrix: not in a linear model."""
+        return self.depth > 0
 
     @property
     def widths(self) -> tuple[int, ...]:
@@ -283,7 +318,7 @@ class LeNetConfig(_PlacedNormalization):
     """
 
     family: ClassVar[str] = "lenet"
-    first_layer: ClassVar[str] = "c1"
+    first_layers: ClassVar[tuple[str, ...]] = ("c1",)
 
     activation: Annotated[str, OneOf("activation", ACTIVATIONS)] = setting(
         "scaled_tanh", "Activation of every hidden layer."
@@ -305,7 +340,7 @@ class ResNetConfig(_PlacedNormalization):
     """
 
     family: ClassVar[str] = "resnet"
-    first_layer: ClassVar[str] = "stem"
+    first_layers: ClassVar[tuple[str, ...]] = ("stem",)
     has_dense_hidden_layers: ClassVar[bool] = False
 
     depth: int = setting(
@@ -332,7 +367,10 @@ class ResNetConfig(_PlacedNormalization):
         "first", "Which block halves height and width.", not_with={"stages": 1}
     )
     strided_convolution: Annotated[str, OneOf("strided convolution", STRIDED_CONVOLUTIONS)] = setting(
-        "1x1", "Which convolution of a bottleneck block halves height and width.", only_with={"block": ("bottleneck",)}
+        "1x1",
+        "Which convolution of a bottleneck block halves height and width.",
+        only_with={"block": ("bottleneck",)},
+        not_with={"stages": 1},
     )
     normalization: Annotated[str, OneOf("normalization", NORMALIZATIONS)] = setting(
         "batch", "Normalization of every convolution."
@@ -416,6 +454,16 @@ class ResNetConfig(_PlacedNormalization):
         Pre-activation included: there the next normalization, after the addition, makes it so.
         """
         return super().hidden_bias and not self.scalar_biases
+
+    @property
+    def has_biased_hidden_layers(self) -> bool:
+        """Whether there is a hidden layer with a bias at all: those of squeeze-and-excitation always have one."""
+        return self.hidden_bias or self.squeeze_excitation > 0
+
+    @property
+    def has_hidden_matrices(self) -> bool:
+        """Whether there is a hidden layer whose weights are a matrix: those of squeeze-and-excitation alone."""
+        return self.squeeze_excitation > 0
 
     @property
     def scalar_biases(self) -> bool:

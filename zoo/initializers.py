@@ -112,6 +112,6 @@ INITIALIZERS: dict[str, Initializer] = {
 INITIALIZER_GAINS: dict[str, str] = {
     "fixed": "the factor in the initializer's own formula, whatever the activation",
     "activation": "1 / E[f(z)^2] for a standard normal z, f the activation, in place of the formula's factor: "
-    "2 for ReLU, 1 for SELU, 2.54 for tanh; 1 for the first layer, whose inputs no activation has seen",
+    "2 for ReLU, 1 for SELU, 2.54 for tanh; 1 for layers that see the inputs, which no activation has seen",
 }
 """Every name that a config's `initializer_gain` accepts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
@@ -89,20 +90,30 @@ class LayerMaker:
         row = self.normalization.convolution if is_image else self.normalization.dense
         if row is None:
             return features
-        if self.config.normalization == "instance" and features.shape[1] * features.shape[2] == 1:
-            message = f"at {name} the image is one pixel, which would be normalized by itself, to zero"
-            raise SettingError([Problem("normalization", message, "instance", "larger images, or another")])
         arguments = dict(row.arguments) | {
             argument: getattr(self.config, setting) for argument, setting in row.settings.items()
         }
         if row.sized_groups:
-            arguments["groups"] = group_count(features.shape[-1], self.config.normalization_group_size)
+            least = math.ceil(self.normalization.least / math.prod(features.shape[1:-1]))
+            arguments["groups"] = group_count(features.shape[-1], self.config.normalization_group_size, least)
+        self._check_normalized_together(features, row.keras_class, arguments.get("groups", 1), name)
         layer = getattr(keras.layers, row.keras_class)(name=f"{name}_normalization", **arguments)
         outputs = layer(features)
         if gain_at_zero:
             gain = layer.scale if row.keras_class == "RMSNormalization" else layer.gamma
             gain.assign(keras.ops.zeros(gain.shape))
         return outputs
+
+    def _check_normalized_together(self, features: Any, keras_class: str, groups: int, name: str) -> None:
+        """Refuse to normalize so few numbers together that what comes out hardly depends on what went in."""
+        *positions, channels = features.shape[1:]
+        together = channels // groups if groups > 0 else 1
+        if keras_class == "GroupNormalization":
+            together *= math.prod(positions)
+        if together < self.normalization.least:
+            message = f"no gradient passes {name}, where numbers are normalized by {together}"
+            allowed = f"by {self.normalization.least} or more: larger images, wider layers, or another normalization"
+            raise SettingError([Problem("normalization", message, self.config.normalization, allowed)])
 
     def activate(self, features: Any, name: str) -> Any:
         """Apply the config's activation."""
@@ -230,7 +241,7 @@ def make_initializer(config: ModelConfig, layer_name: str, seed: int) -> keras.I
 
 
 def _gain(config: ModelConfig, layer_name: str) -> float:
-    if layer_name == config.first_layer:
+    if layer_name in config.first_layers:
         return 1.0
     return activation_gain(config.activation, leaky_relu_slope=config.leaky_relu_slope, elu_alpha=config.elu_alpha)
 

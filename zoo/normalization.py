@@ -30,6 +30,9 @@ class Normalization:
     source: str
     has_offset: bool = True
     """Whether it adds an offset of its own, which makes the bias of the layer before it superfluous."""
+    least: int = 1
+    """How few numbers of an example can be normalized together. With a mean of 0 and a variance of 1, one number is 0,
+    and two are 1 and -1, whatever they were: no gradient passes."""
 
 
 _EPSILON = {"epsilon": "normalization_epsilon"}
@@ -46,15 +49,17 @@ NORMALIZATIONS: dict[str, Normalization] = {
         KerasLayer("GroupNormalization", {"groups": 1}, _EPSILON),
         "all units of a layer, for each example by itself",
         "Ba, Kiros & Hinton 2016",
+        least=3,
     ),
     "group": Normalization(
-        _GROUP, _GROUP, "groups of channels over all positions, for each example by itself", "Wu & He 2018"
+        _GROUP, _GROUP, "groups of channels over all positions, for each example by itself", "Wu & He 2018", least=3
     ),
     "instance": Normalization(
         None,
         KerasLayer("GroupNormalization", {"groups": -1}, _EPSILON),
         "each channel over all positions, for each example by itself",
         "Ulyanov, Vedaldi & Lempitsky 2016",
+        least=3,
     ),
     "rms": Normalization(
         _RMS,
@@ -62,6 +67,7 @@ NORMALIZATIONS: dict[str, Normalization] = {
         "divided by the root mean square of the units, of the channels at each position; no mean, no offset",
         "Zhang & Sennrich 2019",
         has_offset=False,
+        least=2,
     ),
 }
 """Every name that a config's `normalization` accepts."""
@@ -73,12 +79,17 @@ NORMALIZATION_PLACES: dict[str, str] = {
 """Every name that a config's `normalization_place` accepts."""
 
 
-def group_count(channels: int, group_size: int) -> int:
+def group_count(channels: int, group_size: int, least: int = 1) -> int:
     """How many groups hold as nearly `group_size` channels each as the number of channels allows.
 
     Groups are of one size. Where `group_size` does not divide the channels, the divisor that is nearest as a ratio is
     taken: 16 channels by 8 make 2 groups, 84 make 12 of 7, and 5 make one.
+
+    Args:
+        channels: to divide.
+        group_size: wanted.
+        least: the smallest size that a group can have, unless there are fewer channels.
     """
-    divisors = (size for size in range(1, channels + 1) if channels % size == 0)
+    divisors = (size for size in range(min(least, channels), channels + 1) if channels % size == 0)
     size = min(divisors, key=lambda size: max(size / group_size, group_size / size))
     return channels // size

@@ -243,7 +243,7 @@ def test_initial_values_in_mixed_precision(family):
         model = zoo.build_model(TINY[family], SHAPE, CLASSES, seed=0)
     finally:
         keras.config.set_dtype_policy(before)
-    assert model.get_layer(TINY[family].first_layer).compute_dtype == "bfloat16"
+    assert model.get_layer(TINY[family].first_layers[0]).compute_dtype == "bfloat16"
     assert np.isfinite(np.asarray(model(examples()), "float32")).all()
     assert_same(zoo.initial_values(model, TINY[family], 5), plain)
 
@@ -269,11 +269,18 @@ def test_shapes_may_be_lists():
         assert zoo.build_model(config, list(SHAPE), CLASSES, seed=0).output_shape == (None, CLASSES), family
 
 
-def test_first_layer_is_the_one_that_sees_the_inputs():
-    """The layer that a config calls its first is the first weight layer of the built model."""
-    for config in (*TINY.values(), zoo.MLPConfig(depth=0)):
+def test_first_layers_are_those_that_see_the_inputs():
+    """The layers that a config calls its first are the weight layers whose inputs no other weight layer gave."""
+    for config in (*TINY.values(), zoo.MLPConfig(depth=0), zoo.MLPConfig(skip_connections="projection")):
         model = zoo.build_model(config, SHAPE, CLASSES, seed=0)
-        assert next(layer for layer in model.layers if hasattr(layer, "kernel")).name == config.first_layer
+        raw, first = {id(model.input)}, set()
+        for each in model.operations[1:]:
+            sees_inputs = any(id(tensor) in raw for tensor in keras.tree.flatten(each.input))
+            if sees_inputs and hasattr(each, "kernel"):
+                first.add(each.name)
+            elif sees_inputs:
+                raw.add(id(each.output))
+        assert first == {name for name in config.first_layers if name in {each.name for each in model.layers}}
 
 
 @pytest.mark.parametrize("family", TINY)

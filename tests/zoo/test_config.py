@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 import re
 
+import keras
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +29,7 @@ COMPANIONS = {
     "normalization_group_size": {"normalization": "group"},
     "normalization_place": {"normalization": "rms"},
     "initial_bias": {"normalization": "none"},
-    "strided_convolution": {"block": "bottleneck", "depth": 29},
+    "strided_convolution": {"block": "bottleneck"},
     "dropout_kind": {"dropout": 0.1},
 }
 """What a setting needs beside it to have an effect."""
@@ -37,6 +42,7 @@ VALUES = {
     "normalization_epsilon": 0.1,
     "normalization_group_size": 4,
     "normalization_place": "after_activation",
+    "width_profile": "pyramid",
     "downsampling_block": "last",
     "strided_convolution": "3x3",
     "residual_start": "zero_gamma",
@@ -63,6 +69,12 @@ def declared():
                 yield pytest.param(family, name, other, (value,), False, id=f"{family.family}-{name}-{other}")
 
 
+def beside(setting, other, value):
+    """Give what a setting needs beside it, with a value of another one."""
+    values = COMPANIONS.get(setting, {}) | {other: value}
+    return values | ({"depth": 29} if values.get("block") == "bottleneck" else {})
+
+
 def problem_of(family, **values):
     with pytest.raises(zoo.SettingError) as caught:
         family(**values)
@@ -82,8 +94,7 @@ def test_every_name_of_every_table_is_accepted(family, setting):
             assert (problem.path, problem.given) == ("normalization", "instance")
             assert problem.allowed == "none, batch, layer, group, rms"
             continue
-        values = COMPANIONS.get(setting, {}) | ({"depth": 29} if name == "bottleneck" else {})
-        assert getattr(family(**(values | {setting: name})), setting) == name
+        assert getattr(family(**beside(setting, setting, name)), setting) == name
 
 
 @pytest.mark.parametrize(
@@ -129,7 +140,7 @@ def test_settings_without_effect_are_refused(family, setting, other, values, nee
     ]
     assert without
     for name in without:
-        companions = {other: name} | ({"depth": 29} if name == "bottleneck" else {})
+        companions = beside(setting, other, name)
         problem = problem_of(family, **companions, **{setting: VALUES[setting]})
         given = as_written(name)
         remedy = (
@@ -145,15 +156,16 @@ def test_settings_without_effect_are_refused(family, setting, other, values, nee
 def test_settings_with_effect_are_accepted(family, setting, other, values, needed):
     """Under each value of the other setting that gives it its effect, the same value is taken."""
     every = (
-        choices(family)[other].table if other in choices(family) else [*values, {"dropout": 0.5, "stages": 3}[other]]
+        choices(family)[other].table
+        if other in choices(family)
+        else [*values, {"dropout": 0.5, "stages": 3, "depth": 2}[other]]
     )
     every = [name for name in every if (name in values) == needed]
     assert every
     for name in every:
         if name == "instance" and family.has_dense_hidden_layers:
             continue
-        companions = {other: name} | ({"depth": 29} if name == "bottleneck" else {})
-        assert getattr(family(**companions, **{setting: VALUES[setting]}), setting) == VALUES[setting]
+        assert getattr(family(**beside(setting, other, name), **{setting: VALUES[setting]}), setting) == VALUES[setting]
 
 
 def test_several_settings_without_effect():
@@ -186,11 +198,12 @@ def test_several_settings_without_effect():
         (zoo.ResNetConfig, {"normalization": "batch", "block_order": "pre_activation"}, True),
         (zoo.ResNetConfig, {"normalization": "rms", "block_order": "pre_activation"}, False),
         (zoo.ResNetConfig, {"normalization": "none", "residual_start": "fixup"}, True),
+        (zoo.ResNetConfig, {"normalization": "batch", "squeeze_excitation": 2}, False),
     ],
 )
 def test_initial_bias_needs_a_bias(family, values, refused):
     """An initial bias is refused exactly where no hidden layer of the built network has a bias."""
-    small = {} if family is zoo.LeNetConfig else {"depth": 8, "width": 2}
+    small = {} if family is zoo.LeNetConfig else {"depth": 8, "width": 3}
     model = zoo.build_model(family(**values, **small), (8, 8, 1), 2, seed=0)
     hidden = [layer for layer in model.layers if hasattr(layer, "kernel_initializer") and layer.name != "head"]
     assert any(layer.use_bias for layer in hidden) != refused
@@ -245,7 +258,9 @@ BOUNDS = [
     (zoo.MLPConfig, "initial_bias", 100.5, 100.0),
     (zoo.MLPConfig, "normalization_momentum", 1.0, 0.0),
     (zoo.MLPConfig, "normalization_epsilon", 0.0, 1.0),
-    (zoo.MLPConfig, "normalization_group_size", 0, 1),
+    (zoo.MLPConfig, "normalization_group_size", 2, 3),
+    (zoo.LeNetConfig, "normalization_group_size", 2, 3),
+    (zoo.ResNetConfig, "normalization_group_size", 0, 1),
     (zoo.MLPConfig, "width", 0, 1),
     (zoo.MLPConfig, "width", 65_537, 65_536),
     (zoo.MLPConfig, "depth", -1, 0),
@@ -367,7 +382,6 @@ def test_blocks_per_stage_may_be_a_list():
         ({"depth": 0}, ()),
         ({"depth": 3, "width": 5}, (5, 5, 5)),
         ({"depth": 4, "width": 100, "width_profile": "pyramid"}, (100, 50, 25, 12)),
-        ({"depth": 1, "width": 7, "width_profile": "pyramid"}, (7,)),
         ({"depth": 3, "width": 4, "width_profile": "pyramid"}, (4, 2, 1)),
         ({"depth": 3, "width": [9, 2, 30]}, (9, 2, 30)),
     ],
@@ -413,12 +427,21 @@ def test_two_ways_to_write_one_network(one, other):
     [
         ({"width": [8, 8]}, "width", "[8, 8]", "a list of 3, or depth = 2"),
         ({"width": [8, 8, 8], "width_profile": "pyramid"}, "width_profile", "pyramid", "constant, or one width"),
-        ({"width": 3, "width_profile": "pyramid"}, "width", "3", "4 or more"),
+        ({"width": 3, "width_profile": "pyramid"}, "width", "3", "more units, or depth = 2 or less"),
+        (
+            {"width": 1000, "width_profile": "pyramid", "depth": 9999},
+            "width",
+            "1000",
+            "more units, or depth = 10 or less",
+        ),
+        ({"width": 11, "width_profile": "pyramid", "normalization": "layer"}, "width", "11", "3 or more in each layer"),
+        ({"width": [9, 9, 2], "normalization": "group"}, "width", "[9, 9, 2]", "3 or more in each layer"),
+        ({"width": 1, "normalization": "rms"}, "width", "1", "2 or more in each layer"),
     ],
 )
 def test_widths_that_do_not_fit(values, path, given_text, allowed):
-    """A list must have one width for each layer and no profile, and a pyramid units enough to be halved."""
-    problem = problem_of(zoo.MLPConfig, depth=3, **values)
+    """A list has one width for each layer and no profile, a pyramid can be halved, and what is normalized is wide."""
+    problem = problem_of(zoo.MLPConfig, **{"depth": 3} | values)
     assert (problem.path, problem.given, problem.allowed) == (path, given_text, allowed)
 
 
@@ -445,6 +468,91 @@ def test_input_shape(family, shape, fits):
         zoo.build_model(family(), shape, 2, seed=0)
     (problem,) = caught.value.problems
     assert (problem.path, problem.given) == ("input_shape", str(shape))
+
+
+@pytest.mark.parametrize(
+    ("values", "shape", "adds"),
+    [
+        ({"width": 64}, (64,), True),
+        ({"width": 63, "depth": 1}, (64,), False),
+        ({"width": 63, "depth": 2}, (64,), True),
+        ({"width": 16, "width_profile": "pyramid"}, (17,), False),
+        ({"width": 16, "width_profile": "pyramid"}, (4, 2, 2), True),
+        ({"width": [8, 4, 5], "depth": 3}, (9,), True),
+        ({"width": [8, 4, 3], "depth": 3}, (9,), False),
+    ],
+)
+def test_identity_needs_a_layer_as_wide_as_its_input(values, shape, adds):
+    """Shortcuts from wider inputs do not exist, and a network without any would be the one without skip connections."""
+    config = zoo.MLPConfig(**values, skip_connections="identity")
+    if adds:
+        model = zoo.build_model(config, shape, 2, seed=0)
+        assert any(layer.name.endswith("_add") for layer in model.layers)
+        return
+    with pytest.raises(zoo.SettingError) as caught:
+        zoo.build_model(config, shape, 2, seed=0)
+    (problem,) = caught.value.problems
+    assert (problem.path, problem.given) == ("skip_connections", "identity")
+
+
+TINY = {
+    "mlp": (zoo.MLPConfig(depth=1, width=6), (5,)),
+    "lenet": (zoo.LeNetConfig(), (12, 12, 1)),
+    "resnet": (zoo.ResNetConfig(depth=5, stages=1, width=4, block="bottleneck"), (4, 4, 1)),
+}
+CHANGES = {
+    "mlp": [
+        {"depth": 2},
+        {"width": 4},
+        {"width_profile": "pyramid"},
+        {"skip_connections": "identity"},
+        {"stochastic_depth": 0.5},
+        {"normalization": "group"},
+        {"normalization_place": "after_activation"},
+        {"normalization_group_size": 3},
+        {"initial_bias": 0.5},
+        {"initializer_gain": "activation"},
+        {"dropout": 0.5},
+        {"drop_connect": 0.5},
+    ],
+    "lenet": [{"normalization": "batch"}, {"normalization_place": "after_activation"}, {"initial_bias": 0.5}],
+    "resnet": [
+        {"depth": 8, "stages": 2},
+        {"block_order": "pre_activation"},
+        {"downsampling_block": "last"},
+        {"strided_convolution": "3x3"},
+        {"normalization": "none"},
+        {"normalization_place": "after_activation"},
+        {"initial_bias": 0.5},
+        {"skip_connections": "none"},
+        {"residual_start": "zero_gamma"},
+        {"squeeze_excitation": 2},
+        {"dropout": 0.5},
+        {"dropout_kind": "channels"},
+        {"stochastic_depth": 0.5},
+    ],
+}
+
+
+def fingerprint(config, shape):
+    """Give all that a built network is: its layers, how they are connected, and every initial value."""
+    keras.utils.clear_session(free_memory=False)  # else operations without a name are numbered on
+    model = zoo.build_model(config, shape, 2, seed=0)
+    return json.dumps(model.get_config()), *(np.asarray(each).tobytes() for each in model.variables)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_what_is_accepted_makes_another_network(name):
+    """Two settings changed at once, a few of each family: whatever is not refused differs in what is built from it."""
+    base, shape = TINY[name]
+    found = {}
+    for one, other in itertools.combinations_with_replacement([{}, *CHANGES[name]], 2):
+        with contextlib.suppress(zoo.SettingError):
+            config = base.changed(**(one | other))
+            made = fingerprint(config, shape)
+            identity = config.differing_from_default()
+            assert found.setdefault(made, identity) == identity
+    assert len(found) > len(CHANGES[name])
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -70,7 +70,7 @@ def common(normalizations):
         "normalization": levels("normalization", normalizations),
         "normalization_momentum": levels("normalization_momentum", [0.5], normalization="batch"),
         "normalization_epsilon": levels("normalization_epsilon", [0.1], normalization="batch"),
-        "normalization_group_size": levels("normalization_group_size", [2], normalization="group"),
+        "normalization_group_size": levels("normalization_group_size", [4], normalization="group"),
         "normalization_place": levels("normalization_place", NORMALIZATION_PLACES, normalization="batch"),
         "weight_standardization": levels("weight_standardization", [False, True]),
         "input_dropout": levels("input_dropout", [0.0, 0.3]),
@@ -87,10 +87,11 @@ BASIC = {"block": "basic", "strided_convolution": "1x1"}
 LEVELS = {
     "mlp": common(FOR_DENSE)
     | {
-        "depth": levels("depth", [1, 2]),
+        # After so many inputs a single layer, or each of a pyramid, has no shortcut but a projection.
+        "depth": levels("depth", [1], width_profile="constant", skip_connections="projection") + levels("depth", [2]),
         "width": [{"width": 12}, {"width": (8, 6, 9), "depth": 3, "width_profile": "constant"}],
-        "width_profile": levels("width_profile", WIDTH_PROFILES, width=16),
-        "skip_connections": levels("skip_connections", MLP_SKIP_CONNECTIONS),
+        "width_profile": levels("width_profile", WIDTH_PROFILES, width=16, skip_connections="projection"),
+        "skip_connections": levels("skip_connections", MLP_SKIP_CONNECTIONS, width_profile="constant"),
         "stochastic_depth": levels("stochastic_depth", [0.5], skip_connections="projection"),
     },
     "lenet": common(FOR_DENSE),
@@ -316,6 +317,10 @@ def test_contract(config):
     if config.initializer_gain == "fixed" and start != "fixup":
         zeros = {"zeros"} if start == "zero_gamma" and config.block_order == "pre_activation" else set()
         assert audit.initializers == {config.initializer} | zeros
+
+    weights = {variable.path: variable.shape for variable in model.trainable_variables}
+    is_matrix = [len(shape) == 2 for path, shape in weights.items() if path != "head/kernel"]
+    assert any(is_matrix) == config.has_hidden_matrices
 
     for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path

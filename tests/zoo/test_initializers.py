@@ -233,17 +233,25 @@ def test_gain_of_the_activation_on_orthogonal_weights(name):
 @pytest.mark.parametrize(
     ("config", "first", "others"),
     [
-        (zoo.MLPConfig(depth=0), "head", []),
-        (zoo.MLPConfig(depth=2, width=300), "hidden_1_dense", ["hidden_2_dense", "head"]),
-        (zoo.LeNetConfig(activation="relu"), "c1", ["c5", "f6"]),
-        (zoo.ResNetConfig(depth=8, width=40), "stem", ["stage_1_block_1_convolution_1", "head"]),
+        (zoo.MLPConfig(depth=0), ["head"], []),
+        (zoo.MLPConfig(depth=2, width=300), ["hidden_1_dense"], ["hidden_2_dense", "head"]),
+        (
+            zoo.MLPConfig(depth=2, width=[300, 200], skip_connections="projection"),
+            ["hidden_1_dense", "hidden_1_projection"],
+            ["hidden_2_dense", "hidden_2_projection", "head"],
+        ),
+        (zoo.LeNetConfig(activation="relu"), ["c1"], ["c5", "f6"]),
+        (zoo.ResNetConfig(depth=8, width=40), ["stem"], ["stage_1_block_1_convolution_1", "head"]),
     ],
 )
-def test_first_layer_of_each_family_has_gain_1(config, first, others):
-    """The layer that sees the inputs, and it alone, has variance 1 / n_in under the gain of the activation."""
+def test_first_layers_of_each_family_have_gain_1(config, first, others):
+    """The layers that see the inputs, and they alone, have variance 1 / n_in under the gain of the activation.
+
+    Where no activation was applied to the inputs, n_in times the variance has to be 1 (He et al. 2015, section 2.2).
+    """
     config = config.changed(initializer="lecun_uniform", initializer_gain="activation")
     model = zoo.build_model(config, (32, 32, 3), 10, seed=0)
-    for name, factor in {first: 1, **dict.fromkeys(others, 2)}.items():
+    for name, factor in (dict.fromkeys(first, 1) | dict.fromkeys(others, 2)).items():
         kernel = np.asarray(model.get_layer(name).kernel)
         bound = np.sqrt(3 * factor / np.prod(kernel.shape[:-1]))
         assert 0.95 * bound < np.abs(kernel).max() <= bound * (1 + 1e-6)

@@ -68,7 +68,7 @@ def test_bias_only_where_no_offset_follows_at_once(normalization, place, has_bia
     """A convolution and a hidden dense layer have a bias except directly before an offset; the head always."""
     settings = {"normalization": normalization, "normalization_place": place}
     resnet = zoo.build_model(zoo.ResNetConfig(depth=8, width=2, **settings), (4, 4, 1), 2, seed=0)
-    mlp = zoo.build_model(zoo.MLPConfig(depth=2, width=2, **settings), (4,), 2, seed=0)
+    mlp = zoo.build_model(zoo.MLPConfig(depth=2, width=3, **settings), (4,), 2, seed=0)
     for model in (resnet, mlp):
         biases = {layer.name: layer.use_bias for layer in model.layers if hasattr(layer, "use_bias")}
         assert biases.pop("head") is True

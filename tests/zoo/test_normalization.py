@@ -167,13 +167,14 @@ def test_momentum(momentum):
     np.testing.assert_allclose(layer.moving_variance, momentum + (1 - momentum) * inputs.var(0), rtol=1e-3)
 
 
-@given(channels=st.integers(1, 300), size=st.integers(1, 400))
-def test_group_count_is_nearest(channels, size):
+@given(channels=st.integers(1, 300), size=st.integers(1, 400), least=st.integers(1, 3))
+def test_group_count_is_nearest(channels, size, least):
     """Groups are of one size, and no size that divides the channels is nearer as a ratio to what was asked for."""
-    groups = group_count(channels, size)
+    groups = group_count(channels, size, least)
     assert channels % groups == 0
+    assert channels // groups >= min(least, channels)
     found = abs(np.log(channels / groups / size))
-    for divisor in (number for number in range(1, channels + 1) if channels % number == 0):
+    for divisor in (number for number in range(min(least, channels), channels + 1) if channels % number == 0):
         assert found <= abs(np.log(divisor / size)) + 1e-12
 
 
@@ -189,12 +190,37 @@ def test_group_count_known_answers(channels, size, groups):
     assert group_count(channels, size) == groups
 
 
-def test_instance_normalization_refuses_a_single_pixel():
-    """An image of one pixel would be normalized to zero: it is refused, with the place in the network."""
-    with pytest.raises(zoo.SettingError, match="at features the image is one pixel"):
-        normalizer("instance", (1, 1, 5))
-    with pytest.raises(zoo.SettingError, match="at stage_3_block_1_convolution_1 the image is one pixel"):
+NARROW = [(name, shape) for name in ("layer", "group") for shape in [(1,), (2,), (1, 1, 2), (1, 2, 1)]]
+NARROW += [("instance", (1, 1, 5)), ("instance", (2, 1, 5)), ("rms", (1,)), ("rms", (4, 3, 1))]
+
+
+@pytest.mark.parametrize(("name", "shape"), NARROW)
+def test_too_few_numbers_are_not_normalized_together(name, shape):
+    """One number becomes 0, two become 1 and -1, and 1 or -1 by their root mean square: no gradient would pass."""
+    with pytest.raises(zoo.SettingError, match=r"no gradient passes features, .* by [12]\n"):
+        normalizer(name, shape)
+
+
+def test_where_too_few_numbers_are_normalized_is_told():
+    """An image that became one pixel on the way is refused with the place in the network."""
+    with pytest.raises(zoo.SettingError, match="passes stage_3_block_1_convolution_1, where"):
         zoo.build_model(zoo.ResNetConfig(depth=8, width=2, normalization="instance"), (4, 4, 1), 2, seed=0)
+
+
+NORMALIZED = [(name, (channels,)) for name in ("layer", "group", "rms") for channels in (3, 4, 67, 134)]
+NORMALIZED += [("group", (1, 1, 67)), ("group", (1, 2, 67)), ("instance", (1, 3, 5)), ("rms", (2,)), ("rms", (3, 3, 2))]
+
+
+@pytest.mark.parametrize(("name", "shape"), NORMALIZED)
+@pytest.mark.parametrize("size", [1, 8])
+def test_what_is_normalized_depends_on_what_went_in(name, shape, size):
+    """A move of an input by a tenth moves some output by a hundredth, also where units are a prime number."""
+    settings = {"normalization_group_size": size} if name == "group" else {}
+    model, inputs = normalizer(name, shape, **settings), examples(shape)
+    moved = inputs.copy()
+    moved.reshape(len(inputs), -1)[:, 0] += 0.1 * np.abs(inputs).max()
+    change = np.abs(np.asarray(model(moved)) - np.asarray(model(inputs))).reshape(len(inputs), -1).max(1)
+    assert np.median(change) > 0.01
 
 
 def test_rows_are_complete():

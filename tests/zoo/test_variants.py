@@ -341,7 +341,7 @@ def test_size_under_each_normalization(normalization, place, per_channel):
 
 
 @pytest.mark.parametrize(
-    ("depth", "width", "shape", "classes"), [(4, 9, (9,), 4), (1, 7, (3, 2, 4), 3), (5, 3, (4, 4, 1), 2)]
+    ("depth", "width", "shape", "classes"), [(4, 9, (9,), 4), (2, 7, (3, 2, 4), 3), (5, 3, (4, 4, 1), 2)]
 )
 @pytest.mark.parametrize("skip_connections", ["none", "identity"])
 def test_size_of_other_perceptrons(depth, width, shape, classes, skip_connections):
