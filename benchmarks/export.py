@@ -34,12 +34,13 @@ from benchmarks.data.config import DataConfig
 from benchmarks.data.tasks import Task
 from benchmarks.design import Cell, Run
 from benchmarks.errors import UserError
-from benchmarks.plan import all_registered_runs, weights_file
+from benchmarks.keys import begins_so, one_key, planned_runs
+from benchmarks.plan import weights_file
 from benchmarks.settings import SECTIONS, RunSettings, canonical_json, run_key
 from benchmarks.store import Store, StoredRun
 from benchmarks.training.config import TrainConfig
 from benchmarks.training.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, test_metrics
-from zoo.settings import SettingError, nearest
+from zoo.settings import SettingError
 
 if TYPE_CHECKING:
     import keras
@@ -54,11 +55,6 @@ KEPT, TRAINED_AGAIN = "kept weights", "trained again"
 
 ROUNDING = 1e-4
 """Metrics of the exported model may differ from the stored ones by this share: single precision in another order."""
-
-PREFIX_LENGTH = 8
-"""Characters of a key that listings show, unless more are needed to tell keys apart."""
-
-_MOST_SHOWN = 5
 
 
 class OtherResults(UserWarning):
@@ -103,43 +99,18 @@ class DatasetCard:
 
 
 def find_run(store: Store, given: str) -> StoredRun:
-    """The run of this key, or of the one key that begins so.
-
-    A whole key is always found; a beginning of one is where a suite of this store, as it was last run, has the run.
+    """The run of this key, or of the one key that begins so, as the store has it.
 
     Raises:
         UserError: there is no such run, or more than one.
     """
-    exact = store.runs([given])
-    if exact:
-        return exact[given]
-    planned = {run.key: name for name, run in _planned(store)}
-    stored = store.statuses(planned)
-    found = sorted(key for key in stored if given and key.startswith(given.lower()))
-    if len(found) == 1:
-        return store.runs(found)[found[0]]
-    if found:
-        shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
-        raise UserError(f"RUN: {len(found)} keys begin like this\n  given:   {given}\n  allowed: more of it: {shown}")
-    waiting = next((key for key in planned if given and key.startswith(given.lower())), None)
-    if waiting:
-        raise UserError(f"RUN: {waiting} is not trained yet; `ablate run` of the suite {planned[waiting]!r} trains it")
-    # Of a beginning, the nearest is what begins most alike.
-    beginnings = {key[: max(len(given), PREFIX_LENGTH)]: key for key in stored}
-    closest = nearest(given, beginnings)
-    raise UserError(
-        f"RUN: no such run in {store.place}\n  given:   {given}\n"
-        "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
-        + (f"\n  nearest: {beginnings[closest]}" if closest else "")
-    )
-
-
-def short_keys(keys: list[str]) -> list[str]:
-    """The beginning of each key, so long that each is told from all others."""
-    length = PREFIX_LENGTH
-    while length < max(map(len, keys), default=0) and len({key[:length] for key in keys}) < len(set(keys)):
-        length += 1
-    return [key[:length] for key in keys]
+    stored = store.statuses(store.keys(given.lower()))
+    if not stored:
+        for suite, run in planned_runs(store):
+            if begins_so(run.key, given):
+                raise UserError(f"RUN: {run.key} is not trained yet; `ablate run` of the suite {suite!r} trains it")
+    key = one_key(given, stored or store.statuses(store.keys()), store)
+    return store.runs([key])[key]
 
 
 def settings_of(stored: StoredRun) -> RunSettings:
@@ -507,7 +478,7 @@ def _facts(store: Store, stored: StoredRun, dataset: Dataset, made: TrainedModel
         "metrics": stored.metrics,
         "history": stored.history,
         "cell": _cell(store, stored, settings, dataset),
-        "suites": sorted({name for name, run in _planned(store) if run.key == stored.key}),
+        "suites": sorted({name for name, run in planned_runs(store) if run.key == stored.key}),
         "weights": made.origin,
         "metrics_of_the_exported_model": made.metrics,
         "doubts": list(made.doubts),
@@ -542,16 +513,6 @@ def _cell(store: Store, stored: StoredRun, settings: RunSettings, dataset: Datas
         "failed": summary.n_failed,
         "metrics": {name: asdict(each) for name, each in ({outcome: summary.outcome} | dict(summary.further)).items()},
     }
-
-
-def _planned(store: Store) -> Iterator[tuple[str, Run]]:
-    """Every run of every suite as it was last run, with the suite's name."""
-    for registration in store.registrations():
-        try:
-            reported, untuned = all_registered_runs(registration)
-        except SettingError:
-            continue  # a suite of an older version, of which nothing is known any more
-        yield from ((registration.name, run) for run in (*reported, *untuned))
 
 
 def _json(facts: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import UserError
+from benchmarks.files import replaced
 from benchmarks.plan import weights_file
 from benchmarks.store import Store, StoredRun, place_of
 from benchmarks.training.results import OUTCOMES
@@ -159,18 +160,17 @@ def _join(source: Store, target: Store) -> Joined:
     keys, tried = source.keys(), set(target.keys())
     here, there = target.statuses(keys), source.statuses(keys)
     taken = [key for key in keys if key not in tried or (here.get(key) not in OUTCOMES and there.get(key) in OUTCOMES)]
-    target.take_over(source, taken)
-    target.take_over_notes(source)
+    # Weights first: without their runs, which the next call takes, they harm nobody.
     for key in taken:
         _copy(weights_file(source.folder, key), weights_file(target.folder, key))
+    target.take_over(source, taken)
+    target.take_over_notes(source)
     return Joined(source.title, len(keys), len(taken), equal, close, passed_over)
 
 
 def _copy(kept: Path, place: Path) -> None:
-    """Copy a file where it is, so that at each moment a whole one is there or none."""
+    """Copy a file where it is."""
     if not kept.exists() or (place.exists() and kept.samefile(place)):
         return
-    place.parent.mkdir(parents=True, exist_ok=True)
-    made = place.with_name(f".{place.name}.part")
-    shutil.copyfile(kept, made)
-    made.replace(place)
+    with kept.open("rb") as source, replaced(place) as file:
+        shutil.copyfileobj(source, file)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +15,10 @@ import zoo
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
 from benchmarks.design import Run
-from benchmarks.execution.schedule import epochs_behind, keys_of, program_of, stacks_by_program, training_key
+from benchmarks.execution.schedule import program_of, training_key
+from benchmarks.files import replaced
 from benchmarks.settings import RunSettings
-from benchmarks.training.checkpoints import CheckpointFile, Checkpoints, States
+from benchmarks.training.checkpoints import CheckpointFile, States
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import HEADS, Program, RunInputs
 from benchmarks.training.results import RunResult, failure_of
@@ -48,7 +48,7 @@ class TrainedValues:
     def of(cls, program: Program, slot: int, inputs: RunInputs) -> TrainedValues:
         """Take them from a program that has just trained and measured the run in one of its slots."""
         return cls(
-            program.trained_values(slot),
+            program.slots.values_of(slot),
             np.asarray(inputs.standardization.shift),
             np.asarray(inputs.standardization.scale),
             inputs.target_shift,
@@ -71,19 +71,11 @@ class TrainedValues:
         )
 
     def write(self, path: Path) -> None:
-        """Write them as an `.npz` file, in place of one that is there, so that at each moment one whole file is."""
-        path.parent.mkdir(parents=True, exist_ok=True)
+        """Write them as an `.npz` file, in place of one that is there."""
         named: dict[str, Any] = {f"variables/{name}": value for name, value in self.variables.items()}
         named |= {name: value for name, value in vars(self).items() if name != "variables"}
-        made = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            with made.open("wb") as file:
-                np.savez(file, **named)
-                file.flush()
-                os.fsync(file.fileno())
-            made.replace(path)
-        finally:
-            made.unlink(missing_ok=True)
+        with replaced(path) as file:
+            np.savez(file, **named)
 
     @classmethod
     def read(cls, path: Path) -> TrainedValues:
@@ -203,33 +195,3 @@ class Engine:
             dataset = self._open_dataset(name)
             self._data = _Data(name, dataset, DatasetOnDevice.of(dataset, self._most_bytes))
         return self._data
-
-
-def train_runs(
-    runs: Iterable[Run],
-    datasets: Mapping[str, Dataset],
-    on_epoch: OnEpoch = lambda *_: None,
-    checkpoints: Checkpoints | None = None,
-    stopwatch: Stopwatch | None = None,
-    on_trained: OnTrained | None = None,
-    states: States | None = None,
-) -> Iterator[tuple[Run, RunResult]]:
-    """Train runs in this process and give each result as soon as it is there.
-
-    Args:
-        runs: what to train, in any order.
-        datasets: name as in the suite -> data.
-        on_epoch: is told of every epoch.
-        checkpoints: where runs under way are written down, and taken up again; a checkpoint is removed once all
-            results of its stack were taken.
-        stopwatch: is told where the time goes.
-        on_trained: is given the weights of each run that is done; an error in it fails the runs of the stack.
-        states: where runs that end before their schedule leave their state, to be continued from.
-    """
-    engine = Engine(datasets.__getitem__, stopwatch, on_trained, states=states)
-    kept = states.kept() if states else {}
-    for stack in stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)):
-        file = checkpoints.file_of(keys_of(stack)) if checkpoints else None
-        yield from engine.train(stack, on_epoch, file)
-        if file:
-            file.remove()

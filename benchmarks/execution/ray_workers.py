@@ -7,13 +7,11 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
 import uuid
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -23,22 +21,15 @@ from benchmarks.data.dataset import Dataset
 from benchmarks.design import Run
 from benchmarks.errors import UserError
 from benchmarks.execution.executors import RayCluster
+from benchmarks.execution.handing_out import MOST_ATTEMPTS, AnyWorker, HandingOut, Task
 from benchmarks.execution.ray_cluster import connected, no_room, room
 from benchmarks.execution.ray_node import REVISIONS, Begun, NodeOrders, NodeWorker, Outline, Sign, Trained
-from benchmarks.execution.retries import MOST_ATTEMPTS, is_starved, try_again
-from benchmarks.execution.schedule import (
-    Program,
-    Stack,
-    StackQueue,
-    epochs_behind,
-    keys_of,
-    program_of,
-    stacks_by_program,
-)
+from benchmarks.execution.schedule import Stack
 from benchmarks.execution.worker import STOP, Orders, Resources
-from benchmarks.execution.workers import LOOK_SECONDS, MOST_GROWTH, MOST_OF_MEMORY
-from benchmarks.interrupts import look
-from benchmarks.plan import states_folder, weights_file
+from benchmarks.execution.workers import LOOK_SECONDS, MOST_OF_MEMORY
+from benchmarks.files import replaced
+from benchmarks.interrupts import held, look
+from benchmarks.plan import weights_file
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult
 from benchmarks.training.stopwatch import Stopwatch
@@ -59,48 +50,24 @@ _NAMES_OF_RAY = ("class_name:", "actor_id:", "namespace:")
 _log = logging.getLogger(__name__)
 
 
-@dataclass
-class _Task:
-    """A stack on its way."""
+@dataclass(kw_only=True)
+class _Worker(AnyWorker):
+    """One actor; the future of its task is Ray's promise of what `NodeWorker.train` gives."""
 
-    stack: Stack
-    began: float
-    trained: Any
-    """Ray's promise of what `NodeWorker.train` gives."""
-    running_since: float | None = None
-    """On the steady clock; None as long as its node is still decoding the dataset."""
-
-
-@dataclass
-class _Worker:
-    """One actor, as seen from the process that hands out the work."""
-
-    number: int
     actor: Any
     ready: Any
     """Ray's promise of what `NodeWorker.begin` gives."""
     begun: Begun | None = None
     """None as long as it waits for a node, or imports what it needs."""
-    program: Program | None = None
-    task: _Task | None = None
-    first_bytes: int | None = None
     asked: Any = None
     """Ray's promise of how far it is."""
     share: float = 0.0
 
 
-@dataclass
-class _Given:
-    """What is to be handed out."""
-
-    queue: StackQueue
-    attempts: Counter[str] = field(default_factory=Counter)
-
-
 class RayWorkers:
     """Actors on the nodes of a Ray cluster; they are gone when the `with` block ends.
 
-    As for worker processes, interrupts are to be held back inside the block: they are looked for here.
+    As for worker processes, interrupts are held back inside the block, and looked for here.
 
     Args:
         cluster: where, and what each worker needs.
@@ -113,6 +80,8 @@ class RayWorkers:
             on every cluster.
         dataset_bytes: what the inputs of a dataset may take in a worker's memory; by default a quarter of its share.
         checkpoints: where runs under way are written down by nodes that see that folder.
+        states: where runs that end before their schedule leave their state, and longer ones of the same training take
+            it up, likewise; whoever gives it removes them.
         keep_weights: whether the weights of each run that is done are kept.
         stopwatch: is told where the workers' time goes.
         time_limit: seconds that a run may take in one attempt, the compiling of its program among them; a stack may
@@ -132,6 +101,7 @@ class RayWorkers:
         threads: int | None = None,
         dataset_bytes: float | None = None,
         checkpoints: Checkpoints | None = None,
+        states: States | None = None,
         *,
         keep_weights: bool = False,
         stopwatch: Stopwatch | None = None,
@@ -141,7 +111,7 @@ class RayWorkers:
         self._most_workers = workers
         self._threads = threads or 1
         self._checkpoints = checkpoints
-        self._stopwatch = stopwatch or Stopwatch()
+        self._stopwatch = stopwatch
         self._time_limit = time_limit
         self._runs_dir = runs_dir.resolve()
         self._workers: list[_Worker] = []
@@ -151,8 +121,8 @@ class RayWorkers:
         self._lost_at_start = 0
         self._began, self._is_waiting_told = time.monotonic(), False
         self._machines: dict[str, Mapping[str, Any]] = {}
-        self._closing = ExitStack()
-        try:
+        with ExitStack() as self._closing:
+            self._closing.enter_context(held())
             self._ray = self._closing.enter_context(connected(cluster))
             nodes = self._ray.nodes()
             found = room(nodes, self._threads, cluster)
@@ -171,14 +141,12 @@ class RayWorkers:
                 references={name: _absolute(reference) for name, reference in references.items()},
                 runs_dir=self._runs_dir,
                 checkpoints=checkpoints,
-                states=States(states_folder(self._runs_dir)),
+                states=states,
                 keep_weights=keep_weights,
             )
             self._orders = NodeOrders(orders, self._written_sign(), cluster.gpus, REVISIONS)
             self._fill(max(1, num_missing))
-        except BaseException:
-            self._closing.close()
-            raise
+            self._closing = self._closing.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -193,7 +161,7 @@ class RayWorkers:
             for worker in self._workers:
                 self._ray.kill(worker.actor)
             self._workers.clear()
-            self._closing.close()
+            self._closing.__exit__(kind, value, traceback)
 
     @property
     def places(self) -> list[Mapping[str, Any]]:
@@ -240,26 +208,25 @@ class RayWorkers:
             DatasetError: a node cannot have a dataset.
             UserError: no worker can begin.
         """
-        kept = States(states_folder(self._runs_dir)).kept()
-        given = _Given(StackQueue(stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept))))
+        given = HandingOut(runs, datasets, take, self._orders.orders, self._time_limit)
         while True:
             look()
             self._fill(len(given.queue) + sum(worker.task is not None for worker in self._workers))
             self._look_for_ready()
             for worker in self._workers:
                 if worker.begun and worker.task is None:
-                    self._hand_out(worker, given.queue, take)
+                    self._hand_out(worker, given)
             under_way = [worker for worker in self._workers if worker.task]
             if not under_way and not len(given.queue):
                 return
             self._wait()
             self._ask(under_way)
-            on_progress(sum(worker.share * len(_task(worker).stack) for worker in under_way))
+            on_progress(sum(worker.share * len(worker.at_work_on.stack) for worker in under_way))
             for worker in under_way:
-                if self._is_there(_task(worker).trained):
+                if self._is_there(worker.at_work_on.future):
                     yield from self._finish(worker, given)
-                elif self._is_over_time(worker):
-                    yield from self._end_over_time(worker)
+                elif given.is_over_time(worker.at_work_on):
+                    yield from self._end_over_time(worker, given)
 
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of the node that a run was trained on whose result was given last."""
@@ -283,7 +250,7 @@ class RayWorkers:
             concurrency_groups={"watch": 1},
         )(NodeWorker)
         actor = kind.remote(replace(self._orders, orders=replace(self._orders.orders, number=number)))
-        return _Worker(number, actor, actor.begin.remote())
+        return _Worker(number=number, actor=actor, ready=actor.begin.remote())
 
     def _drop(self, worker: _Worker) -> None:
         """End a worker; another one takes its place where there is room."""
@@ -330,45 +297,25 @@ class RayWorkers:
             return told
         raise UserError(f"--executor ray: {name} cannot be opened\n  reason:  {_told(last)}") from last
 
-    def _hand_out(self, worker: _Worker, queue: StackQueue, take: Callable[[Stack], Stack]) -> None:
-        is_alone = not any(each.task for each in self._workers)
-        while stack := queue.take(worker.program, is_alone=is_alone):
-            worker.program = program_of(next(iter(stack.values())))
-            taken = take(stack)
-            if taken:
-                worker.share, worker.asked = 0.0, None
-                worker.task = _Task(taken, time.monotonic(), worker.actor.train.remote(taken))
-                return
+    def _hand_out(self, worker: _Worker, given: HandingOut) -> None:
+        if stack := given.next_for(worker, self._workers):
+            worker.share, worker.asked = 0.0, None
+            worker.task = Task(stack, worker.actor.train.remote(stack))
 
-    def _finish(self, worker: _Worker, given: _Given) -> Iterator[tuple[Run, RunResult]]:
-        task, queue = _task(worker), given.queue
-        worker.task = None
+    def _finish(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
+        task, worker.task = worker.at_work_on, None
         self._note_machine(worker, task)
         try:
-            trained: Trained = self._get(task.trained)
+            trained: Trained = self._get(task.future)
         except self._ray.exceptions.RayError as error:
             self._drop(worker)
-            yield from try_again(task.stack, self._lost(error), queue, given.attempts)
+            yield from given.try_again(task.stack, self._lost(error))
             return
-        report = trained.report
         for key, weights in trained.weights.items():
-            _write(weights_file(self._runs_dir, key), weights)
-        self._note_spans(report.spans, trained.ended)
-        compiling = sum(end - start for phase, start, end, _ in report.spans if phase in ("build", "trace"))
-        seconds = time.monotonic() - task.began
-        queue.note(program_of(next(iter(task.stack.values()))), compiling, max(0.0, seconds - compiling))
-        results = {run.key: result for run, result in report.results}
-        starved = {slot: run for slot, run in task.stack.items() if is_starved(results.get(run.key))}
-        yield from ((run, result) for run, result in report.results if not is_starved(result))
-        if starved:
-            self._drop(worker)
-            yield from try_again(starved, results[next(iter(starved.values())).key], queue, given.attempts)
-            return
-        if report.results and self._checkpoints:
-            self._checkpoints.file_of(keys_of(task.stack)).remove()
-        worker.first_bytes = worker.first_bytes or report.num_bytes
-        grown = report.num_bytes - worker.first_bytes
-        if grown > MOST_GROWTH or report.num_bytes > self._orders.orders.resources.worker_bytes:
+            with replaced(weights_file(self._runs_dir, key)) as file:
+                file.write(weights)
+        self._note_spans(trained.report.spans, trained.ended)
+        if (yield from given.settle(worker, task, trained.report)):
             self._drop(worker)
 
     def _lost(self, error: Exception) -> RunResult:
@@ -391,41 +338,30 @@ class RayWorkers:
                 worker.asked = None
                 if share is not None:
                     worker.share = share
-                    task = _task(worker)
-                    task.running_since = task.running_since or time.monotonic()
+                    worker.at_work_on.note_running()
             if worker.asked is None:
                 worker.asked = worker.actor.share.options(concurrency_group="watch").remote()
 
-    def _is_over_time(self, worker: _Worker) -> bool:
-        """Whether a worker has taken longer for its stack than it may, from when its dataset was there."""
-        task = _task(worker)
-        if self._time_limit is None or task.running_since is None:
-            return False
-        return time.monotonic() - task.running_since > self._time_limit * len(task.stack)
-
-    def _end_over_time(self, worker: _Worker) -> Iterator[tuple[Run, RunResult]]:
+    def _end_over_time(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
         """End a worker whose stack takes too long."""
-        task = _task(worker)
         try:
             asked = worker.actor.trace.options(concurrency_group="watch").remote()
             trace = self._ray.get(asked, timeout=_SECONDS_FOR_TRACE)
         except self._ray.exceptions.RayError:
             trace = None
-        self._note_machine(worker, task)
+        self._note_machine(worker, worker.at_work_on)
         self._drop(worker)
-        message = f"the time limit is {self._time_limit:g} s a run"
-        if len(task.stack) > 1:
-            message += f": its stack of {len(task.stack)} runs took longer than that for each of them"
-        for run in task.stack.values():
-            yield run, RunResult("timed_out", message=message, traceback=trace)
+        yield from given.timed_out(worker.at_work_on, trace)
 
-    def _note_machine(self, worker: _Worker, task: _Task) -> None:
+    def _note_machine(self, worker: _Worker, task: Task) -> None:
         assert worker.begun is not None  # else it would have no task
         for run in task.stack.values():
             self._machines[run.key] = worker.begun.machine
 
     def _note_spans(self, spans: Sequence[tuple[str, float, float, int]], ended: float) -> None:
         """Add the phases of a node, whose clock began at another moment."""
+        if not self._stopwatch:
+            return
         behind = time.perf_counter() - ended
         self._stopwatch.spans += [(name, start + behind, end + behind, number) for name, start, end, number in spans]
 
@@ -436,7 +372,7 @@ class RayWorkers:
             return
         for worker in writing:
             worker.actor.order.options(concurrency_group="watch").remote(STOP)
-        left, end = [_task(worker).trained for worker in writing], time.monotonic() + STOP_SECONDS
+        left, end = [worker.at_work_on.future for worker in writing], time.monotonic() + STOP_SECONDS
         while left and time.monotonic() < end:
             _, left = self._ray.wait(left, num_returns=len(left), timeout=LOOK_SECONDS)
             look()
@@ -444,7 +380,7 @@ class RayWorkers:
     def _wait(self) -> None:
         """Wait a moment, or until a worker is ready or done."""
         promises = [worker.ready for worker in self._workers if worker.begun is None]
-        promises += [worker.task.trained for worker in self._workers if worker.task]
+        promises += [worker.task.future for worker in self._workers if worker.task]
         if promises:
             self._ray.wait(promises, timeout=LOOK_SECONDS)
         else:
@@ -472,11 +408,6 @@ class RayWorkers:
         return sign
 
 
-def _task(worker: _Worker) -> _Task:
-    assert worker.task is not None
-    return worker.task
-
-
 def _absolute(reference: DatasetReference) -> DatasetReference:
     """A node has another working folder."""
     return replace(reference, data_dir=reference.data_dir.resolve())
@@ -487,14 +418,3 @@ def _told(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines()]
     told = " ".join(line for line in lines if line and not line.startswith(_NAMES_OF_RAY))
     return told[:400] or type(error).__name__
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Write a file in place of one that is there, so that at each moment one whole file is."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    made = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        made.write_bytes(content)
-        made.replace(path)
-    finally:
-        made.unlink(missing_ok=True)

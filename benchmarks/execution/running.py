@@ -17,15 +17,15 @@ from benchmarks.execution.executors import Executor, RayCluster
 from benchmarks.execution.leases import Leases, Shard
 from benchmarks.execution.schedule import check_runs, least_stacks
 from benchmarks.execution.workers import Workers, resources
-from benchmarks.interrupts import held, look
-from benchmarks.plan import Plan, renewed
+from benchmarks.interrupts import look
+from benchmarks.plan import Plan, renewed, states_folder
 from benchmarks.quiet import import_tensorflow
 from benchmarks.search.greedy import find_path
 from benchmarks.search.groups import Group
 from benchmarks.search.loop import search_groups
 from benchmarks.search.shards import shares_of
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.training.checkpoints import Checkpoints
+from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.metrics import rmse_of_the_mean
 from benchmarks.training.results import FINAL, MOST_PREDICTION_BYTES, RunResult, Status, keeps_predictions
 from benchmarks.training.stopwatch import Stopwatch
@@ -146,7 +146,7 @@ def begun(
     num_planned = least_stacks(certain) + least_stacks(of_search)
     num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open) + least_stacks(of_path)
     checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
-    with held(), _started(plan, runs_dir, options, checkpoints, stopwatch, num_planned, num_missing) as workers:
+    with _started(plan, runs_dir, options, checkpoints, stopwatch, num_planned, num_missing) as workers:
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             check_runs(plan.missing, datasets)
@@ -181,6 +181,9 @@ def _started(
         num_planned: how many stacks the whole plan has, stored ones included.
         num_missing: how many of them are to be trained.
     """
+    # Hyperband alone goes on from them; it removes them when it has.
+    continues = any(group.table.strategy == "hyperband" for group in _open_groups(plan, options.shard))
+    states = States(states_folder(runs_dir.resolve())) if continues else None
     if options.cluster:
         # Ray is optional, and who does without it need not wait for it.
         from benchmarks.execution.ray_workers import RayWorkers
@@ -194,6 +197,7 @@ def _started(
             options.threads,
             options.dataset_bytes,
             checkpoints,
+            states,
             keep_weights=options.keep_weights,
             stopwatch=stopwatch,
             time_limit=options.time_limit,
@@ -203,30 +207,11 @@ def _started(
         plan.references,
         runs_dir,
         checkpoints,
+        states,
         keep_weights=options.keep_weights,
         stopwatch=stopwatch,
         time_limit=options.time_limit,
     )
-
-
-def run_missing(
-    plan: Plan, store: Store, observer: Observer, options: Options | None = None, stopwatch: Stopwatch | None = None
-) -> None:
-    """Train every run of a tuned plan that the store does not hold, and store each at once.
-
-    Args:
-        plan: what to train.
-        store: where the results go; checkpoints of runs under way lie beside it.
-        observer: is told how far the training has come.
-        options: how.
-        stopwatch: is told where the time goes.
-
-    Raises:
-        DatasetError: a dataset cannot be had; nothing was trained.
-        SettingError: settings do not fit a dataset; nothing was trained.
-    """
-    with begun(plan, store, options, stopwatch) as session:
-        session.train(session.own(plan.missing), observer)
 
 
 Observe = Callable[[int], AbstractContextManager[Observer]]

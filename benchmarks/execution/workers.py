@@ -12,11 +12,11 @@ import os
 import signal
 import tempfile
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from types import TracebackType
@@ -29,18 +29,11 @@ from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.design import Run
 from benchmarks.errors import DatasetError
+from benchmarks.execution.cgroups import limits
 from benchmarks.execution.executors import WORKER_BYTES
+from benchmarks.execution.handing_out import MOST_ATTEMPTS, AnyWorker, HandingOut, Task
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.retries import MOST_ATTEMPTS, is_starved, try_again
-from benchmarks.execution.schedule import (
-    Program,
-    Stack,
-    StackQueue,
-    epochs_behind,
-    keys_of,
-    program_of,
-    stacks_by_program,
-)
+from benchmarks.execution.schedule import Stack
 from benchmarks.execution.worker import (
     GO_ON,
     LEAVE,
@@ -54,8 +47,7 @@ from benchmarks.execution.worker import (
     trace_of,
     train,
 )
-from benchmarks.interrupts import look
-from benchmarks.plan import states_folder
+from benchmarks.interrupts import held, look
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.results import RunResult, Status
 from benchmarks.training.stopwatch import Stopwatch
@@ -71,9 +63,6 @@ STOP_SECONDS = 10.0
 MOST_OF_MEMORY = 0.8
 """What a worker may take of its share before it is replaced."""
 
-MOST_GROWTH = 256 * 2**20
-"""A worker that has grown by more is replaced: TensorFlow keeps some 6 MB of every program that it compiled."""
-
 
 def resources(
     num_planned: int,
@@ -82,7 +71,7 @@ def resources(
     threads: int | None = None,
     dataset_bytes: float | None = None,
 ) -> Resources:
-    """Divide the machine among workers.
+    """Divide among workers what this process may use of the machine.
 
     Args:
         num_planned: how many stacks the whole plan has, stored ones included.
@@ -92,11 +81,13 @@ def resources(
             a plan that goes on has the same threads, and with them the same bits.
         dataset_bytes: what the inputs of a dataset may take in a worker's memory; by default a quarter of its share.
     """
-    cores, memory = _cores(), psutil.virtual_memory()
+    memory, most = psutil.virtual_memory(), limits()
+    cores = max(1, int(min(_cores(), most.cores)))
     threads = threads or max(1, cores // max(1, num_planned))
     if workers is None:
-        workers = max(1, min(cores // threads, num_missing, int(memory.available / WORKER_BYTES)))
-    share = memory.total / workers
+        fitting = int(min(memory.available, most.available) / WORKER_BYTES)
+        workers = max(1, min(cores // threads, num_missing, fitting))
+    share = min(memory.total, most.memory) / workers
     return Resources(
         workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * MOST_OF_MEMORY, 2**30)
     )
@@ -123,29 +114,13 @@ class _Context(SpawnContext):
         return self.started[-1]
 
 
-@dataclass
-class _Task:
-    """A stack on its way."""
+@dataclass(kw_only=True)
+class _Worker(AnyWorker):
+    """One worker process."""
 
-    stack: Stack
-    began: float
-    future: ProcessFuture[Report]
-    running_since: float | None = None
-    """On the steady clock; None as long as its worker is still importing what it needs."""
-
-
-@dataclass
-class _Worker:
-    """One worker process, as seen from the process that hands out the work."""
-
-    number: int
     pool: ProcessPool
     context: _Context
-    program: Program | None = None
-    task: _Task | None = None
-    first_bytes: int | None = None
-    """What its process took after its first stack."""
-    ready: ProcessFuture[int] | None = field(default=None, repr=False)
+    ready: ProcessFuture[int]
 
     @property
     def exit_code(self) -> int | None:
@@ -155,19 +130,21 @@ class _Worker:
     @property
     def has_begun(self) -> bool:
         """Whether its process has come as far as waiting for tasks."""
-        return self.ready is not None and self.ready.done() and self.ready.exception() is None
+        return self.ready.done() and self.ready.exception() is None
 
 
 class Workers:
     """Worker processes; they start at once, and are gone when the `with` block ends.
 
-    Pebble's pools and futures have locks, so interrupts are to be held back inside the block: they are looked for here.
+    Pebble's pools and futures have locks, so interrupts are held back inside the block, and looked for here.
 
     Args:
         available: what they may use.
         references: the datasets, by their names in the suite.
         runs_dir: where decoded datasets and weights are.
         checkpoints: where runs under way are written down, and taken up again.
+        states: where runs that end before their schedule leave their state, and longer ones of the same training take
+            it up; whoever gives it removes them.
         keep_weights: whether the weights of each run that is done are kept.
         stopwatch: is told where the workers' time goes.
         time_limit: seconds that a run may take in one attempt, the compiling of its program among them; a stack may
@@ -180,6 +157,7 @@ class Workers:
         references: Mapping[str, DatasetReference],
         runs_dir: Path,
         checkpoints: Checkpoints | None = None,
+        states: States | None = None,
         *,
         keep_weights: bool = False,
         stopwatch: Stopwatch | None = None,
@@ -188,22 +166,28 @@ class Workers:
         context = multiprocessing.get_context("spawn")
         self._progress = context.RawArray("d", available.workers)
         self._stop = context.RawArray("b", available.workers)
-        self._stopwatch = stopwatch or Stopwatch()
+        self._stopwatch = stopwatch
         self._time_limit = time_limit
         self._machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
-        self._traces = tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True)
-        self._orders = ProcessOrders(
-            number=0,
-            resources=available,
-            references=dict(references),
-            runs_dir=runs_dir.resolve(),
-            checkpoints=checkpoints,
-            states=States(states_folder(runs_dir.resolve())),
-            keep_weights=keep_weights,
-            parent=os.getpid(),
-            traces=Path(self._traces.name),
-        )
-        self._workers = [self._start(number) for number in range(available.workers)]
+        self._workers: list[_Worker] = []
+        with ExitStack() as closing:
+            closing.enter_context(held())
+            traces = tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True)
+            self._orders = ProcessOrders(
+                number=0,
+                resources=available,
+                references=dict(references),
+                runs_dir=runs_dir.resolve(),
+                checkpoints=checkpoints,
+                states=states,
+                keep_weights=keep_weights,
+                parent=os.getpid(),
+                traces=Path(closing.enter_context(traces)),
+            )
+            closing.callback(self._end_all)
+            for number in range(available.workers):
+                self._workers.append(self._start(number))
+            self._closing = closing.pop_all()
 
     def __enter__(self) -> Self:
         return self
@@ -215,9 +199,7 @@ class Workers:
             if kind is not None and issubclass(kind, KeyboardInterrupt):
                 self._wait_for_checkpoints()
         finally:  # also where a second interrupt ends the waiting
-            for worker in self._workers:
-                self._end(worker)
-            self._traces.cleanup()
+            self._closing.__exit__(kind, value, traceback)
 
     def wait_until_ready(self) -> None:
         """Wait until every worker has imported what it needs.
@@ -226,8 +208,7 @@ class Workers:
             ProcessExpired, BrokenProcessPool: a worker cannot even start.
         """
         for worker in self._workers:
-            if worker.ready:
-                worker.ready.result()
+            worker.ready.result()
 
     def open_datasets(self) -> dict[str, Dataset]:
         """Have the datasets prepared and decoded, where they are not, and open them.
@@ -261,24 +242,24 @@ class Workers:
             on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
             take: is asked which runs of a stack are to be trained, when its turn comes.
         """
-        kept = States(states_folder(self._orders.runs_dir)).kept()
-        queue = StackQueue(stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)))
-        attempts: Counter[str] = Counter()
+        given = HandingOut(runs, datasets, take, self._orders, self._time_limit)
         while True:
             look()
             for worker in self._workers:
                 if worker.task is None:
-                    self._hand_out(worker, queue, take)
+                    self._hand_out(worker, given)
             under_way = [worker for worker in self._workers if worker.task]
             if not under_way:
                 return
-            wait([_task(worker).future for worker in under_way], LOOK_SECONDS, FIRST_COMPLETED)
-            on_progress(sum(self._progress[worker.number] * len(_task(worker).stack) for worker in under_way))
+            wait([worker.at_work_on.future for worker in under_way], LOOK_SECONDS, FIRST_COMPLETED)
+            on_progress(sum(self._progress[worker.number] * len(worker.at_work_on.stack) for worker in under_way))
             for worker in under_way:
-                if _has_ended(worker, _task(worker).future):
-                    yield from self._finish(worker, queue, attempts)
-                elif self._is_over_time(worker):
-                    yield from self._end_over_time(worker)
+                if worker.ready.done():
+                    worker.at_work_on.note_running()
+                if _has_ended(worker, worker.at_work_on.future):
+                    yield from self._finish(worker, given)
+                elif given.is_over_time(worker.at_work_on):
+                    yield from self._end_over_time(worker, given)
 
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of this machine, on which all runs are trained."""
@@ -290,11 +271,15 @@ class Workers:
         pool = ProcessPool(
             max_workers=1, initializer=begin, initargs=[orders, self._progress, self._stop], context=context
         )
-        return _Worker(number, pool, context, ready=pool.schedule(process_id))
+        return _Worker(number=number, pool=pool, context=context, ready=pool.schedule(process_id))
 
     def _restart(self, worker: _Worker) -> None:
         self._end(worker)
         self._workers[worker.number] = self._start(worker.number)
+
+    def _end_all(self) -> None:
+        for worker in self._workers:
+            self._end(worker)
 
     def _end(self, worker: _Worker) -> None:
         self._stop[worker.number] = LEAVE
@@ -328,66 +313,32 @@ class Workers:
         message = f"tried {MOST_ATTEMPTS} times: its worker process {reason}"
         raise DatasetError(f"datasets: {reference.name} cannot be prepared\n  reason:  {message}")
 
-    def _hand_out(self, worker: _Worker, queue: StackQueue, take: Callable[[Stack], Stack]) -> None:
-        is_alone = not any(each.task for each in self._workers)
-        while stack := queue.take(worker.program, is_alone=is_alone):
-            worker.program = program_of(next(iter(stack.values())))
-            taken = take(stack)
-            if taken:
-                self._progress[worker.number] = 0.0
-                future = self._schedule(worker.number, train, [taken])
-                self._workers[worker.number].program = worker.program
-                self._workers[worker.number].task = _Task(taken, time.monotonic(), future)
-                return
+    def _hand_out(self, worker: _Worker, given: HandingOut) -> None:
+        if stack := given.next_for(worker, self._workers):
+            self._progress[worker.number] = 0.0
+            task = Task(stack, self._schedule(worker.number, train, [stack]))
+            self._workers[worker.number].program, self._workers[worker.number].task = worker.program, task
 
-    def _finish(self, worker: _Worker, queue: StackQueue, attempts: Counter[str]) -> Iterator[tuple[Run, RunResult]]:
-        task = _task(worker)
-        worker.task = None
+    def _finish(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
+        task, worker.task = worker.at_work_on, None
         try:
-            report = _result_of(task.future)
+            report: Report = _result_of(task.future)
         except (ProcessExpired, BrokenProcessPool) as error:
             died = _died(worker, error, trace_of(self._trace(worker)))
             self._restart(worker)
-            yield from try_again(task.stack, died, queue, attempts)
+            yield from given.try_again(task.stack, died)
             return
-        self._stopwatch.spans += report.spans
-        compiling = sum(end - start for phase, start, end, _ in report.spans if phase in ("build", "trace"))
-        seconds = time.monotonic() - task.began
-        queue.note(program_of(next(iter(task.stack.values()))), compiling, max(0.0, seconds - compiling))
-        results = {run.key: result for run, result in report.results}
-        starved = {slot: run for slot, run in task.stack.items() if is_starved(results.get(run.key))}
-        yield from ((run, result) for run, result in report.results if not is_starved(result))
-        if starved:
-            self._restart(worker)
-            yield from try_again(starved, results[next(iter(starved.values())).key], queue, attempts)
-            return
-        if report.results and self._orders.checkpoints:
-            self._orders.checkpoints.file_of(keys_of(task.stack)).remove()
-        worker.first_bytes = worker.first_bytes or report.num_bytes
-        grown = report.num_bytes - worker.first_bytes
-        if grown > MOST_GROWTH or report.num_bytes > self._orders.resources.worker_bytes:
+        if self._stopwatch:
+            self._stopwatch.spans += report.spans
+        if (yield from given.settle(worker, task, report)):
             self._restart(worker)
 
-    def _is_over_time(self, worker: _Worker) -> bool:
-        """Whether a worker has taken longer for its stack than it may, from when it was ready to begin."""
-        if self._time_limit is None or not (worker.ready and worker.ready.done()):
-            return False
-        task, now = _task(worker), time.monotonic()
-        task.running_since = task.running_since or now
-        return now - task.running_since > self._time_limit * len(task.stack)
-
-    def _end_over_time(self, worker: _Worker) -> Iterator[tuple[Run, RunResult]]:
+    def _end_over_time(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
         """End a worker whose stack takes too long."""
-        task = _task(worker)
-        assert worker.ready is not None  # it is at work
         trace = trace_of(self._trace(worker), worker.ready.result())
-        worker.task = None
+        task, worker.task = worker.at_work_on, None
         self._restart(worker)
-        message = f"the time limit is {self._time_limit:g} s a run"
-        if len(task.stack) > 1:
-            message += f": its stack of {len(task.stack)} runs took longer than that for each of them"
-        for run in task.stack.values():
-            yield run, RunResult("timed_out", message=message, traceback=trace)
+        yield from given.timed_out(task, trace)
 
     def _trace(self, worker: _Worker) -> Path:
         return replace(self._orders, number=worker.number).trace
@@ -421,11 +372,6 @@ def _result_of(future: ProcessFuture[T]) -> T:
     if not future.done():
         raise BrokenProcessPool("it died while it had nothing to do")
     return future.result()
-
-
-def _task(worker: _Worker) -> _Task:
-    assert worker.task is not None
-    return worker.task
 
 
 def _died(worker: _Worker, error: Exception, trace: str | None) -> RunResult:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from dataclasses import dataclass
@@ -49,8 +50,8 @@ class TunedSuite:
         output: the file; by default it is named after the suite.
 
     Raises:
-        UserError: the suite searches nothing, its levels change the search, the file exists already, or the search
-            cannot be taken out of the text.
+        UserError: the suite searches nothing, its levels change the search, the file exists already or cannot be
+            written, or the search cannot be taken out of the text.
     """
 
     def __init__(self, plan: Plan, output: Path | None):
@@ -66,6 +67,9 @@ class TunedSuite:
         self.path = output or Path(f"{self.name}.toml")
         if self.path.exists():
             raise UserError(f"{self.path}: exists already; nothing was changed. --output names another file")
+        if not (self.path.parent.is_dir() and os.access(self.path.parent, os.W_OK)):
+            allowed = "a file in an existing folder that can be written"
+            raise UserError(f"--output: not a place for a suite\n  given:   {self.path}\n  allowed: {allowed}")
         self._text = _without_search(plan.text, suite.name, self.name)
         expected = {key: value for key, value in tomllib.loads(plan.text).items() if key != "search"}
         if _parsed(self._text) != expected | {"name": self.name}:
@@ -104,16 +108,16 @@ def _without_search(text: str, old_name: str, new_name: str) -> str:
     """The text of a suite with another name, and without its search; comments stay where they are."""
     kept: list[str] = []
     table = ""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         header = _HEADER.match(line)
         if header:
             table = header.group(1).strip("\"'")
         if table == "search" or (not table and re.match(r"\s*search\s*[.=]", line)):
             continue
         if not table and re.match(r"\s*[\"']?name[\"']?\s*=", line):
-            line = re.sub(rf"([\"']){re.escape(old_name)}\1", json.dumps(new_name), line, count=1)
+            line = re.sub(rf"([\"']){re.escape(old_name)}\1", _value(new_name), line, count=1)
         kept.append(line)
-    return "\n".join(kept) + "\n"
+    return "\n".join(kept)
 
 
 def _parsed(text: str) -> Any:
@@ -151,4 +155,5 @@ def _inline(table: dict[str, Any]) -> str:
 
 def _value(value: Any) -> str:
     """A value as TOML has it: as JSON does, for text, numbers, truth values and lists of them."""
-    return json.dumps(value)
+    # TOML has no surrogate pairs, and escapes one character more.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -26,7 +26,6 @@ from benchmarks.execution.executors import EXECUTORS, Executor, RayCluster
 from benchmarks.execution.machine import machine_facts
 from benchmarks.execution.schedule import least_stacks
 from benchmarks.execution.workers import Workers, resources
-from benchmarks.interrupts import held
 from benchmarks.speed.works import WORKS
 from benchmarks.suite import parse_suite
 
@@ -59,7 +58,7 @@ def measure(executor: str, workers: int, runs: Sequence[Run], runs_dir: Path) ->
     """
     (name,) = {run.cell.dataset for run in runs}
     references = {name: find_dataset(name, runs_dir / "none", runs_dir)}
-    with held(), _ready(executor, workers, runs, references, runs_dir) as started:
+    with _ready(executor, workers, runs, references, runs_dir) as started:
         datasets = started.open_datasets()
         start = time.perf_counter()
         results = list(started.train(runs, datasets, lambda _: None, lambda stack: stack))

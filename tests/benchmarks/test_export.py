@@ -20,6 +20,7 @@ from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
+from benchmarks.keys import short_keys
 from benchmarks.plan import make_plan, registered_runs, weights_file
 from benchmarks.settings import RunSettings, run_key, settings_from
 from benchmarks.store import DatasetFacts, Store, StoredRun
@@ -54,7 +55,9 @@ RUNS = ["mlp", "conv", "binary", "regression"]
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     """Two suites in one runs folder, weights kept for the first; a run of each kind by name; `store` and `runs_dir`."""
-    from benchmarks.execution.running import Options, run_missing
+    from executing import run_missing
+
+    from benchmarks.execution.running import Options
 
     folder = tmp_path_factory.mktemp("trained")
     runs_dir = folder / "runs"
@@ -437,4 +440,4 @@ def test_settings_of_another_version(change):
 )
 def test_short_keys(keys, expected):
     """Keys are cut to eight characters, or to as many as tell them apart."""
-    assert export.short_keys(keys) == expected
+    assert short_keys(keys) == expected

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow_datasets as tfds
+from executing import run_missing
 from sklearn.datasets import load_digits
 
 from benchmarks.data.catalog import find_dataset
@@ -17,7 +20,6 @@ from benchmarks.data.dataset import decoded_folder, open_prepared, write_decoded
 from benchmarks.data.loading import load, load_decoded, prepare
 from benchmarks.data.tasks import TASKS
 from benchmarks.errors import DatasetError
-from benchmarks.execution.running import run_missing
 from benchmarks.plan import make_plan
 from benchmarks.store import Store
 
@@ -586,6 +588,7 @@ seeds = 1
 variant = "linear"
 [train]
 epochs = 2
+stop_after = 1
 batch_size = 8
 [data]
 validation_fraction = 0
@@ -625,6 +628,7 @@ def test_each_version_trains_on_its_own_data(prepared, tmp_path):
             plan = make_plan(path, tmp_path / name, tmp_path)
             store = Store.create_or_open(tmp_path / name)
             run_missing(plan, store, Silent())
+            assert not (tmp_path / name / ".states").exists(), "no search goes on from what ends early"
             stored = store.runs(run.key for run in plan.runs).values()
             metrics.setdefault(name, {}).update(
                 {(each.dataset_version, each.settings["train.learning_rate"]): each.metrics for each in stored}
@@ -676,6 +680,48 @@ def test_changed_records_are_decoded_again(tmp_path):
     load_decoded(reference, tmp_path)
     assert not before.exists()
     assert decoded_folder(reference, tmp_path).exists()
+
+
+def test_copies_of_a_dataset_are_decoded_side_by_side(tmp_path):
+    """Of two copies of one dataset, each with times of its own, decoding one leaves the other's runner its files."""
+    reference = find_dataset("wine", tmp_path / "none", tmp_path)
+    prepare(reference)
+    copies = [replace(reference, data_dir=tmp_path / name) for name in ("one", "two")]
+    for number, copy in enumerate(copies):
+        shutil.copytree(reference.directory, copy.directory)
+        (record, *_) = sorted(copy.directory.glob("*tfrecord*"))
+        os.utime(record, ns=(number, number))
+        load_decoded(copy, tmp_path)
+    assert all(open_prepared(copy, tmp_path) for copy in copies)
+
+
+def test_decoded_datasets_move_with_their_runs_folder(tmp_path):
+    """A runs folder that is moved as a whole has its embedded datasets decoded still."""
+    reference = find_dataset("wine", tmp_path / "none", tmp_path / "here")
+    prepare(reference)
+    load_decoded(reference, tmp_path / "here")
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert open_prepared(find_dataset("wine", tmp_path / "none", tmp_path / "there"), tmp_path / "there")
+
+
+def test_two_decode_at_once(tmp_path):
+    """Of two processes that decode one dataset, the slower leaves what the faster has put there if that is whole."""
+    reference = find_dataset("wine", tmp_path / "none", tmp_path)
+    prepare(reference)
+    folder = decoded_folder(reference, tmp_path)
+
+    def slower(allocate):
+        load_decoded(reference, tmp_path)
+        there.append(folder.stat().st_ino)
+        return load(reference, allocate)
+
+    there = []
+    write_decoded(folder, slower)
+    assert folder.stat().st_ino == there[0]
+    os.truncate(next(folder.glob("*.npy")), 10)
+    load_decoded(reference, tmp_path)
+    assert open_prepared(reference, tmp_path)
+    assert len(list(folder.parent.iterdir())) == 1
 
 
 def test_killed_decoding_leaves_nothing_that_is_used(tmp_path):

@@ -1,9 +1,9 @@
 """The executor in this process: every run gets a result, whatever happens to others."""
 
 import pytest
+from executing import train_runs
 
 from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.local import train_runs
 from benchmarks.execution.schedule import check_runs
 from benchmarks.store import Store
 from benchmarks.suite import parse_suite
@@ -121,8 +121,8 @@ def test_runs_that_do_not_fit_are_refused(runs, digits):
 )
 def test_every_run_of_a_program_is_checked(factor, path, digits):
     """Where only some runs of a program do not fit, because of what does not shape it, they are found too."""
-    text = SUITE.replace('"model.activation" = ["relu", "tanh", "elu"]', factor) + "[data]\nvalidation_fraction = 0.0\n"
-    suite = parse_suite(text, "tiny.toml")
+    text = SUITE.replace('"model.activation" = ["relu", "tanh", "elu"]', factor).replace("epochs = 1", "epochs = 9")
+    suite = parse_suite(f"{text}[data]\nvalidation_fraction = 0.0\n", "tiny.toml")
     with pytest.raises(SettingError) as caught:
         check_runs(expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"}), {"digits": digits})
     assert caught.value.problems[0].path == path

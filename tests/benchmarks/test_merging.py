@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from contextlib import contextmanager
 from dataclasses import replace
@@ -203,23 +204,53 @@ def test_weights_come_along(tmp_path, stores, runs_of):
     assert [(path.name, path.read_text()) for path in kept] == [(f"{run.key}.npz", "one")]
 
 
+@pytest.mark.parametrize("broken_at", ["weights", "runs"])
+def test_weights_after_an_interrupt(broken_at, tmp_path, stores, runs_of, monkeypatch):
+    """Interrupted wherever it is, joining once more brings what is missing, weights and runs."""
+    runs = runs_of(2)
+    for run in runs:
+        stores("one").record(run, DONE, HERE)
+        weights_file(tmp_path / "one", run.key).parent.mkdir(exist_ok=True)
+        weights_file(tmp_path / "one", run.key).write_text(run.key)
+    what, calls = {"weights": (shutil, "copyfileobj"), "runs": (Store, "_take")}[broken_at], []
+    with monkeypatch.context() as patch:
+        whole = getattr(*what)
+
+        def broken(*given):
+            calls.append(given)
+            if len(calls) == (2 if broken_at == "weights" else 1):
+                raise KeyboardInterrupt
+            return whole(*given)
+
+        patch.setattr(*what, broken)
+        with pytest.raises(KeyboardInterrupt):
+            merge([tmp_path / "one"], tmp_path / "into")
+    merge([tmp_path / "one"], tmp_path / "into")
+    assert stores("into").statuses(run.key for run in runs) == {run.key: "done" for run in runs}
+    kept = {path.name: path.read_text() for path in (tmp_path / "into" / "weights").iterdir()}
+    assert kept == {f"{run.key}.npz": run.key for run in runs}
+
+
 def claim(n_results, text="a beats b"):
     return RegisteredClaim("hash", text, 1, [0], {}, n_results)
 
 
 def test_notes(tmp_path, stores, monkeypatch):
-    """Of a suite the later registration stays, of a claim the earlier one, in either order; searches come along."""
+    """Of a suite the later registration stays, of a claim the earlier one, in either order; the rest comes along."""
     for moment, name in (("2026-01-01T00:00:00+00:00", "early"), ("2026-01-02T00:00:00+00:00", "late")):
         monkeypatch.setattr("benchmarks.store.notes.now", lambda moment=moment: moment)
         stores(name).register("small", f"text of {name}", [0], {"digits": FACTS})
-        stores(name).register_claims("small", [claim(0 if name == "early" else 7)])
+        former = RegisteredClaim(f"hash/{name}", "a beats b", 1, [1], {}, 0, n_results_before=5)
+        stores(name).register_claims("small", [claim(0 if name == "early" else 7), former])
         stores(name).record_search(f"search of {name}", [], {"train.learning_rate": 0.1})
     for order in (["early", "late"], ["late", "early"]):
         into = "-".join(order)
         merge([tmp_path / name for name in order], tmp_path / into)
         joined = stores(into)
         assert joined.registration("small").text == "text of late"
-        (found,) = joined.claims("small").values()
+        claims = joined.claims("small")
+        found = claims.pop("hash")
+        assert set(claims) == {"hash/early", "hash/late"}
         assert (found.n_results, found.registered_at[:10]) == (0, "2026-01-01")
         assert set(joined.found()) == {"search of early", "search of late"}
 

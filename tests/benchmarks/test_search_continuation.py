@@ -5,9 +5,9 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
+from executing import train_runs
 
 from benchmarks.design import Cell, Run
-from benchmarks.execution.local import train_runs
 from benchmarks.execution.schedule import epochs_behind, slot_of, stacks_by_program, training_key
 from benchmarks.settings import settings_from
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Checkpoints, Position, States
@@ -153,6 +153,13 @@ def test_result_lost_after_the_state_was_kept(digits, tmp_path):
     first = trained([run_of(DENSE, 2)], digits, states)
     assert trained([run_of(DENSE, 2)], digits, states, shares) == first
     assert shares == []
+
+
+def test_disk_without_room_costs_the_state_only(digits, tmp_path):
+    """Where a state cannot be written, the run that has ended is done all the same."""
+    (tmp_path / "file").touch()  # in the place of the folder
+    run = run_of(MUON | {"train.optimizer": "adam"}, 1)
+    assert trained([run], digits, States(tmp_path / "file")) == trained([run], digits)
 
 
 def test_only_what_ends_early_leaves_a_state(digits, tmp_path):

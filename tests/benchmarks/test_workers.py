@@ -12,17 +12,21 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from executing import train_runs
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load_decoded, prepare
 from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.local import train_runs
+from benchmarks.execution.cgroups import Limits
 from benchmarks.execution.schedule import StackQueue, program_of
-from benchmarks.execution.workers import Workers, resources
+from benchmarks.execution.worker import Resources
+from benchmarks.execution.workers import MOST_OF_MEMORY, Workers, resources
 from benchmarks.suite import parse_suite
 from benchmarks.training.checkpoints import Checkpoints
 from benchmarks.training.results import failure_of
 from benchmarks.training.stopwatch import Stopwatch
+
+GIB = 2**30
 
 SUITE = """
 name = "tiny"
@@ -244,7 +248,9 @@ def test_dataset_that_is_gone_fails_its_runs(runs_dir, tmp_path):
     with Workers(resources(4, 4, workers=1, threads=1), references, tmp_path / "gone") as workers:
         pairs = list(workers.train(runs_of(1)[:4], datasets))
     assert {result.status for _, result in pairs} == {"failed"}
-    assert all("Traceback" in result.traceback for _, result in pairs)
+    assert {result.message for _, result in pairs} == {
+        "DatasetError: datasets: digits: its records, or what was decoded of them, are gone or changed"
+    }
 
 
 @pytest.mark.slow
@@ -270,7 +276,7 @@ def test_memory_stays_flat(runs_dir, monkeypatch):
 
 def test_worker_that_grows_is_replaced(runs_dir, monkeypatch, undisturbed):
     """A worker that takes more memory than it may is replaced between two stacks, and nothing is lost."""
-    monkeypatch.setattr("benchmarks.execution.workers.MOST_GROWTH", -1)
+    monkeypatch.setattr("benchmarks.execution.handing_out.MOST_GROWTH", -1)
     begun = []
     start = Workers._start
     monkeypatch.setattr(Workers, "_start", lambda self, number: begun.append(number) or start(self, number))
@@ -288,7 +294,7 @@ PARENT = """
 import sys
 from pathlib import Path
 from types import SimpleNamespace
-sys.path.insert(0, {tests!r})
+sys.path += {folders!r}
 from test_workers import runs_of, started
 
 if __name__ == "__main__":
@@ -304,7 +310,8 @@ if __name__ == "__main__":
 def test_workers_end_with_the_process_that_started_them(runs_dir, tmp_path):
     """When the process that hands out the work is killed, its workers end within seconds, in mid-training."""
     script = tmp_path / "parent.py"
-    script.write_text(PARENT.format(tests=str(Path(__file__).parent)))
+    here = Path(__file__).parent
+    script.write_text(PARENT.format(folders=[str(here), str(here.parent / "helpers")]))
     process = subprocess.Popen([sys.executable, str(script), str(runs_dir)], stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     children = psutil.Process(process.pid).children(recursive=True)
@@ -358,13 +365,22 @@ class TestQueue:
         assert len({run.key for each in taken for run in each.values()}) == number == len(taken)
 
 
-def test_resources_fit_the_machine(monkeypatch):
+@pytest.fixture
+def machine(monkeypatch):
+    """Give a function that makes a machine of so many cores and so much memory, and limits of this process on it."""
+
+    def make(cores, memory, available, most):
+        told = SimpleNamespace(total=memory, available=available)
+        monkeypatch.setattr("benchmarks.execution.workers._cores", lambda: cores)
+        monkeypatch.setattr("benchmarks.execution.workers.psutil.virtual_memory", lambda: told)
+        monkeypatch.setattr("benchmarks.execution.workers.limits", lambda: most)
+
+    return make
+
+
+def test_resources_fit_the_machine(machine):
     """Threads follow from the whole plan and the cores, so that a plan that goes on has the same."""
-    monkeypatch.setattr("benchmarks.execution.workers._cores", lambda: 8)
-    monkeypatch.setattr(
-        "benchmarks.execution.workers.psutil.virtual_memory",
-        lambda: SimpleNamespace(total=64 * 2**30, available=48 * 2**30),
-    )
+    machine(8, 64 * GIB, 48 * GIB, Limits())
     told = {plan: resources(*plan) for plan in [(40, 40), (40, 1), (2, 2), (2, 1), (1, 1)]}
     assert {plan: (each.workers, each.threads) for plan, each in told.items()} == {
         (40, 40): (8, 1),
@@ -377,16 +393,28 @@ def test_resources_fit_the_machine(monkeypatch):
     assert resources(40, 40, threads=4).workers == 2
 
 
+def test_resources_fit_the_job(machine):
+    """On a large machine, workers and what each may take follow from what the job was given of it."""
+    machine(64, 256 * GIB, 200 * GIB, Limits(cores=4.5, memory=8 * GIB, available=7 * GIB))
+    assert resources(100, 100) == Resources(4, 1, 0.5 * GIB, 2 * MOST_OF_MEMORY * GIB)
+    machine(64, 256 * GIB, 200 * GIB, Limits(cores=0.5, memory=8 * GIB, available=-1.0))
+    assert (resources(100, 100).workers, resources(100, 100).threads) == (1, 1)
+    machine(4, 8 * GIB, 4 * GIB, Limits(cores=64.0, memory=256 * GIB, available=256 * GIB))
+    assert resources(100, 100) == Resources(2, 1, GIB, 4 * MOST_OF_MEMORY * GIB)
+
+
 def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
-    """On an interrupt the workers write their checkpoints, and who takes them up ends with the same numbers."""
+    """On Ctrl-C, which strikes where it is looked for and nowhere else, the workers write their checkpoints."""
     checkpoints = Checkpoints(tmp_path, 1e9)
     runs = [run for run in runs_of(2000) if run.seed == 0][:1]
-    told = []
+    told, held_back = [], []
 
     def interrupt(share):
         told.append(share)
         if share > 0:
-            raise KeyboardInterrupt
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.01)
+            held_back.append(share)
 
     def train():
         with started(runs_dir, number=1, checkpoints=checkpoints) as workers:
@@ -394,6 +422,7 @@ def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         train()
+    assert held_back == [told[-1]]
     assert told[-1] < 1
     (written,) = tmp_path.glob("*.checkpoint")
     assert written.stat().st_size > 0
