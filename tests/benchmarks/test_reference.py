@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from benchmarks.reference import (
     short_memory,
 )
 from benchmarks.settings import setting_paths
+from benchmarks.suite import Suite
+from benchmarks.suite_design import Design
 from benchmarks.training.optimizers import OPTIMIZERS
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
@@ -56,6 +59,23 @@ def test_page_has_every_model(page):
 def test_page_has_every_setting(path, page):
     """Every path that a suite can set is on the page."""
     assert f"`{path}`" in page
+
+
+def test_page_has_every_key_of_a_suite(page):
+    """Every key of a suite, and of each table in it, has a row; so does what a design can be besides a name."""
+    schema = Suite.model_json_schema()
+    tables = {"": schema["properties"], "design": Design.model_fields}
+    for key, each in schema["properties"].items():
+        told = json.dumps({name: value for name, value in each.items() if name != "properties"})
+        if found := re.search(r"#/\$defs/(\w+)", told):
+            tables[key] = schema["$defs"][found[1]]["properties"]
+    assert {"search", "tuned", "claims", "analysis"} <= set(tables)
+    for table, keys in tables.items():
+        section = page.split(f"\n### Keys of {table or 'a suite'}\n")[1].split("\n### ")[0]
+        for key in keys:
+            assert f"\n| `{f'{table}.' if table else ''}{key}` | " in section
+    (margin,) = (line for line in page.splitlines() if line.startswith("| `claims.margin` |"))
+    assert margin.startswith("| `claims.margin` | required | a number, at least 0 | The least difference that matters")
 
 
 @pytest.mark.parametrize(
@@ -192,7 +212,10 @@ def test_facts():
         ({"type": "number", "maximum": 1e6}, "a number, at most 1,000,000"),
         ({"type": "string", "enum": ["a", "b", "c"]}, "a, b or c"),
         ({"type": "array", "items": {"type": "number"}}, "a list, each a number"),
-        ({"type": "array"}, "a list, each a table"),
+        ({"type": "array"}, "a list"),
+        ({"type": "array", "items": {"$ref": "#/$defs/Claim"}}, "a list, each a table"),
+        ({"type": ["boolean", "string", "array"]}, "true or false, or text, or a list"),
+        ({"oneOf": [{"type": "integer", "minimum": 1}, {"type": "string"}]}, "a whole number, at least 1, or text"),
         ({"anyOf": [{"type": "integer"}, {"type": "null"}]}, "a whole number, or nothing"),
         (
             {"anyOf": [{"type": "integer"}, {"type": "array", "items": {"type": "integer"}}]},
