@@ -17,13 +17,15 @@ from benchmarks import training
 from benchmarks.analysis.changes import WORDS, Change, Changes, MatchedCell, find_changes
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.analysis.plain import as_plain
-from benchmarks.analysis.power import least_seeds
 from benchmarks.analysis.tables import run_table
 from benchmarks.analysis.verdicts import ALPHA, Obstacle
+from benchmarks.claims import least_seeds
+from benchmarks.columns import with_levels
 from benchmarks.design import Run
 from benchmarks.errors import UserError
 from benchmarks.plan import registered_runs
 from benchmarks.report.formatting import Style, counted, style_of
+from benchmarks.report.provenance import flat_facts
 from benchmarks.search.groups import WaitingRun
 from benchmarks.settings import canonical_json
 from benchmarks.store import STORE_FILE, DatasetFacts, Registration, Store, StoredRun, place_of
@@ -306,7 +308,7 @@ def _side(source: _Source) -> Side:
     store.close()
     facts: dict[str, set[str]] = {}
     for machine in set(runs["machine"]) - {""}:
-        for name, value in _flat(machines.get(machine, {})):
+        for name, value in flat_facts(machines.get(machine, {})):
             facts.setdefault(name, set()).add(value)
     return Side(
         source.label,
@@ -336,15 +338,6 @@ def _earlier(current: Revisions) -> Iterator[Revisions]:
     """Earlier revisions, the newest first."""
     pairs = itertools.product(range(1, current[0] + 1), range(1, current[1] + 1))
     return iter(sorted((pair for pair in pairs if pair != current), key=lambda pair: (-sum(pair), -pair[1])))
-
-
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Facts by dotted name, as text."""
-    for name, value in facts.items():
-        if isinstance(value, Mapping):
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value if isinstance(value, str) else canonical_json(value)
 
 
 def _matched(first: Side, second: Side) -> list[MatchedCell]:
@@ -466,9 +459,8 @@ def _row(change: Change, factors: Sequence[str], styles: Mapping[str, Style]) ->
     difference = style.differences(found.differences) if found.state == "raw values" else style.difference(found.mean)
     diverged = (change.diverged_before, change.diverged_after)
     said = [change.word, change.detail, f"{diverged[0]} diverged before, {diverged[1]} after" if any(diverged) else ""]
-    return {
+    row = {
         "dataset": change.dataset,
-        **{factor: change.levels.get(factor) for factor in factors},
         **({"metric": change.metric} if len(styles) > 1 else {}),
         "seeds": len(change.seeds),
         "before": _value(change.before, style),
@@ -478,6 +470,7 @@ def _row(change: Change, factors: Sequence[str], styles: Mapping[str, Style]) ->
         "adjusted p": None if math.isnan(change.adjusted_p) else f"{change.adjusted_p:.3g}",
         "found": ": ".join(part for part in said if part),
     }
+    return with_levels(row, {factor: change.levels.get(factor) for factor in factors})
 
 
 def _value(found: Estimate, style: Style) -> str:

@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from benchmarks.columns import with_levels
 from benchmarks.design import Run
-from benchmarks.errors import UserError
 from benchmarks.execution.leases import LEASE_SECONDS
+from benchmarks.keys import one_key, planned_runs
 from benchmarks.plan import Plan, all_registered_runs, renewed
 from benchmarks.search.under_way import SearchState, search_state
 from benchmarks.store import NOBODY, REOPENED, Lease, Registration, Store, StoredRun
 from benchmarks.suite import parse_suite
 from benchmarks.training.results import FAILURES, Status
-from zoo.settings import SettingError, nearest, unknown
+from zoo.settings import SettingError, unknown
 
 LedgerStatus = Literal[Status, "planned", "running", "interrupted"]
 
@@ -37,8 +38,6 @@ UNSETTLED: tuple[LedgerStatus, ...] = ("planned", "running", "interrupted")
 
 EPOCHS_SHOWN = 5
 """How many of its last epochs the log of a run shows."""
-
-_MOST_SHOWN = 10
 
 
 def words(status: str) -> str:
@@ -119,12 +118,15 @@ class Ledger:
         are_compared = any(entry.is_untuned for entry in self.entries)
         rows: dict[tuple[Any, ...], Counter[str]] = {}
         for entry in self.entries:
-            settings = [("settings", "untuned" if entry.is_untuned else "tuned")] if are_compared else []
-            place = (entry.run.cell.dataset, *entry.run.cell.levels.items(), *settings)
+            settings = (("settings", "untuned" if entry.is_untuned else "tuned"),) if are_compared else ()
+            place = (entry.run.cell.dataset, settings, *entry.run.cell.levels.items())
             rows.setdefault(place, Counter())[entry.status] += 1
         return [
-            {"dataset": dataset, **dict(levels), **{words(status): counted[status] for status in shown}}
-            for (dataset, *levels), counted in rows.items()
+            with_levels(
+                {"dataset": dataset, **dict(settings), **{words(status): counted[status] for status in shown}},
+                dict(levels),
+            )
+            for (dataset, settings, *levels), counted in rows.items()
         ]
 
     def reasons(self) -> list[dict[str, Any]]:
@@ -204,8 +206,11 @@ def reopened(plan: Plan, store: Store, ways: Iterable[Status], *, trials_alone: 
     """
     trials = {key: {run for trial in search.trials for run in trial["keys"]} for key, search in plan.searches.items()}
     own = set() if trials_alone else {run.key for run in plan.all_runs}
-    found = store.reopen(own.union(*trials.values()), ways)
+    wanted, ways = own.union(*trials.values()), set(ways)
+    found = {key for key, status in store.statuses(wanted).items() if status in ways}
+    # Searches first: one that is forgotten without a run that is open costs nothing, and the opposite its trial.
     store.forget_searches([key for key, runs in trials.items() if runs & found])
+    store.reopen(found, ways)
     return renewed(plan, store)
 
 
@@ -260,14 +265,9 @@ def log_of(store: Store, given: str) -> Log:
         UserError: there is no such run, or more than one.
     """
     planned: dict[str, tuple[Run, list[str]]] = {}
-    for registration in store.registrations():
-        try:
-            reported, untuned = all_registered_runs(registration)
-        except SettingError:  # a suite of another version has no say
-            continue
-        for run in (*reported, *untuned):
-            planned.setdefault(run.key, (run, []))[1].append(registration.name)
-    key = _find(given, {*planned, *store.keys(given.lower())}, store)
+    for suite, run in planned_runs(store):
+        planned.setdefault(run.key, (run, []))[1].append(suite)
+    key = one_key(given, {*planned, *store.keys(given.lower())}, store)
     stored = store.attempt(key)
     is_open = stored is None or stored.status == REOPENED
     status = _status(None if is_open or stored is None else stored.status, store.leases([key]).get(key))
@@ -277,19 +277,3 @@ def log_of(store: Store, given: str) -> Log:
         return Log(key, suites, run.cell.dataset, dict(run.cell.levels), run.seed, status, stored, machine)
     assert stored is not None  # else nobody knows its key
     return Log(key, [], stored.dataset, {}, stored.seed, status, stored, machine)
-
-
-def _find(given: str, known: set[str], store: Store) -> str:
-    found = sorted(key for key in known if given and key.startswith(given.lower()))
-    if len(found) == 1:
-        return found[0]
-    if found:
-        shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
-        raise UserError(f"RUN: {len(found)} keys begin like this\n  given:   {given}\n  allowed: more of it: {shown}")
-    beginnings = {key[: max(len(given), 1)]: key for key in known}
-    closest = nearest(given, beginnings)
-    raise UserError(
-        f"RUN: no such run in {store.place}\n  given:   {given}\n"
-        "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
-        + (f"\n  nearest: {beginnings[closest]}" if closest else "")
-    )

@@ -8,13 +8,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
-from benchmarks.design import Cell, Run, expand_cells
+from benchmarks.design import Cell, Run, expand_cells, refuse_too_many
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.search.groups import Group, check_groups, groups_of, tuned_runs, untuned_runs
 from benchmarks.search.path import FoundPath, cells_found, check_path, path_to_find
 from benchmarks.store import Registration, Store, StoredSearch
 from benchmarks.suite import Suite, parse_suite, read_suite_text
 from benchmarks.training.results import FAILURES, FINAL, OUTCOMES, Status
+from zoo.settings import SettingError
+
+NOT_UNDERSTOOD = "this version of ablate no longer understands the suite"
+"""What is said of a stored suite whose runs cannot be told any more."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +109,9 @@ def make_plan(
     suite = parse_suite(text, str(path))
     with naming_file(path):
         references = _find_datasets(suite.datasets, data_dir, runs_dir)
-        cells = expand_cells(suite)
         seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
+        refuse_too_many(suite, len(seeds))
+        cells = expand_cells(suite)
         versions = {name: reference.version for name, reference in references.items()}
         groups = groups_of(suite, cells, versions)
         check_groups(groups, seeds)
@@ -145,11 +150,15 @@ def with_seeds(plan: Plan, seeds: Sequence[int], looks: Sequence[int], store: St
 
 
 def _with_looks(plan: Plan, store: Store) -> Plan:
-    """Looks that were declared stay declared once there are results."""
+    """Looks that were declared stay declared once there are results, of these seeds or of those before."""
     registration = store.registration(plan.suite.name)
-    if registration is None or not plan.suite.claims or plan.suite.analysis.looks:
+    if registration is None or not registration.looks or not plan.suite.claims or plan.suite.analysis.looks:
         return plan
-    has_results = any(status in OUTCOMES for status in plan.statuses.values())
+    try:
+        before = stored_counts(registration, store)
+    except SettingError:  # a suite of an older version of this program
+        before = {}
+    has_results = any(plan.counts[status] or before.get(status) for status in OUTCOMES)
     return replace(plan, looks=registration.looks) if has_results else plan
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from benchmarks.analysis.tables import factor_of, level_columns
+from benchmarks.columns import column_of
 from benchmarks.errors import UserError
+from benchmarks.plan import NOT_UNDERSTOOD
 from benchmarks.report.reading import read_tables
 from benchmarks.store import Registration, Store, place_of
 from benchmarks.suite import parse_suite
 from benchmarks.training.metrics import CURVE_METRICS, METRICS
-from zoo.settings import nearest
+from zoo.settings import SettingError, nearest
 
 
 def load_results(
     path: str | os.PathLike[str] = "runs", suite: str | None = None, *, epochs: bool = False
 ) -> pd.DataFrame:
-    """Read the results of a runs folder as a tidy table: one row per planned run, or one per epoch.
+    """Read the results of a runs folder as a tidy table: one row per run that a report is about, or one per epoch.
 
     Columns of runs: `suite`, `dataset`, a column per factor with the label of the level, `seed`, `status` ("done",
     "diverged", "failed", or "missing" for a run that was planned and is not stored), `outcome`, every metric of the
@@ -31,6 +34,9 @@ def load_results(
     Columns of epochs: `suite`, `dataset`, the factors, `seed`, `status`, `epoch` (from 1), and what is followed while
     a network trains; of runs that are done or diverged.
 
+    Where a suite trains its cells without what its search finds too, those runs are left out, so that no mean is over
+    both sorts; `search_untuned.csv` beside the report compares them.
+
     A factor with the name of another column is called `level:` and its name. Where there are several suites, a factor
     that a suite does not have is missing in its rows, and a run that two suites share is in the table once for each.
 
@@ -39,16 +45,24 @@ def load_results(
 
     Args:
         path: a runs folder, or the URL of a store on a Postgres server.
-        suite: the name of a suite that was run into it; all of them if it is not given.
+        suite: the name of a suite that was run into it. If it is not given, all of them, but with a warning for each
+            that this version of the program no longer understands.
         epochs: whether to give epochs in place of runs.
 
     Raises:
         UserError: the folder has no usable store, or not that suite.
-        SettingError: this version of the program no longer understands a suite.
+        SettingError: this version of the program no longer understands the suite, or any suite.
     """
-    store = Store.open(*place_of(path, Path("runs")))
+    store, tables = Store.open(*place_of(path, Path("runs"))), []
     try:
-        tables = [_table(store, each, epochs=epochs) for each in _chosen(store, suite)]
+        chosen = _chosen(store, suite)
+        for each in chosen:
+            try:
+                tables.append(_table(store, each, epochs=epochs))
+            except SettingError:
+                if each is chosen[-1] and not tables:
+                    raise
+                warnings.warn(f"{each.name} is left out: {NOT_UNDERSTOOD}", stacklevel=2)
     finally:
         store.close()
     filled = [table for table in tables if len(table)]
@@ -89,7 +103,7 @@ def _named(table: pd.DataFrame, suite: str, columns: Sequence[str]) -> pd.DataFr
     if table.empty:
         return pd.DataFrame(columns=["suite", "dataset", *columns])
     taken = {"suite", "dataset", *columns}
-    plain = {column: factor_of(column) for column in levels if factor_of(column) not in taken}
-    found = table[["dataset", *levels, *columns]].rename(columns=plain)
+    called = {column: column_of(factor_of(column), taken) for column in levels}
+    found = table[["dataset", *levels, *columns]].rename(columns=called)
     found.insert(0, "suite", suite)
     return found

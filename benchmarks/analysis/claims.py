@@ -18,18 +18,19 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.contrasts import Contrast, Pair, oriented
-from benchmarks.analysis.datasets import average_evidence, generalised_evidence
-from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement
+from benchmarks.analysis.datasets import average_evidence, generalised_evidence, p_of_all, verdict_on_all
+from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement, SeedPair
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
 from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, verdict_of
 from benchmarks.claims import Claim
+from benchmarks.columns import level_label
 from benchmarks.design import Comparison, comparison
-from benchmarks.suite import Suite, level_label
+from benchmarks.suite import Suite
 from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
 from zoo.settings import SettingError
 
-Trials = Mapping[str, Mapping[str, int]]
-"""Factor -> label of its level -> trials that its settings were tuned with; a level that is not named had none."""
+Trials = Mapping[tuple[str, frozenset[tuple[str, str]]], int]
+"""Dataset and levels of a cell -> trials that its settings were tuned with; a cell that is not named had none."""
 
 
 class _Outcomes:
@@ -47,7 +48,7 @@ class _Outcomes:
             index="seed", columns="cell", values="diverged"
         )
 
-    def pairs(self, metric: str, compared: Comparison) -> tuple[Pair, ...] | None:
+    def pairs(self, metric: str, compared: Comparison) -> tuple[SeedPair, ...] | None:
         """A difference for each planned seed, of means over cells; NaN where any run of it has no value.
 
         None where a cell is not there.
@@ -56,12 +57,13 @@ class _Outcomes:
         if None in (*better, *than):
             return None
         outcomes = self._table(metric)
-        differences = outcomes[better].mean(axis="columns", skipna=False) - outcomes[than].mean(
-            axis="columns", skipna=False
-        )
+        first, second = (outcomes[cells].mean(axis="columns", skipna=False) for cells in (better, than))
         diverged = self._diverged.loc[outcomes.index, [*better, *than]].any(axis="columns")
-        found = zip(differences.index.tolist(), differences.tolist(), diverged.tolist(), strict=True)
-        return tuple(Pair(seed, difference, is_diverged) for seed, difference, is_diverged in found)
+        sign = 1 if METRICS[metric].better == "higher" else -1
+        columns = (first - second, diverged, sign * first, sign * second)
+        return tuple(
+            SeedPair(*row) for row in zip(outcomes.index.tolist(), *(each.tolist() for each in columns), strict=True)
+        )
 
     def _numbers(self, cells: Iterable[Mapping[str, str]]) -> list[object]:
         return [self._cells.get(tuple(levels[factor] for factor in self._factors)) for levels in cells]
@@ -94,7 +96,7 @@ class _Found:
     without_diverged: Evidence | None
     parts: Mapping[str, Evidence] = field(default_factory=dict)
     """Dataset -> its evidence, where there are several."""
-    pairs: tuple[Pair, ...] = ()
+    pairs: tuple[SeedPair, ...] = ()
     """The differences behind the evidence, holes among them; empty where there are several datasets."""
 
 
@@ -122,7 +124,7 @@ def judge_claims(
         look: which of the looks this is, from 1.
         unregistered: statements of the claims that were not in the suite when its runs began.
         withdrawn: judgements of registered claims that were taken out again; they count as tested all the same.
-        trials: what the levels' tuning cost, where they were tuned.
+        trials: what the cells' tuning cost, where they were tuned.
         seed: of random sign flips.
 
     Raises:
@@ -221,13 +223,13 @@ def _changing_with(claim: Claim, compared: Comparison | None) -> tuple[str, ...]
 def _findings(scene: _Scene, claim: Claim, compared: Comparison | None) -> dict[str | None, _Found]:
     """Dataset, or None for all together, -> what was found."""
     pairs = {name: _pairs(claim, outcomes, compared) for name, outcomes in scene.datasets.items()}
-    parts = {name: _of_dataset(scene, claim, name, found) for name, found in pairs.items()}
+    parts = {name: _of_dataset(scene, claim, name, found, compared) for name, found in pairs.items()}
     diverged = {name: {pair.seed for pair in found or () if pair.diverged} for name, found in pairs.items()}
     if claim.datasets != "each":
         # A seed is left out on every dataset, so that they keep the same seeds.
         diverged = dict.fromkeys(diverged, set().union(*diverged.values()))
     without = {
-        name: _of_dataset(scene, claim, name, [pair for pair in found if pair.seed not in diverged[name]])
+        name: _of_dataset(scene, claim, name, [pair for pair in found if pair.seed not in diverged[name]], compared)
         for name, found in pairs.items()
         if found is not None and diverged[name]
     }
@@ -241,7 +243,7 @@ def _findings(scene: _Scene, claim: Claim, compared: Comparison | None) -> dict[
     return {None: replace(found, parts=parts, without_diverged=checked)}
 
 
-def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison | None) -> tuple[Pair, ...] | None:
+def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison | None) -> tuple[SeedPair, ...] | None:
     """The differences on one dataset; None where it has no such metric or the design no such cells."""
     metric = _metric(claim, outcomes)
     if compared is None or outcomes.task not in METRICS[metric].tasks:
@@ -249,16 +251,18 @@ def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison | None) -> tu
     return outcomes.pairs(metric, compared)
 
 
-def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | None) -> Evidence:
+def _of_dataset(
+    scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | None, compared: Comparison | None
+) -> Evidence:
     """The evidence on one dataset."""
     outcomes = scene.datasets[name]
     metric = METRICS[_metric(claim, outcomes)]
     evidence = _evidence(scene, claim, pairs or ())
-    if pairs is None:
+    if pairs is None or compared is None:
         fits = outcomes.task in metric.tasks
         why = Obstacle("not in the design") if fits else Obstacle("no such metric", metric.title)
         return replace(evidence, obstacle=why)
-    budget = _budget_obstacle(scene.trials.get(claim.factor, {}), level_label(claim.better), level_label(claim.than))
+    budget = _budget_obstacle(scene.trials, name, compared)
     return replace(evidence, obstacle=_hole_obstacle(pairs, metric.title) or evidence.obstacle or budget)
 
 
@@ -282,9 +286,16 @@ def _hole_obstacle(pairs: Sequence[Pair], title: str) -> Obstacle | None:
     return Obstacle("missing pair", detail)
 
 
-def _budget_obstacle(trials: Mapping[str, int], better: str, than: str) -> Obstacle | None:
-    ours, theirs = trials.get(better, 0), trials.get(than, 0)
-    return None if ours == theirs else Obstacle("unequal budget", f"{ours} and {theirs} tuning trials")
+def _budget_obstacle(trials: Trials, dataset: str, compared: Comparison) -> Obstacle | None:
+    """Cells beside each other are to have equal trials; a level that stands in more cells may have more in sum."""
+    ours, theirs = (
+        sorted(trials.get((dataset, frozenset(levels.items())), 0) for levels in cells)
+        for cells in (compared.better, compared.than)
+    )
+    if ours == theirs:
+        return None
+    one, other = (" or ".join(map(str, dict.fromkeys(numbers))) for numbers in (ours, theirs))
+    return Obstacle("unequal budget", f"{one} against {other} tuning trials a cell")
 
 
 def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
@@ -292,7 +303,7 @@ def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
     units = _unit_obstacle(scene, claim)
     if claim.datasets == "all":
         worst = max(parts, key=lambda part: (part.obstacle is not None, _counted(part.tested.p_support)))
-        return _Found(replace(worst, obstacle=units or worst.obstacle), _p_of_all(parts), None)
+        return _Found(replace(worst, obstacle=units or worst.obstacle), p_of_all(parts), None)
     combine = average_evidence if claim.datasets == "average" else generalised_evidence
     evidence = combine(parts, scene.family, scene.seed)
     evidence = replace(evidence, obstacle=units or evidence.obstacle)
@@ -308,51 +319,18 @@ def _unit_obstacle(scene: _Scene, claim: Claim) -> Obstacle | None:
     return None
 
 
-def _p_of_all(parts: Sequence[Evidence]) -> float:
-    """The worst one-sided p; where a dataset speaks against the claim, the least p against it, times the datasets."""
-    against = [part.tested.p for part in parts if not part.obstacle and part.tested.p_support > 0.5]
-    if against:
-        return min(1.0, len(parts) * min(against))
-    return max(_counted(part.tested.p_support) for part in parts)
-
-
 def _verdict(claim: Claim, found: _Found, adjusted_p: float) -> Verdict:
     """The verdict before simple effects are looked at."""
-    own = {name: verdict_of(part, part.tested.p) for name, part in found.parts.items()}
     if claim.datasets == "all":
-        return _verdict_on_all(found, own, adjusted_p)
+        units = found.evidence.obstacle
+        if units and units.kind == "different units":
+            return Verdict("inconclusive", units.kind, units.detail)
+        return verdict_on_all(found.parts, found.p, adjusted_p)
+    own = {name: verdict_of(part, part.tested.p) for name, part in found.parts.items()}
     verdict = verdict_of(found.evidence, adjusted_p)
     opposite = {"supported": "refuted", "refuted": "supported"}.get(verdict.word)
     against = [name for name, each in own.items() if each.word == opposite]
     return Verdict("inconclusive", "mixed", f"{opposite} on {', '.join(against)}") if against else verdict
-
-
-def _verdict_on_all(found: _Found, own: Mapping[str, Verdict], adjusted_p: float) -> Verdict:
-    """Refuted if any dataset refutes it, supported if all support it.
-
-    A pair that is missing anywhere comes first; a dataset of too few seeds keeps the claim from being supported, and
-    from nothing else.
-    """
-    obstacle = found.evidence.obstacle
-    errors = [each for each in found.parts.values() if each.obstacle and each.obstacle.kind in _ERRORS]
-    if obstacle and (obstacle.kind == "different units" or errors):
-        first = obstacle if obstacle.kind == "different units" else errors[0].obstacle
-        assert first
-        return Verdict("inconclusive", first.kind, first.detail)
-    refuting = [name for name, verdict in own.items() if verdict.word == "refuted"]
-    unsettled = [name for name, verdict in own.items() if verdict.word == "inconclusive"]
-    if unsettled and not refuting:
-        first_open = own[unsettled[0]]
-        detail = "; ".join(part for part in (first_open.detail, f"on {', '.join(unsettled)}") if part)
-        return Verdict("inconclusive", first_open.kind, detail)
-    if not adjusted_p < found.evidence.alpha:
-        return Verdict("inconclusive", "not after Holm")
-    if refuting:
-        return Verdict("refuted", own[refuting[0]].kind, f"on {', '.join(refuting)}")
-    return Verdict("supported", next(iter(own.values())).kind, f"on each of {len(own)}")
-
-
-_ERRORS = ("missing pair", "not in the design", "no such metric", "unequal budget")
 
 
 def _judged(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -10,9 +9,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from benchmarks.analysis.skewness import power_against_skewness
-
-LEAST_SEEDS = 6
-"""Fewest paired differences for a verdict: with five, the sign-flip test cannot reject at 0.05."""
+from benchmarks.claims import least_seeds
 
 MOST_SEEDS = 10_000
 """More seeds than this are not counted out."""
@@ -28,11 +25,6 @@ class SeedsNeeded:
     number: int | None
     """None where no number helps, none is known, or it is above `MOST_SEEDS`."""
     text: str
-
-
-def least_seeds(alpha: float) -> int:
-    """Fewest differences of which the sign-flip test can reject at `alpha`, its least p being 2^(1 - n)."""
-    return next(n for n in itertools.count(LEAST_SEEDS) if 2.0 ** (1 - n) < alpha)
 
 
 def seeds_needed(

@@ -11,6 +11,7 @@ import typer
 from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_suite
 from benchmarks.cli.printing import make_wide_console
+from benchmarks.columns import with_levels
 from benchmarks.rendering import make_console, print_json, print_log, row_table, say
 
 if TYPE_CHECKING:
@@ -30,21 +31,21 @@ def status(
     Of one suite, each run that is planned has exactly one status: planned, running, interrupted, done, diverged,
     failed, out_of_memory or timed_out.
     """
-    from benchmarks.plan import stored_counts
     from benchmarks.store import Store
 
     store = Store.open(runs_dir, store_url)
     if suite is not None:
         _tell_ledger(registered_suite(suite, store), store, as_json)
         return
-    rows = [
-        {"suite": registration.name, **stored_counts(registration, store), "registered_at": registration.registered_at}
-        for registration in store.registrations()
-    ]
+    rows = [_suite_row(registration, store) for registration in store.registrations()]
     if as_json:
         print_json(rows)
     elif rows:
+        problems = {row["suite"]: row.pop("problem") for row in rows}
         make_wide_console().print(row_table(rows))
+        for name, problem in problems.items():
+            if problem:
+                say(f"{name}: {problem}")
     else:
         say(f"{store.place}: no suite was run here yet")
 
@@ -87,7 +88,7 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
-    from benchmarks.export import short_keys
+    from benchmarks.keys import short_keys
     from benchmarks.plan import all_registered_runs, weights_file
     from benchmarks.store import Store
     from benchmarks.training.metrics import OUTCOME_METRICS
@@ -136,6 +137,7 @@ def merge(
 ) -> None:
     """Join the stores of runs folders, such as of a job array, and of servers; conflicting results are refused."""
     from benchmarks.merging import merge as merge_stores
+    from benchmarks.store import Store, place_of
 
     joined = merge_stores(stores, into, prefers_first=prefer_first, runs_dir=runs_dir)
     if as_json:
@@ -143,7 +145,22 @@ def merge(
         return
     for each in joined:
         say(each.as_text())
-    say(f"next: ablate status --runs-dir {into}, then ablate report SUITE --runs-dir {into}")
+    target = Store.open(*place_of(into, runs_dir))
+    place = f"{'--runs-dir' if target.is_local else '--store'} {target.title}"
+    say(f"next: ablate status {place}, then ablate report SUITE {place}")
+
+
+def _suite_row(registration: Registration, store: Store) -> dict[str, Any]:
+    """How many runs of a suite have ended how; none of these numbers where nobody can tell what its runs are."""
+    from benchmarks.plan import NOT_UNDERSTOOD, count_by_status, stored_counts
+    from zoo.settings import SettingError
+
+    counts: dict[str, Any]
+    try:
+        counts, problem = stored_counts(registration, store), None
+    except SettingError:
+        counts, problem = dict.fromkeys(count_by_status((), {})), NOT_UNDERSTOOD
+    return {"suite": registration.name, **counts, "registered_at": registration.registered_at, "problem": problem}
 
 
 def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> None:
@@ -165,15 +182,17 @@ def _run_rows(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any
     kept = any(row["weights_kept"] for row in rows)
     are_compared = any(row["untuned"] for row in rows)
     return [
-        {
-            "key": key,
-            "dataset": row["dataset"],
-            **row["levels"],
-            "seed": row["seed"],
-            **({"settings": "untuned" if row["untuned"] else "tuned"} if are_compared else {}),
-            "status": row["status"],
-            "outcome": None if row["outcome"] is None else f"{row['metric']} {row['outcome']:.6g}",
-            **({"weights": "kept" if row["weights_kept"] else None} if kept else {}),
-        }
+        with_levels(
+            {
+                "key": key,
+                "dataset": row["dataset"],
+                "seed": row["seed"],
+                **({"settings": "untuned" if row["untuned"] else "tuned"} if are_compared else {}),
+                "status": row["status"],
+                "outcome": None if row["outcome"] is None else f"{row['metric']} {row['outcome']:.6g}",
+                **({"weights": "kept" if row["weights_kept"] else None} if kept else {}),
+            },
+            row["levels"],
+        )
         for key, row in zip(keys, rows, strict=True)
     ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks.errors import UserError
-from benchmarks.plan import stored_counts
+from benchmarks.files import replaced
+from benchmarks.plan import NOT_UNDERSTOOD, stored_counts
 from benchmarks.report import formatting
 from benchmarks.report.claims import CLAIMS_FORMAT
 from benchmarks.store import Registration, Store
@@ -113,14 +113,11 @@ def write_index(store: Store) -> Path:
     """
     path = store.folder / INDEX_FILE
     text = index_page(index_entries(store))
-    made = path.with_name(f".{INDEX_FILE}.{os.getpid()}")
     try:
-        made.write_text(text, encoding="utf-8", newline="")
-        made.replace(path)
+        with replaced(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise UserError(f"{path}: the index cannot be written: {error.strerror}") from None
-    finally:
-        made.unlink(missing_ok=True)
     return path
 
 
@@ -131,7 +128,7 @@ def _entry(registration: Registration, store: Store) -> IndexEntry:
         suite = parse_suite(registration.text, f"the stored suite {name}")
         counts = stored_counts(registration, store)
     except SettingError:
-        return IndexEntry(name, "", {}, (), link, "this version of ablate no longer understands the suite")
+        return IndexEntry(name, "", {}, (), link, NOT_UNDERSTOOD)
     if not link:
         return IndexEntry(name, suite.question, counts, (), link, "no report yet")
     if not suite.claims:

@@ -108,7 +108,13 @@ def _deviations(suite: Suite, registration: Registration, runs: pd.DataFrame, cl
     if claims:
         for statement, why in claims.standing.unregistered.items():
             yield f"The claim “{statement}” is exploratory: {why}."
-        for claim in claims.standing.withdrawn:
+        for claim in claims.standing.attempts:
+            yield (
+                f"The claim “{claim.statement}” was registered before, with other seeds, settings or looks, and "
+                f"{counted(claim.n_results_before, 'run')} had results when it was registered anew. It counts once "
+                "more among the claims that alpha is divided over."
+            )
+        for claim in claims.standing.taken_out:
             yield (
                 f"The claim “{claim.statement}” was registered, and taken out or edited after there were results. "
                 "It counts among the claims that alpha is divided over."
@@ -135,14 +141,15 @@ def _checklist(
         registered = f"{n_claims - n_exploratory} of {counted(n_claims, 'claim')}"
         yield Checked("Were the claims registered before there were results?", not n_exploratory, registered)
         yield Checked(
-            "Are all claims that were registered still there?",
+            "Are all claims still as they were registered?",
             not claims.standing.withdrawn,
-            f"{counted(len(claims.standing.withdrawn), 'claim')} taken out or edited after there were results",
+            f"{counted(len(claims.standing.withdrawn), 'claim')} taken out, edited or registered anew after there were "
+            "results",
         )
-        looks = claims.standing.looks
-        is_declared = not looks or len(registration.seeds) in looks
+        looks, undeclared = claims.standing.looks, claims.standing.undeclared
         declared = f"looks at {', '.join(map(str, looks))}" if looks else "one look, at all seeds"
-        yield Checked("Was the number of seeds declared?", is_declared, f"{declared}; now {len(registration.seeds)}")
+        answer = undeclared or f"{declared}; now {len(registration.seeds)}"
+        yield Checked("Were the seeds declared?", undeclared is None, answer)
     held = int(runs["outcome"].notna().sum())
     yield Checked(
         "Has every planned run an outcome?", held == len(runs), f"{whole(held)} of {counted(len(runs), 'run')}"
@@ -198,7 +205,8 @@ def _is_equal(value: Any, other: Any) -> bool:
 def _settings(planned: Sequence[Run]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
     """The settings that all cells share, with their values, and the paths of the others."""
     values: dict[str, set[str]] = {}
-    cells = {tuple(run.cell.levels.items()): run.cell for run in planned}
+    # Tuned settings can differ between datasets.
+    cells = {(run.cell.dataset, *run.cell.levels.items()): run.cell for run in planned}
     everywhere = Counter[str]()
     for cell in cells.values():
         for path, value in cell.settings.flat().items():
@@ -211,15 +219,15 @@ def _settings(planned: Sequence[Run]) -> tuple[tuple[tuple[str, str], ...], tupl
 
 def _machines(n_runs: Mapping[str, int], machines: Mapping[str, Mapping[str, Any]]) -> tuple[Machine, ...]:
     used = sorted(n_runs, key=lambda machine: (-n_runs[machine], machine))
-    return tuple(Machine(n_runs[each], tuple(_flat(machines.get(each, {})))) for each in used)
+    return tuple(Machine(n_runs[each], tuple(flat_facts(machines.get(each, {})))) for each in used)
 
 
-def _flat(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Facts by dotted name, sorted, so that their order in the store does not matter."""
+def flat_facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Facts by dotted name, as text; sorted, so that their order in the store does not matter."""
     found = []
     for name, value in sorted(facts.items()):
         if isinstance(value, Mapping):
-            found += _flat(value, f"{prefix}{name}.")
+            found += flat_facts(value, f"{prefix}{name}.")
         else:
             found.append((f"{prefix}{name}", _as_text(value)))
     return found

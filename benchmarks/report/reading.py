@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pandas as pd
 
+from benchmarks.analysis.claims import Trials
 from benchmarks.analysis.tables import epoch_table, level_columns, refuse_repeated_runs, run_table
-from benchmarks.design import Run, expand_cells
+from benchmarks.columns import level_label
+from benchmarks.design import Cell, Run, expand_cells
 from benchmarks.search.groups import groups_of, tuned_runs
 from benchmarks.search.path import cells_found
 from benchmarks.store import Registration, Store
-from benchmarks.suite import Suite, level_label
+from benchmarks.suite import Suite
 
 RUNS_A_PART = 5_000
 """Runs that are read at once."""
@@ -37,21 +40,25 @@ def read_tables(suite: Suite, registration: Registration, store: Store) -> tuple
     return planned, runs, _joined([epochs for _, epochs in parts])
 
 
-def tuning_trials(suite: Suite, registration: Registration, store: Store) -> Mapping[str, Mapping[str, int]]:
-    """Factor -> level -> trials that its settings were tuned with, for the factors whose levels are tuned apart."""
-    groups = groups_of(suite, expand_cells(suite), registration.versions) if suite.search else []
+def tuning_trials(suite: Suite, registration: Registration, store: Store) -> Trials:
+    """How many trials the settings of each cell that was tuned were found in."""
+    cells = expand_cells(suite)
+    groups = groups_of(suite, cells, registration.versions)
     searches = store.searches([group.key for group in groups])
-    trials: dict[str, dict[str, int]] = {}
+    trials: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
     for group in groups:
         number = len(searches[group.key].trials) if group.key in searches else 0
-        for factor, level in group.where.items():
-            of_factor = trials.setdefault(factor, {})
-            of_factor[level] = of_factor.get(level, 0) + number
+        trials.update({_place(cell): number for cell in group.cells})
     for tuned in suite.tuned:
-        for factor, level in tuned.where.items():
-            of_factor = trials.setdefault(factor, {})
-            of_factor[level_label(level)] = of_factor.get(level_label(level), 0) + tuned.trials
+        where = {name: level_label(level) for name, level in tuned.where.items()}
+        for cell in cells:
+            if tuned.dataset in (None, cell.dataset) and where.items() <= cell.levels.items():
+                trials[_place(cell)] += tuned.trials
     return trials
+
+
+def _place(cell: Cell) -> tuple[str, frozenset[tuple[str, str]]]:
+    return cell.dataset, frozenset(cell.levels.items())
 
 
 def _part(

@@ -32,6 +32,8 @@ BASE_OF_ONE = {"initializer": "glorot"}
 CLEAR = [0.62, 0.48, 0.71, 0.55, 0.39, 0.66, 0.58, 0.44]
 UNCLEAR = [0.35, 0.12, 0.41, 0.22, 0.18, 0.3, 0.15, 0.27]
 NOTHING = [0.02, -0.03, 0.01, 0.03, -0.01, -0.02, 0.04, -0.02]
+SHIFTED = [each + 0.05 for each in CLEAR[::-1]]
+SKEWED = [0.62, 0.48, 0.71, 0.55, 0.39, 0.30]
 
 # Making a failing table smaller takes longer than reading it.
 unhurried = settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])
@@ -316,9 +318,6 @@ def test_claims_that_cannot_be_tested_still_count_in_the_family():
     assert (second.adjusted_p, second.verdict.kind) == (1.0, "degenerate")
 
 
-SHIFTED = [each + 0.05 for each in CLEAR[::-1]]
-
-
 @pytest.mark.parametrize(
     ("samples", "across", "expected"),
     [
@@ -343,11 +342,10 @@ def test_several_datasets(samples, across, expected):
     assert verdict(several(*samples), claim(datasets=across)).text.startswith(expected)
 
 
-def test_all_has_the_worst_one_sided_p():
+def test_all_has_the_worst_p():
     """Where every dataset speaks for the claim, it is the largest; else the least against it, times the datasets."""
     [judgement] = only(several(CLEAR, UNCLEAR), claim(datasets="all"))
-    worst = stats.ttest_1samp(UNCLEAR, 0.2, alternative="greater").pvalue
-    assert judgement.p == pytest.approx(worst)
+    assert judgement.p == pytest.approx(stats.ttest_1samp(UNCLEAR, 0.2).pvalue)
     [judgement] = only(several(CLEAR, UNCLEAR, NOTHING), claim(datasets="all"))
     assert judgement.p == pytest.approx(3 * stats.ttest_1samp(NOTHING, 0.2).pvalue)
 
@@ -355,10 +353,47 @@ def test_all_has_the_worst_one_sided_p():
 def test_all_is_not_supported_where_one_interval_reaches_the_margin():
     """A one-sided p below alpha is not enough where the dataset's own verdict is open."""
     margin = np.mean(UNCLEAR) - 2.1 * stats.sem(UNCLEAR)
+    assert stats.ttest_1samp(UNCLEAR, margin, alternative="greater").pvalue < 0.05
     [judgement] = only(several(CLEAR, UNCLEAR), claim(datasets="all", margin=margin))
-    assert judgement.adjusted_p < 0.05
     assert judgement.evidence.ci_low < margin
     assert judgement.verdict.word == "inconclusive"
+
+
+@pytest.mark.parametrize("kind", ["superiority", "equivalence"])
+@pytest.mark.parametrize("sample", [CLEAR, NOTHING, SKEWED])
+@pytest.mark.parametrize("withdrawn", [0, 9])
+def test_all_of_one_dataset_is_that_dataset(kind, sample, withdrawn):
+    """The word `all` makes nothing easier: the same p, and the same verdict among other claims."""
+    found = [
+        only(differing(sample), claim(kind=kind, datasets=across), withdrawn=withdrawn)[0] for across in ("each", "all")
+    ]
+    own, on_all = found
+    if own.evidence.tested.p_support <= 0.5 or own.verdict.word == "refuted":
+        assert on_all.p == own.p
+    assert (on_all.verdict.word, on_all.verdict.kind) == (own.verdict.word, own.verdict.kind)
+
+
+def test_all_corrects_the_skewness_guard_as_its_p():
+    """Refuting it, by the number of datasets; supporting it, by Holm as among ten claims."""
+    against = [0.4 - each for each in SKEWED]
+    assert verdict(several(against, *[UNCLEAR[:6]] * 4), claim(datasets="all")).word == "refuted"
+    among_ten = verdict(several(against, *[UNCLEAR[:6]] * 9), claim(datasets="all"))
+    assert (among_ten.kind, "on d0" in among_ten.detail) == ("skewed differences", True)
+    both = several(SKEWED, SHIFTED[:6])
+    assert verdict(both, claim(datasets="all"), withdrawn=3).word == "supported"
+    [of_ten] = only(both, claim(datasets="all"), withdrawn=9)
+    assert of_ten.adjusted_p < 0.05
+    assert of_ten.verdict.kind == "skewed differences"
+
+
+def test_every_dataset_that_refutes_all_does_so_after_correction():
+    """One refutes it surely; another alone, and not among three datasets."""
+    weakly = [0.2 - each for each in (0.01, 0.02, 0.03, 0.045, 0.055, -0.005, 0.02, 0.025)]
+    p = stats.ttest_1samp(weakly, 0.2).pvalue
+    shifted = [each + stats.sem(weakly) * 0.9 for each in weakly]
+    assert p < stats.ttest_1samp(shifted, 0.2).pvalue < 0.05 < 3 * stats.ttest_1samp(shifted, 0.2).pvalue
+    assert verdict(differing(shifted), claim()).word == "refuted"
+    assert verdict(several(NOTHING, shifted, CLEAR), claim(datasets="all")).detail == "on d0"
 
 
 def test_units_that_do_not_go_together():
@@ -372,12 +407,27 @@ def test_units_that_do_not_go_together():
 
 
 def test_unequal_budgets():
-    """A level that was tuned longer than the other has no verdict; equal and other factors' budgets do not matter."""
-    runs = differing(CLEAR)
-    found = verdict(runs, claim(), trials={"initializer": {"he": 20}})
-    assert found.text == "inconclusive: unequal budget (20 and 0 tuning trials)"
-    assert verdict(runs, claim(), trials={"initializer": {"he": 20, "glorot": 20}}).word == "supported"
-    assert verdict(runs, claim(), trials={"normalization": {"bn": 20}}).word == "supported"
+    """A cell that was tuned longer than the one beside it forbids a verdict on that dataset, and no other budget."""
+
+    def trials(found, dataset="digits"):
+        return {(dataset, frozenset(zip(FACTORS, levels, strict=True))): number for levels, number in found.items()}
+
+    base = np.array([90.0, 91, 92, 90.5, 91.5, 92.5, 90.2, 91.1])
+    none = {("he", "none"): base + CLEAR, ("glorot", "none"): base}
+    runs = table(none | {("he", "bn"): base + 2 + SHIFTED, ("glorot", "bn"): base + 2})
+    longer = trials({("he", "none"): 20, ("he", "bn"): 20})
+    found = verdict(runs, claim(), suite_of(), trials=longer)
+    assert found.text == "inconclusive: unequal budget (20 against 0 tuning trials a cell)"
+    half = trials({("he", "none"): 20, ("glorot", "none"): 10, ("he", "bn"): 20, ("glorot", "bn"): 20})
+    found = verdict(runs, claim(), suite_of(), trials=half)
+    assert found.text == "inconclusive: unequal budget (20 against 10 or 20 tuning trials a cell)"
+    for fair in (trials({("he", "bn"): 20, ("glorot", "bn"): 20}), trials({("he", "none"): 20}, "mnist")):
+        assert verdict(runs, claim(), suite_of(), trials=fair).word == "supported"
+    # The baseline stands in more cells of such a design, each tuned as long as any other.
+    suite = suite_of(design="one_factor")
+    each = trials({tuple(cell.levels.values()): 20 for cell in expand_cells(suite)})
+    of_design = table(none | {("glorot", "bn"): base + 2})
+    assert verdict(of_design, claim(), suite, trials=each).word == "supported"
 
 
 def test_alpha_is_divided_over_looks():

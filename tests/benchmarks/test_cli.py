@@ -3,10 +3,13 @@
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
+from urllib.parse import urlsplit
 
 import matplotlib.image as mpimg
 import numpy as np
@@ -51,6 +54,8 @@ COMMANDS = ["run", "plan", "report", "status", "runs", "export", "models", "data
 COMMANDS += ["profile", "speed", "logs", "watch", "merge", "tune", "compare", "index", "track", "diagnose"]
 
 SHIPPED = {"quickstart", "mnist_mlp", "random_vs_grid", "tuned_digits", "tuned_mnist", "vanishing_gradients"}
+
+DIGITS = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split", "classification")
 
 NONE = dict.fromkeys(["done", "diverged", "failed", "out_of_memory", "timed_out", "missing"], 0)
 
@@ -100,6 +105,7 @@ def test_tune_refuses_before_it_trains(ablate, write):
         (["--gpus", "1"], "--executor ray beside it"),
         (["--executor", "rey"], "nearest: ray"),
         (["--retry", "failde"], "nearest: failed"),
+        (["--output", "nosuch/tuned.toml"], "given:   nosuch/tuned.toml"),
     ):
         code, _, err = ablate("tune", path, *arguments)
         assert (code, told in err) == (2, True)
@@ -110,15 +116,24 @@ def test_tune_refuses_before_it_trains(ablate, write):
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--help"], ["plan", "quickstart"], ["models"], ["models", "resnet20", "-v"], ["schema"], ["datasets"]],
+    [
+        ["--help"],
+        ["plan", "quickstart"],
+        ["run", "nosuch.toml"],
+        ["models"],
+        ["models", "resnet20", "-v"],
+        ["schema"],
+        ["datasets"],
+    ],
 )
-def test_light_commands_import_no_tensorflow(arguments, tmp_path):
-    """What trains nothing needs neither TensorFlow nor Keras, pandas or matplotlib."""
+def test_light_commands_import_nothing_heavy(arguments, tmp_path):
+    """What trains nothing needs none of TensorFlow, Keras, SciPy, pandas and matplotlib, nor does a wrong call."""
     code = (
         "import sys; from benchmarks import cli; sys.argv = ['ablate', *sys.argv[1:]]\n"
         "try: cli.main()\n"
-        "except SystemExit as end: assert not end.code, end.code\n"
-        "print([name for name in ('tensorflow', 'keras', 'pandas', 'matplotlib') if name in sys.modules])"
+        "except SystemExit as end: assert (end.code or 0) == 2 * ('nosuch.toml' in sys.argv), end.code\n"
+        "heavy = ('tensorflow', 'keras', 'scipy', 'pandas', 'matplotlib')\n"
+        "print([name for name in heavy if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments], cwd=tmp_path, capture_output=True, text=True, check=True
@@ -181,6 +196,32 @@ def test_bad_suite(case, command, ablate, write):
     if closest:
         assert f"nearest: {closest}" in err
     assert not Path("runs").exists()
+
+
+MATRIX = SUITE.replace('"tanh"]', '"tanh"]\n"model.width" = [1, 2, 3, 4, 5, 6]')
+CLAIMED = MATRIX + (
+    '[[claims]]\nstatement = "Tanh wins"\nfactor = "model.activation"\nbetter = "tanh"\nthan = "relu"\nmargin = 0\n'
+)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["plan", "--seeds", "100000"], ["run", "--until-resolved", "--max-seeds", "100000"]]
+)
+def test_too_many_seeds_on_the_command_line(arguments, ablate, write, monkeypatch):
+    """The most runs there can be are counted with the seeds that are asked for: 12 cells and 100,000 of them."""
+    monkeypatch.setattr("benchmarks.execution.running.begun", lambda *_, **__: pytest.fail("it trained"))
+    command, *options = arguments
+    code, _, err = ablate(command, write(CLAIMED), *options)
+    assert code == 2
+    assert "tiny.toml:\nfactors: too many runs\n  given:   1,200,000\n" in err
+
+
+def test_fewer_seeds_than_too_many(ablate, write):
+    """A suite that comes to too many runs can be tried with few seeds, in a plan and in what is stored of it."""
+    path = write(MATRIX.replace("seeds = 2", "seeds = 100_000"))
+    assert json.loads(ablate("plan", path, "--seeds", "2", "--json")[1])["runs"]["total"] == 24
+    Store.create_or_open(path.parent / "runs").register("tiny", path.read_text(), [0, 1], {"digits": DIGITS})
+    assert ablate("runs", "tiny")[0] == 0
 
 
 def test_missing_suite_file(ablate, write):
@@ -282,8 +323,7 @@ def test_report_folder_does_not_hide_a_shipped_suite(ablate, tmp_path):
 
 def test_changed_suite_is_not_reported_as_it_was(ablate, write, tmp_path):
     """A suite that was edited since it was run is not paired with what was run before."""
-    facts = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split", "classification")
-    Store.create_or_open(tmp_path / "runs").register("tiny", SUITE, [0, 1], {"digits": facts})
+    Store.create_or_open(tmp_path / "runs").register("tiny", SUITE, [0, 1], {"digits": DIGITS})
     assert ablate("report", write(SUITE))[0] == 0
     code, _, err = ablate("report", write(SUITE.replace('["digits"]', '["digits", "mnist"]')))
     assert code == 2
@@ -496,6 +536,7 @@ BAD_SHEETS = {
     "no such dataset": (["digts", "--show", "a.png"], "nearest: digits"),
     "no name": (["--show", "a.png"], "ablate datasets NAME --show"),
     "no sheet": (["digits", "--set", "flip=true"], "--show FILE.png"),
+    "no sheet of this seed": (["digits", "--seed", "1"], "--show FILE.png"),
     "no picture": (["digits", "--show", "a.txt"], "allowed: FILE.png"),
     "no folder": (["digits", "--show", "nowhere/a.png"], "allowed: FILE.png in an existing folder"),
 }
@@ -518,9 +559,8 @@ def stored(tmp_path):
     """A store in which the suite "tiny" has a done, a diverged and a failed run, and one that is missing."""
     suite = parse_suite(SUITE, "tiny.toml")
     runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
-    facts = DatasetFacts("1.0.0", 1442, 355, 10, (8, 8, 1), "the official test split", "classification")
     store = Store.create_or_open(tmp_path / "runs")
-    store.register("tiny", SUITE, [0, 1], {"digits": facts})
+    store.register("tiny", SUITE, [0, 1], {"digits": DIGITS})
     store.record(runs[0], RunResult("done", {"test_accuracy": 0.875}), {})
     store.record(runs[1], RunResult("diverged", message="the loss was not finite"), {})
     store.record(runs[2], RunResult("failed", message="out of luck"), {})
@@ -540,6 +580,46 @@ def test_runs_as_json(stored, ablate, write):
     assert json.loads(ablate("runs", write(SUITE), "--json")[1]) == rows
 
 
+TAKEN = ("dataset", "seed", "status", "done", "key", "outcome", "level:seed")
+SHARES = ["weight_decay", "clip_norm", "clip_value", "weight_average", "label_smoothing", "learning_rate", "momentum"]
+
+
+def test_factors_with_the_names_of_columns(ablate, write, monkeypatch):
+    """Wherever runs are told, no level takes the place of another column, and none is left out."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    bundles = "".join(
+        f'[factors."{name}"]\na-{name} = {{ "train.{path}" = 0.1 }}\nb-{name} = {{ "train.{path}" = 0.2 }}\n'
+        for name, path in zip(TAKEN, SHARES, strict=True)
+    ).replace("-level:seed", "-level")
+    head = SUITE.partition("[factors]")[0].replace("seeds = 2", 'seeds = 2\ndesign = "paired"')
+    path = write(head.replace("epochs = 1", 'epochs = 1\noptimizer = "momentum"') + bundles)
+    suite = parse_suite(path.read_text(), "tiny.toml")
+    run, *_ = expand_runs(expand_cells(suite), [0, 1], {"digits": "1.0.0"})
+    store = Store.create_or_open(path.parent / "runs")
+    store.register("tiny", path.read_text(), [0, 1], {"digits": DIGITS})
+    store.record(run, RunResult("diverged", {"test_accuracy": 0.875}, message="out of range"), {})
+    levels = [*run.cell.levels.values()]
+    assert len(levels) == 7
+
+    def row(*call):
+        """What stands in the line that has the first level."""
+        code, out, err = ablate(*call)
+        assert code == 0, err
+        (line,) = (line for line in out.splitlines() if f" {levels[0]} " in line and ": " not in line)
+        return sorted(re.split(r"\s{2,}", line.strip()))
+
+    assert row("plan", path) == sorted([*levels, "digits", "0/2"])
+    assert row("status", "tiny") == sorted([*levels, "digits", "1", "0", "0", "1"])
+    listed = ablate("runs", "tiny")[1].splitlines()
+    (line,) = (line for line in listed if run.key[:8] in line)
+    assert sorted(re.split(r"\s{2,}", line.strip())) == sorted(
+        [*levels, run.key[:8], "digits", "0", "diverged", "test_accuracy 0.875"]
+    )
+    told = [re.split(r"\s{2,}", line)[1] for line in ablate("logs", run.key)[1].splitlines() if "  " in line]
+    assert {*levels, "digits", "0", "out of range"} <= set(told)
+    assert any(text.startswith("diverged: ") for text in told)
+
+
 def test_runs_as_a_table(stored, ablate, monkeypatch):
     """The table has a line a run that begins with what `ablate export` takes."""
     monkeypatch.delenv("COLUMNS", raising=False)
@@ -547,6 +627,23 @@ def test_runs_as_a_table(stored, ablate, monkeypatch):
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "test_accuracy 0.875" in lines[stored[0].key[:8]]
     assert "missing" in lines[stored[3].key[:8]]
+
+
+@pytest.mark.usefixtures("stored")
+def test_what_comes_after_a_merge(store_url, ablate, monkeypatch):
+    """The command that is named shows what was joined, in a folder or on a server, and has no password in it."""
+    code, out, err = ablate("merge", "runs", "--into", store_url or "joined")
+    assert code == 0, err
+    status, report = out.splitlines()[-1].removeprefix("next: ablate ").split(", then ablate ")
+    if store_url:
+        password = urlsplit(store_url).password
+        assert password not in out
+        monkeypatch.setenv("PGPASSWORD", password)
+    _, option, place = status.split()
+    assert report.split() == ["report", "SUITE", option, place]
+    code, out, err = ablate("status", option, place, "--json")
+    assert code == 0, err
+    assert [(row["suite"], row["done"]) for row in json.loads(out)] == [("tiny", 1)]
 
 
 @pytest.mark.usefixtures("stored")
@@ -637,9 +734,12 @@ def test_profile_of_an_interrupted_run(ablate, write, monkeypatch):
             raise KeyboardInterrupt
 
     monkeypatch.setattr("benchmarks.execution.running.begun", begun)
-    assert ablate("run", write(SUITE), "--profile", "spent")[0] == 130
-    assert [event["name"] for event in json.loads(Path("spent/timeline.json").read_text())["traceEvents"]] == ["step"]
-    assert "whole" in Path("spent/phases.txt").read_text()
+    # A name that looks like markup of the terminal library is a name.
+    code, out, _ = ablate("run", write(SUITE), "--profile", "spent[/x]")
+    assert (code, "spent[/x]/timeline.json" in out) == (130, True)
+    events = json.loads(Path("spent[/x]/timeline.json").read_text())["traceEvents"]
+    assert [event["name"] for event in events] == ["step"]
+    assert "whole" in Path("spent[/x]/phases.txt").read_text()
 
 
 @pytest.mark.parametrize(
@@ -686,6 +786,18 @@ def test_all_shipped_suites_are_tested():
     """The list of the test above is complete."""
     shipped = {path.stem for path in Path(cli.__file__).parents[1].joinpath("suites").glob("*.toml")}
     assert shipped == SHIPPED
+
+
+@pytest.mark.parametrize("folder", ["gs://bucket/tfds", "tfds"])
+def test_data_folder_of_speed(folder, ablate, monkeypatch):
+    """`ablate speed` looks for data where `--data-dir` says, in a bucket too."""
+    from benchmarks.data.buckets import bucket_of
+
+    def compare(_work, _repeats, data_dir, *_):
+        return SimpleNamespace(as_text=lambda: bucket_of(data_dir) or str(data_dir))
+
+    monkeypatch.setattr("benchmarks.speed.comparison.compare", compare)
+    assert ablate("speed", "mnist", "--data-dir", folder)[:2] == (0, f"{folder}\n")
 
 
 def test_unknown_work_to_measure(ablate):

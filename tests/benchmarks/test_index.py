@@ -204,6 +204,17 @@ def test_a_folder_that_cannot_be_written(tmp_path):
         write_index(store)
 
 
+def test_a_folder_that_is_not_there(tmp_path):
+    """With a store on a server there need be no runs folder yet: it is made, or what is in its way is named."""
+    store = stored(tmp_path / "store", SUITE, report=False)
+    (tmp_path / "file").write_text("no folder")
+    store.folder = tmp_path / "file" / "runs"
+    with pytest.raises(UserError, match="the index cannot be written"):
+        write_index(store)
+    store.folder = tmp_path / "fresh" / "runs"
+    assert write_index(store).is_file()
+
+
 def test_the_command(tmp_path, monkeypatch, capsys):
     """`ablate index` writes the page and tells where; with --json it tells what is in it."""
     stored(tmp_path, CLAIMS).close()

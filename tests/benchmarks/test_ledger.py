@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import math
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
@@ -236,6 +238,21 @@ def test_trials_are_retried_with_their_search(store, runs):
     assert set(store.found()) == {"good"}
 
 
+@pytest.mark.parametrize("broken_at", ["reopen", "forget_searches"])
+def test_retry_after_an_interrupt(broken_at, store, runs, monkeypatch):
+    """Interrupted between a trial and its search, `--retry` finds both the next time: none is lost."""
+    plan = SimpleNamespace(all_runs=[], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])})
+    store.record(runs[1], RunResult("failed"), {})
+    store.record_search("bad", [], {})
+    monkeypatch.setattr("benchmarks.ledger.renewed", lambda plan, _: plan)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, broken_at, lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            reopened(plan, store, {"failed"})
+    reopened(plan, store, {"failed"})
+    assert (store.statuses([runs[1].key]), store.found()) == ({}, {})
+
+
 def test_trials_alone_are_retried(store, runs):
     """`ablate tune` opens the trials of a search, and leaves the runs of the report as they are."""
     plan = SimpleNamespace(all_runs=runs[:1], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])})
@@ -278,15 +295,16 @@ def test_log_of_no_run(given_key, told, store, runs):
     assert told in str(caught.value)
 
 
-def test_log_of_several_runs(store, runs):
+def test_log_of_several_runs(store):
     """A beginning that several keys share is refused, and they are named."""
-    first = min(runs, key=lambda run: sum(other.key[0] == run.key[0] for other in runs) < 2).key[0]
-    same = [run.key for run in runs if run.key[0] == first]
-    if len(same) < 2:
-        pytest.skip("no two keys of these begin alike")
-    with pytest.raises(UserError) as caught:
+    seeds = list(range(17))  # two keys each, and sixteen ways to begin: three at least begin alike
+    store.register("tiny", SUITE, seeds, DIGITS)
+    keys = [entry.run.key for entry in current(store).entries]
+    first, number = Counter(key[0] for key in keys).most_common(1)[0]
+    with pytest.raises(UserError, match=f"{number} keys begin like this") as caught:
         log_of(store, first)
-    assert all(key in str(caught.value) for key in same)
+    shown = sorted(key for key in keys if key[0] == first)
+    assert all(key in str(caught.value) for key in shown[:5])
 
 
 def test_status_and_logs_on_the_command_line(store, runs, ablate):
@@ -305,6 +323,30 @@ def test_status_and_logs_on_the_command_line(store, runs, ablate):
     assert 'File "x"' in out
     assert "out of memory" in out
     assert json.loads(ablate("logs", runs[0].key, "--json")[1])["metrics"] == {"test_accuracy": 0.5}
+
+
+def test_status_of_a_suite_of_another_version(store, runs, ablate):
+    """A stored suite that is no longer understood is named, and all others are counted."""
+    store.record(runs[0], RunResult("done"), {})
+    store.register("older", SUITE.replace('"tiny"', '"older"').replace("steps", "stepps"), [0], DIGITS)
+    code, out, _ = ablate("status")
+    assert code == 0
+    assert "older: this version of ablate no longer understands the suite" in out
+    older, tiny = sorted(json.loads(ablate("status", "--json")[1]), key=lambda row: row["suite"])
+    assert (tiny["done"], tiny["missing"], tiny["problem"]) == (1, 5, None)
+    assert (older["done"], older["missing"]) == (None, None)
+    assert "no longer understands" in older["problem"]
+
+
+def test_numbers_that_are_not_finite_are_null(store, runs, ablate):
+    """JSON has no word for them, and programs refuse what Python writes in its place."""
+    history = {"train_loss": [1.0, math.nan, math.inf, -math.inf]}
+    store.record(runs[0], RunResult("diverged", {"test_loss": math.inf}, history), {})
+    code, out, err = ablate("logs", runs[0].key, "--json")
+    assert code == 0, err
+    told = json.loads(out, parse_constant=lambda word: pytest.fail(f"no JSON: {word}"))
+    assert told["history"]["train_loss"] == [1.0, None, None, None]
+    assert told["metrics"] == {"test_loss": None}
 
 
 def test_watching_plain(store, runs):
@@ -421,10 +463,10 @@ def test_a_run_that_raises_is_tried_once(ablate, tmp_path):
 @pytest.mark.slow
 def test_shards_on_the_command_line(ablate, tmp_path):
     """Each job of an array trains its part, into stores of their own, and joined they are the whole suite."""
-    (tmp_path / "tiny.toml").write_text(SUITE)
+    (tmp_path / "study.toml").write_text(SUITE)
     keys = []
     for number in (1, 2):
-        code, out, err = ablate("run", "tiny.toml", "--shard", f"{number}/2", "--runs-dir", f"part{number}", "--json")
+        code, out, err = ablate("run", "study.toml", "--shard", f"{number}/2", "--runs-dir", f"part{number}", "--json")
         assert code == 0, err
         keys.append(set(Store.open(tmp_path / f"part{number}").keys()))
         assert json.loads(out)["runs"]["done"] == len(keys[-1])
@@ -434,8 +476,10 @@ def test_shards_on_the_command_line(ablate, tmp_path):
     assert code == 0, err
     store = Store.open(tmp_path / "whole")
     assert statuses_of(store) == ["done"] * 6
-    assert ablate("report", "tiny.toml", "--runs-dir", "whole")[0] == 0
+    assert ablate("report", "study.toml", "--runs-dir", "whole")[0] == 0
     for number, own in enumerate(keys, start=1):
-        code, out, err = ablate("run", "tiny.toml", "--shard", f"{number}/2", "--runs-dir", "whole", "--json")
+        code, out, err = ablate("run", "study.toml", "--shard", f"{number}/2", "--runs-dir", "whole")
         assert code == 0, err
-        assert sum(json.loads(out)["runs"].values()) == len(own), "a part that is done already tells of itself alone"
+        part, then = out.splitlines()[-2:]
+        assert part == f"part {number}/2: {len(own)} done", "a part that is done already tells of itself alone"
+        assert then == "once all parts are in one store: ablate report study.toml"

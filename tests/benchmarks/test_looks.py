@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.analysis.power import least_seeds
+from benchmarks.claims import least_seeds
 from benchmarks.cli.resolving import resolve
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
@@ -272,4 +272,7 @@ def test_a_plain_run_keeps_the_looks_that_were_made(runner, tmp_path):
     path.write_text(SUITE.format(seeds=7, more=CLAIM), encoding="utf-8")
     assert make_plan(path, tmp_path, tmp_path).looks == ()
     runner(8.0).resolve(28)
+    assert list(make_plan(path, tmp_path, tmp_path).looks) == [7, 14, 28]
+    # Also with seeds of which nothing was seen.
+    path.write_text(SUITE.format(seeds=list(range(50, 57)), more=CLAIM), encoding="utf-8")
     assert list(make_plan(path, tmp_path, tmp_path).looks) == [7, 14, 28]

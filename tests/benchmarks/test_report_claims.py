@@ -14,8 +14,10 @@ import pytest
 
 from benchmarks.design import expand_cells, expand_runs
 from benchmarks.plan import Plan
+from benchmarks.report.reading import tuning_trials
 from benchmarks.report.registration import register_claims, standing
 from benchmarks.report.writing import write_report
+from benchmarks.search.groups import groups_of
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite import parse_suite
 from benchmarks.training.results import RunResult
@@ -48,6 +50,16 @@ margin = 0.01
 
 SECOND = CLAIM.replace("Tanh beats ReLU", "Batch beats none").replace("activation", "normalization")
 SECOND = SECOND.replace('"tanh"', '"batch"').replace('"relu"', '"none"')
+
+SEARCH = """
+[search]
+strategy = "random"
+trials = 4
+objective = "val_accuracy"
+seeds = [1000]
+[search.space]
+"train.learning_rate" = { log = [1e-4, 1e-1] }
+"""
 
 TANH = 0.05
 """What tanh is better by in every made-up run."""
@@ -259,12 +271,14 @@ def test_registering_twice_changes_nothing(bench):
 
 
 def test_seeds_that_were_added_without_a_look_take_the_verdict_away(bench):
-    """Adding seeds until it is clear is no test; the report says what was declared."""
+    """Adding seeds until it is clear is no test; the report says what was declared, and its checklist says no."""
     bench.run(BASE + CLAIM, seeds=range(6))
     bench.run(BASE + CLAIM)
     files = bench.report(BASE + CLAIM)
     assert word(files) is None
-    assert "7 seeds, where 6 were registered and no look was declared" in files["report.html"]
+    why = "7 seeds, where 6 were registered and no look was declared"
+    assert why in files["report.html"]
+    assert f"| no | Were the seeds declared? | {why} |" in files["report.md"]
 
 
 LOOKS = BASE + "\n[analysis]\nlooks = [6, 7]\n" + CLAIM
@@ -307,11 +321,116 @@ def test_other_seeds_of_the_same_number(bench):
     assert "other seeds" in judged(bench.report(BASE + CLAIM))["Tanh beats ReLU"]["exploratory_because"]
 
 
+def test_seeds_of_a_look_are_those_that_were_registered(bench):
+    """A number of seeds that was declared does not make any seeds declared: an unlucky one cannot be left out."""
+    bench.run(LOOKS, seeds=range(6))
+    for seeds in ([1, 2, 3, 7, 8, 9], [1, 0, 2, 3, 4, 5, 6], range(1, 8)):
+        bench.run(LOOKS, seeds=seeds)
+        [why] = bench.standing(LOOKS, seeds).unregistered.values()
+        assert why.startswith("other seeds than those that were registered")
+    files = bench.report(LOOKS)
+    assert word(files) is None
+    assert f"| no | Were the seeds declared? | {why} |" in files["report.md"]
+    bench.run(LOOKS)
+    assert bench.standing(LOOKS).unregistered == {}
+
+
 def test_fresh_seeds_are_a_fresh_claim(bench):
-    """Where nothing was seen of any of them, the claim is registered anew."""
+    """Where nothing was seen of any of them, the claim is registered anew, and has a verdict."""
     bench.run(BASE + CLAIM)
     bench.run(BASE + CLAIM, seeds=range(20, 27))
     assert word(bench.report(BASE + CLAIM)) == "supported"
+
+
+def test_every_attempt_with_fresh_seeds_counts(bench):
+    """Each has its share of alpha, is told, and stays when seeds are given again that were there before."""
+    bench.run(BASE + CLAIM)
+    [first] = bench.store.claims("claimed").values()
+    for seeds in (range(10, 17), range(20, 27)):
+        bench.start(BASE + CLAIM, seeds=[99])  # nothing was seen of it
+        bench.run(BASE + CLAIM, seeds=seeds)
+    files = bench.report(BASE + CLAIM)
+    found = json.loads(files["claims.json"])
+    assert (found["family"], found["withdrawn"]) == (3, ["Tanh beats ReLU"] * 2)
+    [judgement] = judged(files)["Tanh beats ReLU"]["judgements"]
+    assert judgement["adjusted_p"] == pytest.approx(3 * judgement["p"])
+    told = "was registered before, with other seeds, settings or looks, and 28 runs had results"
+    assert files["report.md"].count(told) == files["report.html"].count(told) == 2
+    assert "| no | Are all claims still as they were registered? |" in files["report.md"]
+    bench.run(BASE + CLAIM)
+    again = bench.standing(BASE + CLAIM)
+    assert (again.unregistered, again.n_withdrawn) == ({}, 2)
+    assert bench.store.claims("claimed")[first.hash] == first
+
+
+def test_editing_a_claim_with_fresh_seeds_frees_no_alpha(bench):
+    """However often margin and seeds are changed together, each claim of which something was seen stays."""
+    for number, margin in enumerate(("0.05", "0.01", "0.0")):
+        text = BASE + CLAIM.replace("0.01", margin)
+        bench.run(text, seeds=range(10 * number, 10 * number + 7))
+        assert bench.standing(text, range(10 * number, 10 * number + 7)).unregistered == {}
+    files = bench.report(text)
+    assert (word(files), json.loads(files["claims.json"])["family"]) == ("supported", 3)
+    assert files["report.md"].count("taken out or edited after there were results") == 2
+
+
+def test_a_claim_that_was_taken_out_comes_back_as_it_was(bench):
+    """It was registered before its runs, and was not changed; meanwhile it counts all the same."""
+    bench.run(BASE + CLAIM + SECOND)
+    before = bench.store.claims("claimed")
+    bench.run(BASE + SECOND)
+    assert bench.standing(BASE + SECOND).n_withdrawn == 1
+    bench.run(BASE + CLAIM + SECOND)
+    assert bench.store.claims("claimed") == before
+
+
+def test_a_claim_whose_settings_were_changed_keeps_its_share(bench):
+    """What it was registered as had a verdict; what it is now is exploratory, and nothing of alpha is free."""
+    bench.run(BASE + CLAIM + SECOND)
+    changed = (BASE + CLAIM + SECOND).replace('variant = "mlp_small"', 'variant = "mlp_small"\nwidth = 32')
+    bench.run(changed)
+    assert len(bench.standing(changed).attempts) == len(bench.standing(changed).unregistered) == 2
+    more = changed + CLAIM.replace("Tanh beats ReLU", "Again").replace("0.01", "0.02")
+    bench.run(more, seeds=range(20, 27))
+    found = bench.standing(more, range(20, 27))
+    assert (list(found.unregistered), found.n_withdrawn) == (["Tanh beats ReLU", "Batch beats none"], 2)
+
+
+def test_trials_are_those_of_each_cell(bench):
+    """In a design where the baseline's level stands in more cells than another, it has no more trials for that."""
+    text = BASE.replace("seeds = 7", 'seeds = 7\ndesign = "one_factor"') + CLAIM + SEARCH
+    suite = parse_suite(text, "suite.toml")
+    bench.store.register("claimed", text, suite.seed_list, {"digits": FACTS})
+    registration = bench.store.registration("claimed")
+    for group in groups_of(suite, expand_cells(suite), registration.versions):
+        number = 9 if "batch" in group.where.values() else 4
+        bench.store.record_search(group.key, [{"number": trial} for trial in range(number)], {})
+    found = {
+        tuple(dict(levels).values()): n for (_, levels), n in tuning_trials(suite, registration, bench.store).items()
+    }
+    assert {frozenset(levels): n for levels, n in found.items()} == {
+        frozenset({"relu", "none"}): 4,
+        frozenset({"tanh", "none"}): 4,
+        frozenset({"relu", "batch"}): 9,
+    }
+
+
+def test_trials_of_a_suite_with_what_was_found(bench):
+    """Its entries say how many they took, for all cells that they are about."""
+    tuned = """
+[[tuned]]
+{where}trials = {trials}
+settings = {{ {setting} = 0.1 }}
+"""
+    text = BASE + CLAIM + tuned.format(where="", trials=5, setting='"train.learning_rate"')
+    text += tuned.format(where='where = { "model.activation" = "tanh" }\n', trials=3, setting='"model.dropout"')
+    suite = parse_suite(text, "suite.toml")
+    bench.run(text)
+    trials = tuning_trials(suite, bench.store.registration("claimed"), bench.store)
+    assert {place: n for place, n in trials.items() if ("model.activation", "tanh") in place[1]} == dict.fromkeys(
+        [place for place in trials if ("model.activation", "tanh") in place[1]], 8
+    )
+    assert sorted(trials.values()) == [5, 5, 8, 8]
 
 
 # --- the report -----------------------------------------------------------------------------------------------------

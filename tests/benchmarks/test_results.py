@@ -16,6 +16,7 @@ from benchmarks.errors import StoreError, UserError
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite import parse_suite
 from benchmarks.training.results import RunResult
+from zoo.settings import SettingError
 
 ROOT = Path(__file__).parents[2]
 FACTS = {
@@ -131,6 +132,35 @@ def test_a_factor_with_the_name_of_a_column(tmp_path):
     found = benchmarks.load_results(stored(tmp_path, text))
     assert found["seed"].tolist() == [3, 5, 3, 5]
     assert found["level:seed"].tolist() == ["plain", "plain", "other", "other"]
+
+
+def test_a_suite_of_another_version(tmp_path):
+    """What is no longer understood is left out with a warning, or an error where it is asked for or is all there is."""
+    store = Store.create_or_open(tmp_path)
+    store.register(
+        "older", FIRST.replace('"first"', '"older"').replace("seeds", "sedes"), [0], {"digits": FACTS["digits"]}
+    )
+    store.close()
+    with pytest.raises(SettingError, match="sedes"):
+        benchmarks.load_results(tmp_path)
+    stored(tmp_path, FIRST)
+    with pytest.warns(UserWarning, match="^older is left out: this version of ablate no longer understands"):
+        found = benchmarks.load_results(tmp_path)
+    assert found["suite"].tolist() == ["first"] * 4
+    with pytest.raises(SettingError, match="sedes"):
+        benchmarks.load_results(tmp_path, "older")
+
+
+def test_untuned_runs_are_left_out(tmp_path):
+    """Of a suite that also trains its cells untuned, no mean is over both sorts of runs."""
+    search = (
+        '[search]\nstrategy = "grid"\ntrials = 2\nobjective = "val_loss"\nuntuned = true\n'
+        'space = { "train.learning_rate" = [0.1, 0.2] }\n'
+    )
+    stored(tmp_path, FIRST + search)
+    found = benchmarks.load_results(tmp_path)
+    assert len(found) == 4
+    assert set(found["status"]) == {"missing"}
 
 
 def test_what_is_not_there(tmp_path):
