@@ -68,6 +68,8 @@ def ablate(tmp_path, monkeypatch, capsys):
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "no_datasets"))
+    # Tests in several processes are given the width of the terminal.
+    monkeypatch.delenv("COLUMNS", raising=False)
 
     def call(*arguments):
         monkeypatch.setattr(sys, "argv", ["ablate", *map(str, arguments)])

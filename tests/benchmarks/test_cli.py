@@ -373,9 +373,8 @@ def test_models_on_one_line_each(columns, ablate, monkeypatch):
     assert ("section 4.2" in lines["resnet20"]) == (columns == "130")
 
 
-def test_models_in_a_pipe_are_not_cut_off(ablate, monkeypatch):
+def test_models_in_a_pipe_are_not_cut_off(ablate):
     """A pipe has no width: the longest source is there as a whole."""
-    monkeypatch.delenv("COLUMNS", raising=False)
     _, out, _ = ablate("models")
     assert max((variant.source for variant in zoo.VARIANTS.values()), key=len) in out
 
@@ -584,9 +583,8 @@ TAKEN = ("dataset", "seed", "status", "done", "key", "outcome", "level:seed")
 SHARES = ["weight_decay", "clip_norm", "clip_value", "weight_average", "label_smoothing", "learning_rate", "momentum"]
 
 
-def test_factors_with_the_names_of_columns(ablate, write, monkeypatch):
+def test_factors_with_the_names_of_columns(ablate, write):
     """Wherever runs are told, no level takes the place of another column, and none is left out."""
-    monkeypatch.delenv("COLUMNS", raising=False)
     bundles = "".join(
         f'[factors."{name}"]\na-{name} = {{ "train.{path}" = 0.1 }}\nb-{name} = {{ "train.{path}" = 0.2 }}\n'
         for name, path in zip(TAKEN, SHARES, strict=True)
@@ -620,9 +618,8 @@ def test_factors_with_the_names_of_columns(ablate, write, monkeypatch):
     assert any(text.startswith("diverged: ") for text in told)
 
 
-def test_runs_as_a_table(stored, ablate, monkeypatch):
+def test_runs_as_a_table(stored, ablate):
     """The table has a line a run that begins with what `ablate export` takes."""
-    monkeypatch.delenv("COLUMNS", raising=False)
     _, out, _ = ablate("runs", "tiny")
     lines = {line.split()[0]: line for line in out.splitlines() if line.strip()}
     assert "test_accuracy 0.875" in lines[stored[0].key[:8]]
