@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from benchmarks.columns import with_levels
 from benchmarks.design import Run
-from benchmarks.execution.leases import LEASE_SECONDS
+from benchmarks.execution.leases import LEASE_SECONDS, has_ended
 from benchmarks.keys import one_key, planned_runs
 from benchmarks.plan import Plan, all_registered_runs, renewed
 from benchmarks.search.under_way import SearchState, search_state
@@ -175,7 +175,7 @@ def _status(stored: Status | None, lease: Lease | None) -> LedgerStatus:
 def _is_alive(lease: Lease) -> bool:
     """Whether a runner gave a sign of life of late, by the time of day: what is shown waits for no steady clock."""
     age = datetime.now(UTC) - datetime.fromisoformat(lease.renewed_at)
-    return lease.owner != NOBODY and age < timedelta(seconds=LEASE_SECONDS)
+    return lease.owner != NOBODY and age < timedelta(seconds=LEASE_SECONDS) and not has_ended(lease.owner)
 
 
 RETRY_ALL = "all"

@@ -127,7 +127,7 @@ class Leases:
     def _end_if_dead(self, owner: str, number: int) -> bool:
         """End the leases of another runner if it is dead; whether it is."""
         now = time.monotonic()
-        if _has_ended(owner):
+        if has_ended(owner):
             self._store.end_leases(owner)
             return True
         if self._seen.get(owner, (None, 0.0))[0] != number:
@@ -141,6 +141,18 @@ class Leases:
     def _next_number(self) -> int:
         self._number, self._last_sign = self._number + 1, time.monotonic()
         return self._number
+
+
+def has_ended(owner: str) -> bool:
+    """Whether a runner was on this machine and is no more."""
+    machine, _, rest = owner.partition("-")
+    process, _, _ = rest.rpartition("-")
+    if machine != _machine():
+        return False
+    try:
+        return _process(int(process.partition("-")[0])) != process
+    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
+        return True
 
 
 def _machine() -> str:
@@ -163,15 +175,3 @@ def _process(number: int) -> str:
         ticks = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[19]
         return f"{number}-{ticks}"
     return f"{number}-{psutil.Process(number).create_time():.2f}"
-
-
-def _has_ended(owner: str) -> bool:
-    """Whether a runner was on this machine and is no more."""
-    machine, _, rest = owner.partition("-")
-    process, _, _ = rest.rpartition("-")
-    if machine != _machine():
-        return False
-    try:
-        return _process(int(process.partition("-")[0])) != process
-    except (psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
-        return True

@@ -6,6 +6,9 @@ import io
 import itertools
 import json
 import math
+import signal
+import subprocess
+import sys
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
@@ -293,6 +296,22 @@ def test_log_of_no_run(given_key, told, store, runs):
     with pytest.raises(UserError) as caught:
         log_of(store, given_key)
     assert told in str(caught.value)
+
+
+def test_runner_that_was_killed(store, runs, tmp_path):
+    """What a runner of this machine was on is interrupted from the moment that its process is gone."""
+    code = f"""
+import os, signal
+from pathlib import Path
+from benchmarks.execution.leases import Leases
+from benchmarks.store import Store
+store = Store.open(Path({str(tmp_path / "runs")!r}))
+store.lease([{runs[1].key!r}], Leases(store)._owner, 1)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -signal.SIGKILL
+    Leases(store).take({0: runs[0]})
+    assert statuses_of(store)[:3] == ["running", "interrupted", "planned"]
 
 
 def test_log_of_several_runs(store):
