@@ -11,6 +11,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 
 ABLATE = [sys.executable, "-c", "from benchmarks.cli import main; main()"]
@@ -232,6 +233,28 @@ def test_interrupted(sent, expected, tmp_path):
     code, out, err = folder.run()
     assert code == 0, err
     assert f"{18 - stored} of 18 runs to train" in out
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_interrupted_probe(sent, expected, tmp_path):
+    """Other commands that train end with these exit codes too, and leave no process."""
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=60))
+    process = subprocess.Popen(
+        [*ABLATE, "plan", "study.toml", "--probe"],
+        cwd=folder.path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while not (workers := psutil.Process(process.pid).children(recursive=True)):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    process.send_signal(sent)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == expected, err
+    assert "Traceback" not in err
+    assert not psutil.wait_procs(workers, timeout=5)[1]
 
 
 @pytest.mark.slow

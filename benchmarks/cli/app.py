@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import sys
+from collections.abc import Callable
 
 import typer
 
 from benchmarks.cli import datasets, diagnosing, following, models, planning, reporting, running, tracking
-from benchmarks.cli.arguments import WRONG_CALL
+from benchmarks.cli.arguments import TERMINATED, WRONG_CALL
 from benchmarks.errors import UserError
+from benchmarks.interrupts import Terminated
 
 app = typer.Typer(
     name="ablate",
@@ -43,8 +46,22 @@ COMMANDS = (
 )
 """Every command, in the order of the help: first what a person does with a suite, then what is beside it."""
 
-for command in COMMANDS:
-    app.command()(command)
+
+def _told_to_end(command: Callable[..., None]) -> Callable[..., None]:
+    """The same command with an exit code for SIGTERM: Typer's is that of Ctrl-C, which it is caught as."""
+
+    @functools.wraps(command)
+    def call(*arguments: object, **options: object) -> None:
+        try:
+            command(*arguments, **options)
+        except Terminated:
+            raise typer.Exit(TERMINATED) from None
+
+    return call
+
+
+for each in COMMANDS:
+    app.command()(_told_to_end(each))
 
 
 def main() -> None:
