@@ -202,6 +202,8 @@ def ensemble(
 
 
 def _members(store: Store, given: Sequence[str]) -> list[StoredRun]:
+    if isinstance(given, str):
+        raise UserError(f"RUNS: one text in place of a list of keys\n  given:   {given!r}\n  allowed: [{given!r}, ...]")
     found = {run.key: run for run in (finished_run(store, each) for each in given)}
     if len(found) < 2:
         raise UserError(f"RUNS: an ensemble has two runs at least\n  given:   {', '.join(found) or 'none'}")

@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any, Self
 
 from pydantic import (
@@ -74,8 +75,15 @@ class SettingError(ValueError):
 def nearest(given: object, allowed: Iterable[str]) -> str | None:
     """The allowed name that is closest to `given`, or None where nothing is close."""
     by_lower = {name.lower(): name for name in allowed}
-    found = difflib.get_close_matches(str(given).lower(), by_lower, n=1, cutoff=0.5)
-    return by_lower[found[0]] if found else None
+    wanted = str(given).lower()
+
+    def closeness(name: str) -> tuple[float, int]:
+        """Of names that are equally alike, the one that begins as it does is meant."""
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(name, wanted, strict=False))
+        return difflib.SequenceMatcher(None, name, wanted).ratio(), len(list(alike))
+
+    found = difflib.get_close_matches(wanted, by_lower, n=5, cutoff=0.5)
+    return by_lower[max(found, key=closeness)] if found else None
 
 
 def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RunsDir, StoreURL, SuiteArgument
-from benchmarks.cli.finding import suite_path
+from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
+from benchmarks.cli.finding import registered_suite
 from benchmarks.cli.printing import make_wide_console, tell_report
 from benchmarks.errors import UserError
 from benchmarks.rendering import print_json, row_table, say
 
 
 def report(
-    suite: SuiteArgument, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False
+    suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False
 ) -> None:
     """Write the report of a suite anew from what is stored."""
     from benchmarks.plan import stored_counts
@@ -23,17 +24,13 @@ def report(
     from benchmarks.store import Store
     from benchmarks.suite import parse_suite, read_suite_text
 
-    path = suite_path(suite)
-    text = read_suite_text(path)
-    checked = parse_suite(text, str(path))
     store = Store.open(runs_dir, store_url)
-    registration = store.registration(checked.name)
-    if registration is None:
-        raise UserError(f"{store.place}: suite {checked.name!r} was never run here; `ablate run {suite}` runs it")
-    if registration.text != text:
+    registration = registered_suite(suite, store)
+    if Path(suite).is_file() and read_suite_text(Path(suite)) != registration.text:
         raise UserError(
-            f"{path}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
+            f"{suite}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
         )
+    checked = parse_suite(registration.text, f"the stored suite {registration.name}")
     tell_report(
         checked.name,
         stored_counts(registration, store),

@@ -21,6 +21,8 @@ from benchmarks.report.registration import Standing
 from benchmarks.suite import Suite
 from benchmarks.training.metrics import METRICS, Metric, Unit
 
+CLAIMS_FILE = "claims.json"
+
 CLAIMS_FORMAT = 1
 """Of claims.json; raised when a reader of it would go wrong."""
 

@@ -15,7 +15,7 @@ from benchmarks.errors import UserError
 from benchmarks.files import replaced
 from benchmarks.plan import NOT_UNDERSTOOD, stored_counts
 from benchmarks.report import formatting
-from benchmarks.report.claims import CLAIMS_FORMAT
+from benchmarks.report.claims import CLAIMS_FILE, CLAIMS_FORMAT
 from benchmarks.store import Registration, Store
 from benchmarks.suite import parse_suite
 from zoo.settings import SettingError
@@ -134,11 +134,20 @@ def _entry(registration: Registration, store: Store) -> IndexEntry:
     if not suite.claims:
         return IndexEntry(name, suite.question, counts, (), link, "")
     try:
-        claims = tuple(_claims(json.loads((folder / "claims.json").read_text(encoding="utf-8"))))
+        claims = written_verdicts(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         problem = f"the verdicts cannot be read; `ablate report` of {name} writes them anew"
         return IndexEntry(name, suite.question, counts, (), link, problem)
     return IndexEntry(name, suite.question, counts, claims, link, "")
+
+
+def written_verdicts(folder: Path) -> tuple[IndexClaim, ...]:
+    """The judgements that a report in a folder has written down.
+
+    Raises:
+        OSError, ValueError, KeyError, TypeError, AttributeError: there is no such file, or it is another one.
+    """
+    return tuple(_claims(json.loads((folder / CLAIMS_FILE).read_text(encoding="utf-8"))))
 
 
 def _claims(written: Mapping[str, Any]) -> Iterator[IndexClaim]:

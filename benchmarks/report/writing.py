@@ -6,7 +6,7 @@ from pathlib import Path
 
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
-from benchmarks.report.claims import claims_json
+from benchmarks.report.claims import CLAIMS_FILE, claims_json
 from benchmarks.report.content import Content, report_content
 from benchmarks.report.ensembles import ensemble_file_names, ensemble_files
 from benchmarks.report.index import write_index
@@ -51,7 +51,7 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         **ensemble_files({dataset.name: dataset.ensembles for dataset in content.datasets}),
     }
     if content.claims:
-        files["claims.json"] = claims_json(suite, content.claims, registration.versions, registration.seeds)
+        files[CLAIMS_FILE] = claims_json(suite, content.claims, registration.versions, registration.seeds)
     if folder.is_symlink():
         raise UserError(
             f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder"
@@ -60,7 +60,7 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         for name, text in files.items():
             with replaced(folder / name) as file:
                 file.write(text.encode())
-        optional = ("claims.json", "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(suite.datasets))
+        optional = (CLAIMS_FILE, "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(suite.datasets))
         for name in optional:
             # Verdicts on claims that were taken out must not stay behind, nor what a search found that was.
             if name not in files:

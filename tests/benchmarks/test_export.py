@@ -153,6 +153,13 @@ def test_runs_that_make_no_ensemble(names, told, trained):
         export.ensemble([trained.keys[name] for name in names], trained.runs_dir, trained.runs_dir / "none")
 
 
+def test_one_key_is_no_list_of_runs(trained):
+    """A text is not taken for the list of its characters."""
+    with pytest.raises(UserError, match="in place of a list") as caught:
+        export.ensemble("4c6a", trained.runs_dir, trained.runs_dir / "none")
+    assert "given:   '4c6a'" in str(caught.value)
+
+
 @pytest.mark.parametrize(("name", "origin"), [("mlp", export.KEPT), ("regression", export.TRAINED_AGAIN)])
 def test_export_tells_where_the_weights_come_from(name, origin, exported):
     """Weights are the kept ones where there are any, else the run was trained again."""

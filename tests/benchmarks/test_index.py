@@ -132,6 +132,29 @@ def test_the_verdicts_of_the_report(tmp_path):
     assert f"Tanh beats <i>ReLU</i> supported {verdict['kind']}" in Page(index_page([entry])).text
 
 
+def test_verdicts_on_the_command_line(tmp_path, ablate):
+    """A suite that was run here is reported by its name, without its file, and each verdict is told in a line."""
+    stored(tmp_path / "runs", CLAIMS, report=False).close()
+    code, out, err = ablate("report", "claiming")
+    assert code == 0, err
+    written = json.loads((tmp_path / "runs" / "claiming" / "claims.json").read_text(encoding="utf-8"))
+    verdict = written["claims"][0]["judgements"][0]["verdict"]
+    assert f"Tanh beats <i>ReLU</i>: supported: {verdict['kind']}" in out.splitlines()
+    told = json.loads(ablate("report", "claiming", "--json")[1])
+    assert [(each["word"], each["kind"]) for each in told["claims"]] == [("supported", verdict["kind"])]
+
+
+def test_a_claim_without_a_verdict_on_the_command_line(tmp_path, ablate):
+    """What was edited after it was run is told apart at once, and not only in the report."""
+    stored(tmp_path / "runs", CLAIMS, report=False).close()
+    edited = CLAIMS.replace("margin = 0.002", "margin = 0.001")
+    (tmp_path / "edited.toml").write_text(edited)
+    store = Store.create_or_open(tmp_path / "runs")
+    store.register("claiming", edited, list(range(8)), {"digits": DIGITS})
+    store.close()
+    assert "Tanh beats <i>ReLU</i>: exploratory, without a verdict" in ablate("report", "edited.toml")[1]
+
+
 @pytest.mark.parametrize("dataset", [None, "digits"])
 def test_verdicts_for_single_datasets_are_told_apart(dataset, tmp_path):
     """Of several judgements of a claim each names its dataset; a claim without a verdict is exploratory."""

@@ -103,6 +103,11 @@ def test_nearest(given_name, expected):
     assert nearest(given_name, ["apple", "banana", "cherry"]) == expected
 
 
+def test_nearest_begins_alike():
+    """Of names that are equally close, the one with the same beginning."""
+    assert nearest("resnet21", ["resnet32", "resnet20", "resnet32"]) == "resnet20"
+
+
 def test_unknown_names_the_table():
     """The problem of an unknown name lists every allowed name in the table's order, and the nearest."""
     problem = unknown("a.b", "fruit", "chery", {"cherry": 1, "apple": 2})
