@@ -93,9 +93,9 @@ EXPLORATORY = "Exploratory, since {why}: an interval and no verdict."
 SKEWED = (
     "In simulation, with 6 to 20 seeds and a nominal 5 %, a verdict came in at most 5 % of samples where two arms do "
     "not differ, however skewed each is. Where the differences themselves are skewed and have a mean of zero, a single "
-    "claim had one in about 5 % at most up to the skewness of an exponential distribution, and in 5 to 8 % of "
+    "claim had one in about 5 % at most up to the skewness of an exponential distribution, and in 5 to 9 % of "
     "lognormal differences (skewness 6), which no test of so few values tells apart from an effect. Ten claims of such "
-    "differences, or one on all of ten datasets, had a wrong verdict somewhere in two to four times as many."
+    "differences, or one on all of ten datasets, had a wrong verdict somewhere in up to four times as many."
 )
 """From `benchmarks.analysis.simulation`."""
 

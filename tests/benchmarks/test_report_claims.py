@@ -494,7 +494,7 @@ def test_the_order_of_the_sections(bench):
         "Does the effect of model.activation depend on model.normalization?",
     ):
         assert question in page
-    assert "5 to 8 % of lognormal" in page
+    assert "5 to 9 % of lognormal" in page
 
 
 def test_seeds_needed_stand_beside_what_is_open(bench):
