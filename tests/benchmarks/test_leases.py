@@ -47,6 +47,15 @@ def test_finished_runs_are_nobodys(store, stack):
     assert second.take(stack) == {1: stack[1]}, "what is done stands for good"
 
 
+def let_leases_run_out(alive, watcher, keys):
+    """Time for all leases to end, in which one runner gives signs of life and another one watches."""
+    end = time.monotonic() + 2 * SECONDS
+    while time.monotonic() < end:
+        alive.sign_of_life()
+        watcher.others(keys)
+        time.sleep(0.02)
+
+
 def test_only_the_dead_lose_their_leases(store, stack):
     """A runner that shows signs of life keeps its runs; one that does not loses them after the time."""
     alive, dead, watcher = (Leases(store, SECONDS) for _ in range(3))
@@ -54,11 +63,7 @@ def test_only_the_dead_lose_their_leases(store, stack):
     dead.take({1: stack[1]})
     keys = [stack[0].key, stack[1].key]
     assert watcher.others(keys) == set(keys)
-    end = time.monotonic() + 2 * SECONDS
-    while time.monotonic() < end:
-        alive.sign_of_life()
-        watcher.others(keys)
-        time.sleep(0.02)
+    let_leases_run_out(alive, watcher, keys)
     assert watcher.others(keys) == {stack[0].key}
     assert watcher.take(stack) == {slot: stack[slot] for slot in (1, 2, 3)}
 
@@ -75,11 +80,7 @@ def test_leases_taken_at_different_times_end_alike(store, stack):
     dead.take({3: stack[3]})
     keys = [run.key for run in stack.values()]
     assert watcher.others(keys) == set(keys)
-    end = time.monotonic() + 2 * SECONDS
-    while time.monotonic() < end:
-        alive.sign_of_life()
-        watcher.others(keys)
-        time.sleep(0.02)
+    let_leases_run_out(alive, watcher, keys)
     assert watcher.others(keys) == {stack[0].key, stack[1].key}
 
 
