@@ -20,9 +20,10 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports setup.cfg
 
 docs: $(INSTALLED)
-	$(BIN)/python -m benchmarks.reference > docs/reference.md.new
+	$(BIN)/python -m benchmarks.cli.reference > docs/reference.md.new
 	mv docs/reference.md.new docs/reference.md
 
 clean:

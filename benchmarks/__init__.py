@@ -6,7 +6,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from benchmarks.results import load_results
+    from benchmarks.analysis.loading import load_results
 
 __all__ = ["load_results"]
 
@@ -14,7 +14,7 @@ __all__ = ["load_results"]
 def __getattr__(name: str) -> Any:
     # Pandas takes half a second to import, and most who import this package do without.
     if name == "load_results":
-        from benchmarks.results import load_results
+        from benchmarks.analysis.loading import load_results
 
         return load_results
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

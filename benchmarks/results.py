@@ -1,109 +1,96 @@
-"""The results of a runs folder as tables of pandas, for notebooks."""
+"""What a run gives."""
 
 from __future__ import annotations
 
-import os
-import warnings
-from collections.abc import Sequence
-from pathlib import Path
+import traceback
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
-import pandas as pd
+import numpy as np
+from numpy.typing import ArrayLike
 
-from benchmarks.analysis.tables import factor_of, level_columns
-from benchmarks.columns import column_of
-from benchmarks.errors import UserError
-from benchmarks.plan import NOT_UNDERSTOOD
-from benchmarks.report.reading import read_tables
-from benchmarks.store import Registration, Store, place_of
-from benchmarks.suite import parse_suite
-from benchmarks.training.metrics import CURVE_METRICS, METRICS
-from zoo.settings import SettingError, nearest
+from benchmarks.tasks import Task
+
+Status = Literal["done", "diverged", "failed", "out_of_memory", "timed_out"]
+
+OUTCOMES: tuple[Status, ...] = ("done", "diverged")
+"""Statuses of runs that were trained: nothing replaces them."""
+
+FAILURES: tuple[Status, ...] = ("failed", "out_of_memory", "timed_out")
+"""Statuses of runs without an outcome; they stand until `ablate run --retry` asks for another attempt."""
+
+FINAL: tuple[Status, ...] = (*OUTCOMES, *FAILURES)
+"""Statuses that stand: the next `ablate run` does not train such a run."""
+
+_OUT_OF_MEMORY = ("MemoryError", "_ArrayMemoryError", "ResourceExhaustedError")
+"""Names of the exceptions of Python, NumPy and TensorFlow that say so; they are told by name, since not every process
+has TensorFlow."""
+
+MOST_PREDICTION_BYTES = 4 * 1024**2
+"""Predictions of one run that take more than this are not kept."""
 
 
-def load_results(
-    path: str | os.PathLike[str] = "runs", suite: str | None = None, *, epochs: bool = False
-) -> pd.DataFrame:
-    """Read the results of a runs folder as a tidy table: one row per run that a report is about, or one per epoch.
+@dataclass(frozen=True)
+class RunResult:
+    """The outcome of one run."""
 
-    Columns of runs: `suite`, `dataset`, a column per factor with the label of the level, `seed`, `status` ("done",
-    "diverged", "failed", or "missing" for a run that was planned and is not stored), `outcome`, every metric of the
-    tasks of these runs, `parameters`, `macs`, `seconds`, `message` and `key`. The outcome is what reports compare: the
-    test accuracy or RMSE, and for a diverged run the level of who learnt nothing. A mean over a metric leaves diverged
-    runs out without a word; one over the outcome does not.
+    status: Status
+    metrics: dict[str, float] = field(default_factory=dict)
+    """Of `benchmarks.metrics`; empty unless the status is "done"."""
+    history: dict[str, list[float]] = field(default_factory=dict)
+    """One value an epoch; a diverged run has the epochs before it diverged."""
+    parameters: int | None = None
+    seconds: float = 0.0
+    """Training and evaluation, the tracing of the program left out; runs of a stack share its time evenly."""
+    message: str | None = None
+    """Why a run failed, where it diverged, or why the predictions of one that is done were not kept."""
+    traceback: str | None = None
+    predictions: np.ndarray[Any, Any] | None = field(default=None, compare=False, repr=False)
+    """What `kept_predictions` gave for the test examples; None unless the status is "done"."""
+    macs: int | None = None
+    """Multiply-accumulates of the weight layers for one example."""
 
-    Columns of epochs: `suite`, `dataset`, the factors, `seed`, `status`, `epoch` (from 1), and what is followed while
-    a network trains; of runs that are done or diverged.
 
-    Where a suite trains its cells without what its search finds too, those runs are left out, so that no mean is over
-    both sorts; `search_untuned.csv` beside the report compares them.
+def failure_of(error: BaseException) -> RunResult:
+    """What an exception makes of the runs that were under way."""
+    (first, *_) = str(error).strip().splitlines() or [""]
+    is_memory = any(kind.__name__ in _OUT_OF_MEMORY for kind in type(error).__mro__)
+    return RunResult(
+        "out_of_memory" if is_memory else "failed",
+        message=f"{type(error).__name__}: {first}",
+        traceback="".join(traceback.format_exception(error)),
+    )
 
-    A factor with the name of another column is called `level:` and its name. Where there are several suites, a factor
-    that a suite does not have is missing in its rows, and a run that two suites share is in the table once for each.
 
-        results = benchmarks.load_results("runs", "quickstart")
-        results.groupby("model.activation")["outcome"].agg(["mean", "std", "count"])
+def keeps_predictions(task: Task, number: int) -> bool:
+    """Whether so many outputs of a run are kept."""
+    return number * _precision(task).itemsize <= MOST_PREDICTION_BYTES
+
+
+def _precision(task: Task) -> np.dtype[Any]:
+    return np.dtype("<f4" if task == "regression" else "<f2")
+
+
+def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[np.ndarray[Any, Any] | None, str | None]:
+    """What is stored of a run's outputs for the test split, (n, outputs), and a note where that is nothing.
+
+    Logits are kept in half precision, those of several classes less the largest of their example: that changes no
+    probability, and no rounding makes another class the most probable. Values of a regression are kept in single
+    precision, since targets can be large. What is out of a precision's range is kept as its largest number.
 
     Args:
-        path: a runs folder, or the URL of a store on a Postgres server.
-        suite: the name of a suite that was run into it. If it is not given, all of them, but with a warning for each
-            that this version of the program no longer understands.
-        epochs: whether to give epochs in place of runs.
-
-    Raises:
-        UserError: the folder has no usable store, or not that suite.
-        SettingError: this version of the program no longer understands the suite, or any suite.
+        task: what the model was trained for.
+        outputs: as for `test_metrics`; of any shape that begins with the examples.
     """
-    store, tables = Store.open(*place_of(path, Path("runs"))), []
-    try:
-        chosen = _chosen(store, suite)
-        for each in chosen:
-            try:
-                tables.append(_table(store, each, epochs=epochs))
-            except SettingError:
-                if each is chosen[-1] and not tables:
-                    raise
-                warnings.warn(f"{each.name} is left out: {NOT_UNDERSTOOD}", stacklevel=2)
-    finally:
-        store.close()
-    filled = [table for table in tables if len(table)]
-    return pd.concat(filled, ignore_index=True) if filled else tables[0]
-
-
-def _chosen(store: Store, suite: str | None) -> Sequence[Registration]:
-    registrations = store.registrations()
-    names = [each.name for each in registrations]
-    if not names:
-        raise UserError(f"{store.place}: no suite was run here yet; `ablate run SUITE` runs one")
-    if suite is None:
-        return registrations
-    if suite not in names:
-        closest = nearest(suite, names)
-        raise UserError(
-            f"suite: no such suite was run into {store.place}\n  given:   {suite}\n  allowed: {', '.join(names)}"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
-    return [each for each in registrations if each.name == suite]
-
-
-def _table(store: Store, registration: Registration, *, epochs: bool) -> pd.DataFrame:
-    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-    _, runs, followed = read_tables(suite, registration, store)
-    tasks = set(runs["task"])
-    if epochs:
-        metrics = list(dict.fromkeys(name for task in CURVE_METRICS if task in tasks for name in CURVE_METRICS[task]))
-        return _named(followed, registration.name, ["seed", "status", "epoch", *metrics])
-    metrics = [name for name, metric in METRICS.items() if tasks & set(metric.tasks)]
-    facts = ["parameters", "macs", "seconds", "message", "key"]
-    return _named(runs, registration.name, ["seed", "status", "outcome", *metrics, *facts])
-
-
-def _named(table: pd.DataFrame, suite: str, columns: Sequence[str]) -> pd.DataFrame:
-    """The columns of interest in their order, those of levels with the names of their factors."""
-    levels = level_columns(table)
-    if table.empty:
-        return pd.DataFrame(columns=["suite", "dataset", *columns])
-    taken = {"suite", "dataset", *columns}
-    called = {column: column_of(factor_of(column), taken) for column in levels}
-    found = table[["dataset", *levels, *columns]].rename(columns=called)
-    found.insert(0, "suite", suite)
-    return found
+    values = np.asarray(outputs)
+    values = values.reshape(len(values), -1)
+    dtype = _precision(task)
+    if not keeps_predictions(task, values.size):
+        size = values.size * dtype.itemsize
+        return None, f"the predictions were not kept: their {size} bytes are more than {MOST_PREDICTION_BYTES}"
+    values = values.astype(np.float64)
+    if values.shape[1] > 1 and task != "regression":
+        values = np.clip(values, -1e300, 1e300)
+        values -= values.max(axis=1, keepdims=True)
+    most = float(np.finfo(dtype).max)
+    return np.clip(values, -most, most).astype(dtype), None

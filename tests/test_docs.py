@@ -15,9 +15,10 @@ import typer
 
 import zoo
 from benchmarks import cli
-from benchmarks.design import expand_cells
-from benchmarks.search.groups import check_groups, groups_of
-from benchmarks.suite import Suite, parse_suite
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.plan.groups import check_groups, groups_of
+from benchmarks.suite.reading import parse_suite
+from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
 ROOT = Path(__file__).parents[1]
@@ -154,7 +155,7 @@ def test_modules_and_names_exist():
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
     names = set(re.findall(r"`((?:zoo|tuning|benchmarks)(?:\.\w+)+)[(`]", text))
-    assert {"benchmarks.load_results", "benchmarks.export.load", "zoo.load_model", "tuning.hypermodel"} <= names
+    assert {"benchmarks.load_results", "benchmarks.models.export.load", "zoo.load_model", "tuning.hypermodel"} <= names
     for each in names:
         place, name = ROOT / each.rpartition(".")[0].replace(".", "/"), each.rpartition(".")[2]
         module = place.with_suffix(".py") if place.with_suffix(".py").is_file() else place / "__init__.py"

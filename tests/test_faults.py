@@ -1,4 +1,4 @@
-"""The faults of `python -m benchmarks.faults`, each a few times, done to real processes; and that harm is seen."""
+"""The faults of `python -m tools.faults`, each a few times, done to real processes; and that harm is seen."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import psutil
 import pytest
 
 from benchmarks.errors import UserError
-from benchmarks.execution.leases import Leases
-from benchmarks.faults.bench import SUITE, Bench, NotPossibleError, Tally
-from benchmarks.faults.faults import FAULTS, chosen_faults, outcome_of
-from benchmarks.faults.outcome import COLUMNS, Outcome, Table
+from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
+from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally
+from tools.faults.faults import FAULTS, chosen_faults, outcome_of
+from tools.faults.outcome import COLUMNS, Outcome, Table
 
 # How often each is done here. Two runners, a loss that is not finite and all that is fuzzed have tests of their own,
 # in test_end_to_end.py and benchmarks/test_fuzz_suites.py.
@@ -72,9 +72,9 @@ def finished(tmp_path, runs_of_study):
 @pytest.fixture(scope="session")
 def runs_of_study():
     """Give a function that makes a bench's folder with some stored runs."""
-    from benchmarks.design import expand_cells, expand_runs
-    from benchmarks.suite import parse_suite
-    from benchmarks.training.results import RunResult
+    from benchmarks.plan.expansion import expand_cells, expand_runs
+    from benchmarks.results import RunResult
+    from benchmarks.suite.reading import parse_suite
 
     suite = parse_suite(SUITE, "study")
     runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
@@ -156,7 +156,7 @@ def test_unknown_fault():
 
 def test_command(tmp_path):
     """The command prints the table of one fault, and ends with 2 where there is no such fault."""
-    command = [sys.executable, "-m", "benchmarks.faults", "--only"]
+    command = [sys.executable, "-m", "tools.faults", "--only"]
     wrong = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False, cwd=tmp_path)
     assert wrong.returncode == 2
     assert "no such fault" in wrong.stderr

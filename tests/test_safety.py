@@ -19,10 +19,10 @@ import psutil
 import pytest
 
 from benchmarks import cli
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 ABLATE = [sys.executable, "-c", "from benchmarks.cli import main; main()"]
 

@@ -18,7 +18,7 @@ from statsmodels.stats.multitest import multipletests
 from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, evidence_of, verdict_of
-from benchmarks.training.metrics import METRICS
+from benchmarks.metrics import METRICS
 
 Word = Literal["worse", "better", "within the margin", "equal", "undecided", "not compared"]
 

@@ -22,11 +22,11 @@ from benchmarks.analysis.datasets import average_evidence, generalised_evidence,
 from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement, SeedPair
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
 from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, verdict_of
-from benchmarks.claims import Claim
-from benchmarks.columns import level_label
-from benchmarks.design import Comparison, comparison
-from benchmarks.suite import Suite
-from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
+from benchmarks.labels import level_label
+from benchmarks.metrics import METRICS, OUTCOME_METRICS
+from benchmarks.plan.comparisons import Comparison, comparison
+from benchmarks.suite.claims import Claim
+from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
 Trials = Mapping[tuple[str, frozenset[tuple[str, str]]], int]

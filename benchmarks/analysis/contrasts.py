@@ -15,7 +15,7 @@ import pandas as pd
 
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
-from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
+from benchmarks.metrics import METRICS, OUTCOME_METRICS
 
 LEAST_SEEDS_FOR_MAIN_EFFECTS = 6
 

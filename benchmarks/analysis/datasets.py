@@ -24,7 +24,7 @@ from benchmarks.analysis.verdicts import (
     verdict_of,
     with_tests,
 )
-from benchmarks.claims import least_seeds
+from benchmarks.suite.claims import least_seeds
 
 LEAST_DATASETS_FOR_AVERAGE = 2
 LEAST_DATASETS_FOR_GENERALISING = 6

@@ -19,7 +19,7 @@ from statsmodels.stats.anova import anova_lm
 from benchmarks.analysis.contrasts import Factors, Pair, is_balanced, level_pairs, oriented
 from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate
 from benchmarks.analysis.tables import factor_of, level_column, level_columns, refuse_repeated_runs
-from benchmarks.claims import LEAST_SEEDS
+from benchmarks.suite.claims import LEAST_SEEDS
 
 LEAST_SEEDS_FOR_IMPORTANCE = 3
 

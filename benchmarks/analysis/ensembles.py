@@ -16,8 +16,8 @@ from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from benchmarks.analysis.estimates import estimate
-from benchmarks.data.tasks import Task
-from benchmarks.training.metrics import METRICS, Metric, calibration_error, log_softmax
+from benchmarks.metrics import METRICS, Metric, calibration_error, log_softmax
+from benchmarks.tasks import Task
 
 Array = np.ndarray[Any, Any]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from benchmarks.data.tasks import Task
+from benchmarks.tasks import Task
 
 
 @dataclass(frozen=True)

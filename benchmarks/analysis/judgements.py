@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from benchmarks.analysis.contrasts import Contrast, Pair
 from benchmarks.analysis.verdicts import Evidence, Verdict
-from benchmarks.claims import AcrossDatasets, ClaimKind
+from benchmarks.suite.claims import AcrossDatasets, ClaimKind
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ import pandas as pd
 
 from benchmarks.analysis.contrasts import Factors, Pair, level_pairs, oriented
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
-from benchmarks.design import Change, Levels
+from benchmarks.plan.combinations import Change
+from benchmarks.runs import Levels
 
 
 @dataclass(frozen=True)

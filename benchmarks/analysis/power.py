@@ -9,7 +9,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from benchmarks.analysis.skewness import power_against_skewness
-from benchmarks.claims import least_seeds
+from benchmarks.suite.claims import least_seeds
 
 MOST_SEEDS = 10_000
 """More seeds than this are not counted out."""

@@ -16,9 +16,9 @@ from statsmodels.stats.proportion import proportion_confint
 
 from benchmarks.analysis.estimates import CONFIDENCE, Estimate, estimate
 from benchmarks.analysis.tables import MISSING, factor_of, level_columns, refuse_repeated_runs
-from benchmarks.data.tasks import Task
-from benchmarks.training.metrics import FURTHER_METRICS
-from benchmarks.training.results import FAILURES
+from benchmarks.metrics import FURTHER_METRICS
+from benchmarks.results import FAILURES
+from benchmarks.tasks import Task
 
 
 @dataclass(frozen=True)

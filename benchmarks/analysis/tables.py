@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.design import Run
+from benchmarks.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS
+from benchmarks.results import FAILURES
+from benchmarks.runs import Run
 from benchmarks.store import DatasetFacts, StoredRun
-from benchmarks.training.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS
-from benchmarks.training.results import FAILURES
 
 MISSING = "missing"
 """The status of a planned run that the store does not hold."""

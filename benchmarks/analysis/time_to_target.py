@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from benchmarks.analysis.tables import factor_of, level_columns
-from benchmarks.training.metrics import METRICS
+from benchmarks.metrics import METRICS
 
 LEAST_RUNS = 5
 

@@ -17,7 +17,7 @@ from scipy import stats
 from benchmarks.analysis.estimates import State, estimate, signs, standardized_mean
 from benchmarks.analysis.power import POWER, SeedsNeeded, seeds_needed
 from benchmarks.analysis.skewness import skew_p
-from benchmarks.claims import ClaimKind, least_seeds
+from benchmarks.suite.claims import ClaimKind, least_seeds
 
 ALPHA = 0.05
 

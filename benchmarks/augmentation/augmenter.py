@@ -10,8 +10,8 @@ import numpy as np
 import tensorflow as tf
 
 from benchmarks.augmentation import pixels
-from benchmarks.augmentation.config import AUGMENTATIONS, AugmentConfig
 from benchmarks.augmentation.rand_augment import OPERATIONS, apply_operation
+from benchmarks.settings.augmentation import AUGMENTATIONS, AugmentConfig
 from zoo.seeds import child_seed
 
 Array = np.ndarray[Any, Any]

@@ -13,7 +13,7 @@ from typing import Any
 import tensorflow as tf
 
 from benchmarks.augmentation import pixels
-from benchmarks.augmentation.config import LARGEST_MAGNITUDE
+from benchmarks.settings.augmentation import LARGEST_MAGNITUDE
 
 OPERATIONS = (
     "identity",

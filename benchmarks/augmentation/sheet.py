@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
-from benchmarks.augmentation.config import AugmentConfig
 from benchmarks.data.dataset import Dataset
 from benchmarks.errors import DatasetError
+from benchmarks.settings.augmentation import AugmentConfig
 from zoo.seeds import child_seed
 
 Array = np.ndarray[Any, Any]

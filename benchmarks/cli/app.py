@@ -12,7 +12,7 @@ import typer
 from benchmarks.cli import datasets, diagnosing, following, models, planning, reporting, running, tracking
 from benchmarks.cli.arguments import TERMINATED, WRONG_CALL
 from benchmarks.errors import UserError
-from benchmarks.interrupts import Terminated
+from benchmarks.execution.interrupts import Terminated
 
 app = typer.Typer(
     name="ablate",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir
+from benchmarks.cli.rendering import make_console, print_json, row_table, say
 from benchmarks.errors import UserError
-from benchmarks.rendering import make_console, print_json, row_table, say
 
 if TYPE_CHECKING:
     from benchmarks.data.dataset import Dataset
@@ -100,8 +100,8 @@ def _show_dataset(
     name: str, data_dir: Path | None, runs_dir: Path, path: Path, changes: list[str], seed: int, as_json: bool
 ) -> None:
     """Draw examples of a dataset, each beside augmented versions of itself."""
-    from benchmarks.augmentation.config import AugmentConfig
-    from benchmarks.profiling import parse_changes
+    from benchmarks.models.profiling import parse_changes
+    from benchmarks.settings.augmentation import AugmentConfig
     from zoo.settings import SettingError, as_written
 
     if path.suffix.lower() != ".png" or not path.parent.is_dir() or path.is_dir():
@@ -135,7 +135,7 @@ def _read_dataset(name: str, data_dir: Path | None, runs_dir: Path) -> Dataset:
     from benchmarks.data.catalog import default_data_dir, find_dataset
 
     reference = find_dataset(name, data_dir or default_data_dir(), runs_dir)
-    from benchmarks.quiet import import_tensorflow
+    from benchmarks.tensorflow_start import import_tensorflow
 
     import_tensorflow()
     from benchmarks.data.loading import load, prepare

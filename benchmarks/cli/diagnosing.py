@@ -10,13 +10,13 @@ import typer
 from benchmarks.cli.arguments import DONE, RUNS_DIR, SOME_FAILED, AsJson, DataDir, RunsDir, SuiteArgument
 from benchmarks.cli.finding import plan_of
 from benchmarks.cli.printing import make_wide_console
-from benchmarks.columns import with_levels
+from benchmarks.cli.rendering import make_console, print_json, row_table, say
 from benchmarks.errors import UserError, naming_file
-from benchmarks.rendering import make_console, print_json, row_table, say
+from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:
-    from benchmarks.design import Cell
-    from benchmarks.diagnosis.cells import CellDiagnosis
+    from benchmarks.models.diagnosis.cells import CellDiagnosis
+    from benchmarks.runs import Cell
 
 PICTURES = (".png", ".svg", ".pdf")
 """Endings of files that --show writes."""
@@ -49,11 +49,11 @@ def diagnose(
     console = make_console(to_error=True)
     found: list[CellDiagnosis] = []
     with console.status("importing TensorFlow") as now:
-        from benchmarks.quiet import import_tensorflow
+        from benchmarks.tensorflow_start import import_tensorflow
 
         import_tensorflow()
         from benchmarks.data.loading import load, prepare
-        from benchmarks.diagnosis.cells import diagnose as diagnose_cells
+        from benchmarks.models.diagnosis.cells import diagnose as diagnose_cells
 
         datasets = {}
         for name in dict.fromkeys(cell.dataset for cell in cells):
@@ -102,7 +102,7 @@ def _chosen(cells: list[Cell], where: list[str]) -> list[Cell]:
 
 
 def _draw(found: list[CellDiagnosis], show: Path) -> None:
-    from benchmarks.diagnosis.figure import write_figure
+    from benchmarks.models.diagnosis.figure import write_figure
 
     try:
         write_figure(show, found)

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
-    from benchmarks.plan import Plan
+    from benchmarks.plan.plan import Plan
     from benchmarks.store import Registration, Store
 
 
 def plan_of(suite: str, runs_dir: Path, store_url: str | None, data_dir: Path | None, seeds: int | None) -> Plan:
     """Plan a suite by its file or its shipped name."""
     from benchmarks.data.catalog import default_data_dir
-    from benchmarks.plan import make_plan
+    from benchmarks.plan.plan import make_plan
 
     return make_plan(suite_path(suite), runs_dir, data_dir or default_data_dir(), seeds, store_url)
 
@@ -28,7 +28,7 @@ def suite_path(suite: str) -> Path:
     path = Path(suite)
     if path.is_file() or not suite.isidentifier():
         return path
-    shipped = {each.stem: each for each in Path(str(files("benchmarks").joinpath("suites"))).glob("*.toml")}
+    shipped = {each.stem: each for each in Path(str(files("benchmarks.suite").joinpath("suites"))).glob("*.toml")}
     if suite not in shipped:
         closest = nearest(suite, [*shipped, *(str(each) for each in Path().glob("*.toml"))])
         raise UserError(
@@ -41,7 +41,7 @@ def suite_path(suite: str) -> Path:
 
 def registered_suite(suite: str, store: Store) -> Registration:
     """A suite as it was last run into a store, by its name or its file."""
-    from benchmarks.suite import parse_suite, read_suite_text
+    from benchmarks.suite.reading import parse_suite, read_suite_text
     from zoo.settings import nearest
 
     names = [each.name for each in store.registrations()]

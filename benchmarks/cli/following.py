@@ -11,8 +11,8 @@ import typer
 from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_suite
 from benchmarks.cli.printing import make_wide_console
-from benchmarks.columns import with_levels
-from benchmarks.rendering import make_console, print_json, print_log, row_table, say
+from benchmarks.cli.rendering import make_console, print_json, print_log, row_table, say
+from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:
     from benchmarks.store import Registration, Store
@@ -52,8 +52,8 @@ def status(
 
 def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None) -> None:
     """Show how a suite comes on, wherever its runners are, until nothing is left to train or Ctrl-C is pressed."""
-    from benchmarks.ledger import ledger_of
-    from benchmarks.progress import watch as watch_ledger
+    from benchmarks.cli.progress import watch as watch_ledger
+    from benchmarks.plan.ledger import ledger_of
     from benchmarks.store import Store
 
     store = Store.open(runs_dir, store_url)
@@ -71,7 +71,7 @@ def logs(
     as_json: AsJson = False,
 ) -> None:
     """Tell how a run went: its status, the reason, the traceback, attempts, the machine, and its last epochs."""
-    from benchmarks.ledger import log_of
+    from benchmarks.plan.ledger import log_of
     from benchmarks.store import Store
 
     log = log_of(Store.open(runs_dir, store_url), run)
@@ -88,10 +88,10 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
-    from benchmarks.keys import short_keys
-    from benchmarks.plan import all_registered_runs, weights_file
+    from benchmarks.metrics import OUTCOME_METRICS
+    from benchmarks.plan.keys import short_keys
+    from benchmarks.plan.plan import all_registered_runs, weights_file
     from benchmarks.store import Store
-    from benchmarks.training.metrics import OUTCOME_METRICS
 
     store = Store.open(runs_dir, store_url)
     registration = registered_suite(suite, store)
@@ -136,7 +136,7 @@ def merge(
     as_json: AsJson = False,
 ) -> None:
     """Join the stores of runs folders, such as of a job array, and of servers; conflicting results are refused."""
-    from benchmarks.merging import merge as merge_stores
+    from benchmarks.plan.merging import merge as merge_stores
     from benchmarks.store import Store, place_of
 
     joined = merge_stores(stores, into, prefers_first=prefer_first, runs_dir=runs_dir)
@@ -152,7 +152,7 @@ def merge(
 
 def _suite_row(registration: Registration, store: Store) -> dict[str, Any]:
     """How many runs of a suite have ended how; none of these numbers where nobody can tell what its runs are."""
-    from benchmarks.plan import NOT_UNDERSTOOD, count_by_status, stored_counts
+    from benchmarks.plan.plan import NOT_UNDERSTOOD, count_by_status, stored_counts
     from zoo.settings import SettingError
 
     counts: dict[str, Any]
@@ -164,7 +164,7 @@ def _suite_row(registration: Registration, store: Store) -> dict[str, Any]:
 
 
 def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> None:
-    from benchmarks.ledger import ledger_of
+    from benchmarks.plan.ledger import ledger_of
 
     ledger = ledger_of(registration, store)
     if as_json:

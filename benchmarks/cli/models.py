@@ -10,8 +10,16 @@ import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, StoreURL, Workers
 from benchmarks.cli.printing import make_wide_console
+from benchmarks.cli.rendering import (
+    make_console,
+    model_table,
+    print_choices,
+    print_json,
+    print_model,
+    print_profiles,
+    say,
+)
 from benchmarks.errors import UserError
-from benchmarks.rendering import make_console, model_table, print_choices, print_json, print_model, print_profiles, say
 
 
 def models(
@@ -53,10 +61,10 @@ def export(
 
     Where the weights were not kept (`ablate run --keep-weights`), the run is trained again, which gives the same ones.
     """
-    from benchmarks import export as exporting
     from benchmarks.data.catalog import default_data_dir
-    from benchmarks.quiet import import_tensorflow
+    from benchmarks.models import export as exporting
     from benchmarks.store import Store
+    from benchmarks.tensorflow_start import import_tensorflow
 
     exporting.check_folder(folder)
     if onnx:
@@ -91,8 +99,8 @@ def profile(
     as_csv: Annotated[bool, typer.Option("--csv", help="Print CSV for a spreadsheet.")] = False,
 ) -> None:
     """Measure what models cost on this machine: memory, build and trace time, images a second and latency."""
-    from benchmarks import profiling
-    from benchmarks.quiet import import_tensorflow
+    from benchmarks.models import profiling
+    from benchmarks.tensorflow_start import import_tensorflow
 
     form = _output_form(output, as_json=as_json, as_csv=as_csv)
     sizes = tuple(dict.fromkeys(profiling.parse_sizes("--batch-sizes", batch_sizes)))

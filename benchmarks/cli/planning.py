@@ -13,13 +13,13 @@ import typer
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, StoreURL, SuiteArgument
 from benchmarks.cli.finding import plan_of
 from benchmarks.cli.printing import describe, make_wide_console
-from benchmarks.columns import with_levels
+from benchmarks.cli.rendering import print_json, row_table, say
 from benchmarks.errors import UserError
-from benchmarks.rendering import print_json, row_table, say
+from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:
-    from benchmarks.plan import Plan
-    from benchmarks.search.path import FoundPath
+    from benchmarks.plan.path import FoundPath
+    from benchmarks.plan.plan import Plan
 
 _ORIGINS = {
     "embedded": "embedded",
@@ -44,14 +44,14 @@ def plan(
 
     Nothing is downloaded or trained, unless --probe asks for it; what a probe trains is not stored.
     """
-    from benchmarks.duration import expected_time
+    from benchmarks.cli.estimating import expected_time
 
     made = plan_of(suite, runs_dir, store_url, data_dir, seeds)
     expected = expected_time(made, runs_dir, store_url, probes=probe)
     if as_json:
         print_json(_plan_as_json(made) | {"expected": asdict(expected)})
         return
-    from benchmarks.design import estimable
+    from benchmarks.plan.comparisons import estimable
 
     say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
@@ -76,11 +76,12 @@ def plan(
 
 def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is written to NAME.toml.")]) -> None:
     """Write a commented suite to start from."""
-    from benchmarks.suite import NAME_PATTERN, parse_suite
+    from benchmarks.suite.format import NAME_PATTERN
+    from benchmarks.suite.reading import parse_suite
 
     if not re.fullmatch(NAME_PATTERN, name):
         raise UserError(f"NAME: not a name of a suite\n  given:   {name}\n  allowed: letters, digits, _ and -")
-    text = files("benchmarks").joinpath("new_suite.toml").read_text(encoding="utf-8").format(name=name)
+    text = files("benchmarks.suite").joinpath("new_suite.toml").read_text(encoding="utf-8").format(name=name)
     parse_suite(text, f"ablate new {name}")
     path = Path(f"{name}.toml")
     try:
@@ -95,13 +96,13 @@ def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is writt
 
 def schema() -> None:
     """Print the JSON Schema of the suite format, for editors that complete and check TOML."""
-    from benchmarks.schema import suite_schema
+    from benchmarks.suite.schema import suite_schema
 
     print_json(suite_schema())
 
 
 def _plan_as_json(plan: Plan) -> dict[str, Any]:
-    from benchmarks.design import estimable
+    from benchmarks.plan.comparisons import estimable
 
     return {
         "suite": plan.suite.name,
@@ -120,7 +121,7 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
 
 
 def _path_told(plan: Plan, path: FoundPath) -> str:
-    from benchmarks.search.path import changes_taken
+    from benchmarks.plan.path import changes_taken
 
     if path.key not in plan.searches:
         # One for each factor, of which the first is among the changes alone.
@@ -135,7 +136,7 @@ def _path_told(plan: Plan, path: FoundPath) -> str:
 
 
 def _path_as_json(plan: Plan, path: FoundPath) -> dict[str, Any]:
-    from benchmarks.search.path import changes_taken
+    from benchmarks.plan.path import changes_taken
 
     found = plan.searches.get(path.key)
     return {

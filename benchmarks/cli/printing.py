@@ -8,13 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.rendering import UNBROKEN, make_console, print_json, say
+from benchmarks.cli.rendering import UNBROKEN, make_console, print_json, say
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from benchmarks.report.index import IndexClaim
-    from benchmarks.tracking.config import Tracked
+    from benchmarks.tracking.records import Tracked
 
 
 def make_wide_console() -> Console:

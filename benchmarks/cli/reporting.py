@@ -11,18 +11,18 @@ import typer
 from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_suite
 from benchmarks.cli.printing import make_wide_console, tell_report
+from benchmarks.cli.rendering import print_json, row_table, say
 from benchmarks.errors import UserError
-from benchmarks.rendering import print_json, row_table, say
 
 
 def report(
     suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False
 ) -> None:
     """Write the report of a suite anew from what is stored."""
-    from benchmarks.plan import stored_counts
+    from benchmarks.plan.plan import stored_counts
     from benchmarks.report.writing import write_report
     from benchmarks.store import Store
-    from benchmarks.suite import parse_suite, read_suite_text
+    from benchmarks.suite.reading import parse_suite, read_suite_text
 
     store = Store.open(runs_dir, store_url)
     registration = registered_suite(suite, store)
@@ -72,7 +72,7 @@ def compare(
     0 nothing got worse, 1 a regression: a cell is worse by more than the margin; 2 the call is wrong, or nothing can
     be compared.
     """
-    from benchmarks import comparing
+    from benchmarks.report import comparing
 
     found = comparing.compare(before, after, suite or (), metric or (), margin, alpha, runs_dir, store_url)
     if as_json:

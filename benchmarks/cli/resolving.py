@@ -6,16 +6,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from benchmarks.cli.rendering import tell
 from benchmarks.errors import UserError, naming_file
-from benchmarks.rendering import tell
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmarks.design import Run
-    from benchmarks.looks import Looks
-    from benchmarks.plan import Plan
+    from benchmarks.plan.interim import Looks
+    from benchmarks.plan.plan import Plan
     from benchmarks.report.claims import Look
+    from benchmarks.runs import Run
     from benchmarks.store import Store
 
 Train = Callable[["Plan"], tuple["Plan", list["Run"]]]
@@ -42,7 +42,7 @@ def resolve(plan: Plan, looks: Looks, store: Store, train: Train, console: Conso
     All looks are declared before the first. What is stored is not trained again, so that one that was killed goes on at
     the look that it was at.
     """
-    from benchmarks.design import refuse_too_many
+    from benchmarks.plan.combinations import refuse_too_many
 
     with naming_file(plan.path):
         refuse_too_many(plan.suite, looks.made[-1])
@@ -64,8 +64,8 @@ def resolve(plan: Plan, looks: Looks, store: Store, train: Train, console: Conso
 
 def at_look(plan: Plan, looks: Looks, look: int, store: Store) -> Plan:
     """The plan with the seeds of a look."""
-    from benchmarks.looks import seeds_at
-    from benchmarks.plan import with_seeds
+    from benchmarks.plan.interim import seeds_at
+    from benchmarks.plan.plan import with_seeds
 
     return with_seeds(plan, seeds_at(plan.suite, look), () if looks.stand_in_suite else looks.declared, store)
 
@@ -80,9 +80,9 @@ def _is_trained(plan: Plan, store: Store) -> bool:
 
 def _look(plan: Plan, store: Store) -> Look:
     """What is decided with the seeds of a plan."""
+    from benchmarks.analysis.reading import read_tables, tuning_trials
+    from benchmarks.plan.registration import standing
     from benchmarks.report.claims import looks_made
-    from benchmarks.report.reading import read_tables, tuning_trials
-    from benchmarks.report.registration import standing
 
     known = store.registration(plan.suite.name)
     assert known is not None  # the suite was registered before it was trained

@@ -27,19 +27,19 @@ from benchmarks.cli.arguments import (
 )
 from benchmarks.cli.finding import plan_of
 from benchmarks.cli.printing import describe, tell_report
+from benchmarks.cli.rendering import make_console, phases_text, print_json, say, tell
 from benchmarks.cli.resolving import at_look, refuse_with_looks, resolve
 from benchmarks.cli.tracking import Track, destinations_of, tracked_suite
 from benchmarks.errors import UserError
-from benchmarks.interrupts import Terminated, listening
-from benchmarks.rendering import make_console, phases_text, print_json, say, tell
+from benchmarks.execution.interrupts import Terminated, listening
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from benchmarks.design import Run
-    from benchmarks.execution.leases import Shard
     from benchmarks.execution.running import Options, Session
-    from benchmarks.plan import Plan
+    from benchmarks.plan.plan import Plan
+    from benchmarks.plan.shards import Shard
+    from benchmarks.runs import Run
     from benchmarks.store import Store
     from benchmarks.training.stopwatch import Stopwatch
 
@@ -124,12 +124,12 @@ def run(
     143 by SIGTERM.
     """
     from benchmarks.execution.executors import cluster_of
-    from benchmarks.execution.leases import Shard
     from benchmarks.execution.running import Options
-    from benchmarks.ledger import reopened, ways_to_retry
-    from benchmarks.looks import planned_looks
-    from benchmarks.plan import count_by_status
-    from benchmarks.report.registration import register_claims
+    from benchmarks.plan.interim import planned_looks
+    from benchmarks.plan.ledger import reopened, ways_to_retry
+    from benchmarks.plan.plan import count_by_status
+    from benchmarks.plan.registration import register_claims
+    from benchmarks.plan.shards import Shard
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
@@ -189,7 +189,7 @@ def tune(
     wrong, 130 interrupted by Ctrl-C, 143 by SIGTERM.
     """
     from benchmarks.execution.executors import cluster_of
-    from benchmarks.ledger import reopened, ways_to_retry
+    from benchmarks.plan.ledger import reopened, ways_to_retry
     from benchmarks.search.tuned_suite import TunedSuite
     from benchmarks.store import Store
 
@@ -223,7 +223,7 @@ def _train(
     plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None
 ) -> tuple[Plan, list[Run]]:
     """Search and train what is missing; the plan with the settings that were found, and its runs that this job has."""
-    from benchmarks.progress import ProgressDisplay
+    from benchmarks.cli.progress import ProgressDisplay
 
     is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks))
     # Which runs are of a part follows from the data, which a session opens.
@@ -254,9 +254,9 @@ def _find(session: Session, console: Console) -> Plan:
 
 def _find_path(session: Session, console: Console) -> Plan:
     """Find the path of a plan; the plan with the cells along it."""
+    from benchmarks.cli.progress import ProgressDisplay
     from benchmarks.execution.running import search_missing
-    from benchmarks.progress import ProgressDisplay
-    from benchmarks.search.path import changes_taken
+    from benchmarks.plan.path import changes_taken
 
     path = session.plan.open_path
     assert path is not None  # as whoever calls has seen
@@ -271,8 +271,8 @@ def _find_path(session: Session, console: Console) -> Plan:
 
 def _search(session: Session, console: Console) -> Plan:
     """Make the searches of a plan that have not ended; the plan with the settings that were found."""
+    from benchmarks.cli.progress import ProgressDisplay
     from benchmarks.execution.running import search_missing
-    from benchmarks.progress import ProgressDisplay
     from zoo.settings import as_written
 
     plan, table = session.plan, session.plan.suite.search
@@ -291,7 +291,7 @@ def _search(session: Session, console: Console) -> Plan:
 
 
 def _say_missing(plan: Plan, console: Console) -> None:
-    from benchmarks.search.groups import WaitingRun
+    from benchmarks.plan.groups import WaitingRun
 
     waiting = sum(isinstance(run, WaitingRun) for run in plan.runs)
     known = f", of which {waiting} wait for a search" if waiting else ""
@@ -335,7 +335,7 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
 
 
 def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
-    from benchmarks.plan import stored_counts
+    from benchmarks.plan.plan import stored_counts
     from benchmarks.report.writing import write_report
 
     registration = store.registration(plan.suite.name)

@@ -9,13 +9,14 @@ import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_suite
+from benchmarks.cli.rendering import make_console, print_json, say
 from benchmarks.errors import UserError
-from benchmarks.rendering import make_console, print_json, say
 
 if TYPE_CHECKING:
-    from benchmarks.execution.leases import Shard
+    from benchmarks.plan.shards import Shard
     from benchmarks.store import Store
-    from benchmarks.tracking.config import Destinations, Tracked
+    from benchmarks.tracking.config import Destinations
+    from benchmarks.tracking.records import Tracked
 
 Track = Annotated[
     list[str] | None,

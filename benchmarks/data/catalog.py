@@ -11,7 +11,7 @@ from typing import Literal
 
 from benchmarks.data.buckets import bucket_of, datasets_in
 from benchmarks.errors import DatasetError
-from benchmarks.quiet import import_tensorflow
+from benchmarks.tensorflow_start import import_tensorflow
 from zoo.settings import nearest
 
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.folders import appearing
-from benchmarks.data.tasks import Task
+from benchmarks.tasks import Task
 
 Array = np.ndarray[Any, Any]
 

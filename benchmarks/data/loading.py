@@ -29,7 +29,7 @@ from benchmarks.data.dataset import (
 )
 from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
 from benchmarks.errors import DatasetError
-from benchmarks.quiet import no_deprecations_of_tfds
+from benchmarks.tensorflow_start import no_deprecations_of_tfds
 
 HELD_OUT_EVERY = 5
 """Where a dataset has no test split, every fifth example of its training split is held out as one."""

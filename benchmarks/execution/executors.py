@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from benchmarks.data.dataset import Dataset
-from benchmarks.design import Run
 from benchmarks.errors import UserError
-from benchmarks.execution.schedule import Stack
-from benchmarks.training.results import RunResult
+from benchmarks.plan.stacks import Stack
+from benchmarks.results import RunResult
+from benchmarks.runs import Run
 from zoo.settings import nearest
 
 EXECUTORS = ("local", "ray")

@@ -9,18 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from benchmarks.data.dataset import Dataset
-from benchmarks.design import Run
-from benchmarks.execution.schedule import (
-    Program,
-    Stack,
-    StackQueue,
-    epochs_behind,
-    keys_of,
-    program_of,
-    stacks_by_program,
-)
 from benchmarks.execution.worker import Orders, Report
-from benchmarks.training.results import RunResult
+from benchmarks.plan.stacks import Program, Stack, StackQueue, epochs_behind, keys_of, program_of, stacks_by_program
+from benchmarks.results import RunResult
+from benchmarks.runs import Run
 
 MOST_ATTEMPTS = 3
 """How often a stack is tried whose worker died or had too little memory: twice as it is, and then each of its runs

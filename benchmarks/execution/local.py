@@ -14,14 +14,14 @@ import numpy as np
 import zoo
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
-from benchmarks.design import Run
-from benchmarks.execution.schedule import program_of, training_key
 from benchmarks.files import replaced
-from benchmarks.settings import RunSettings
+from benchmarks.plan.stacks import program_of, training_key
+from benchmarks.results import RunResult, failure_of
+from benchmarks.runs import Run
+from benchmarks.settings.run import RunSettings
 from benchmarks.training.checkpoints import CheckpointFile, States
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import HEADS, Program, RunInputs
-from benchmarks.training.results import RunResult, failure_of
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.trainer import Trainer, TrainingStoppedError
 

@@ -20,14 +20,14 @@ import numpy as np
 from filelock import FileLock
 
 import zoo
-from benchmarks import training
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, Examples, open_prepared
 from benchmarks.errors import DatasetError, UserError
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.schedule import Stack
 from benchmarks.execution.worker import GO_ON, Orders, Report, make_engine, prepare_and_decode, train
-from benchmarks.plan import weights_file
+from benchmarks.plan.plan import weights_file
+from benchmarks.plan.stacks import Stack
+from benchmarks.settings import training
 
 REVISIONS = {"zoo": zoo.REVISION, "training": training.REVISION}
 """What settings mean: a node whose code gives them another meaning would train other runs."""

@@ -18,20 +18,20 @@ from typing import Any, Self
 
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset
-from benchmarks.design import Run
 from benchmarks.errors import UserError
 from benchmarks.execution.executors import RayCluster
 from benchmarks.execution.handing_out import MOST_ATTEMPTS, AnyWorker, HandingOut, Task
+from benchmarks.execution.interrupts import held, look
 from benchmarks.execution.ray_cluster import connected, no_room, room
 from benchmarks.execution.ray_node import REVISIONS, Begun, NodeOrders, NodeWorker, Outline, Sign, Trained
-from benchmarks.execution.schedule import Stack
 from benchmarks.execution.worker import STOP, Orders, Resources
 from benchmarks.execution.workers import LOOK_SECONDS, MOST_OF_MEMORY
 from benchmarks.files import replaced
-from benchmarks.interrupts import held, look
-from benchmarks.plan import weights_file
+from benchmarks.plan.plan import weights_file
+from benchmarks.plan.stacks import Stack
+from benchmarks.results import RunResult
+from benchmarks.runs import Run
 from benchmarks.training.checkpoints import Checkpoints, States
-from benchmarks.training.results import RunResult
 from benchmarks.training.stopwatch import Stopwatch
 
 STOP_SECONDS = 5.0

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from benchmarks.data.dataset import Dataset
-from benchmarks.design import Run
 from benchmarks.errors import naming_file
 from benchmarks.execution.executors import Executor, RayCluster
-from benchmarks.execution.leases import Leases, Shard
-from benchmarks.execution.schedule import check_runs, least_stacks
+from benchmarks.execution.interrupts import look
 from benchmarks.execution.workers import Workers, resources
-from benchmarks.interrupts import look
-from benchmarks.plan import Plan, renewed, states_folder
-from benchmarks.quiet import import_tensorflow
+from benchmarks.metrics import rmse_of_the_mean
+from benchmarks.plan.groups import Group
+from benchmarks.plan.leases import Leases
+from benchmarks.plan.plan import Plan, renewed, states_folder
+from benchmarks.plan.shards import Shard, shares_of
+from benchmarks.plan.stacks import check_runs, least_stacks
+from benchmarks.results import FINAL, MOST_PREDICTION_BYTES, RunResult, Status, keeps_predictions
+from benchmarks.runs import Run
 from benchmarks.search.greedy import find_path
-from benchmarks.search.groups import Group
 from benchmarks.search.loop import search_groups
-from benchmarks.search.shards import shares_of
 from benchmarks.store import DatasetFacts, Store
+from benchmarks.tensorflow_start import import_tensorflow
 from benchmarks.training.checkpoints import Checkpoints, States
-from benchmarks.training.metrics import rmse_of_the_mean
-from benchmarks.training.results import FINAL, MOST_PREDICTION_BYTES, RunResult, Status, keeps_predictions
 from benchmarks.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:

@@ -21,12 +21,12 @@ import psutil
 
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
-from benchmarks.design import Run
 from benchmarks.errors import DatasetError
-from benchmarks.execution.schedule import Stack, keys_of
-from benchmarks.plan import weights_file
+from benchmarks.plan.plan import weights_file
+from benchmarks.plan.stacks import Stack, keys_of
+from benchmarks.results import RunResult, failure_of
+from benchmarks.runs import Run
 from benchmarks.training.checkpoints import Checkpoints, States
-from benchmarks.training.results import RunResult, failure_of
 from benchmarks.training.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def begin(orders: ProcessOrders, progress: Any, stop: Any) -> None:
 
 def make_engine(orders: Orders, progress: Any, stop: Any) -> None:
     """Import TensorFlow and make what `train` trains with; the arguments are those of `begin`."""
-    from benchmarks.quiet import import_tensorflow
+    from benchmarks.tensorflow_start import import_tensorflow
 
     import_tensorflow(orders.resources.threads, orders.number)
     from benchmarks.execution.local import Engine

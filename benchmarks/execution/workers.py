@@ -27,13 +27,12 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
-from benchmarks.design import Run
 from benchmarks.errors import DatasetError
 from benchmarks.execution.cgroups import limits
 from benchmarks.execution.executors import WORKER_BYTES
 from benchmarks.execution.handing_out import MOST_ATTEMPTS, AnyWorker, HandingOut, Task
+from benchmarks.execution.interrupts import held, look
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.schedule import Stack
 from benchmarks.execution.worker import (
     GO_ON,
     LEAVE,
@@ -47,9 +46,10 @@ from benchmarks.execution.worker import (
     trace_of,
     train,
 )
-from benchmarks.interrupts import held, look
+from benchmarks.plan.stacks import Stack
+from benchmarks.results import RunResult, Status
+from benchmarks.runs import Run
 from benchmarks.training.checkpoints import Checkpoints, States
-from benchmarks.training.results import RunResult, Status
 from benchmarks.training.stopwatch import Stopwatch
 
 T = TypeVar("T")

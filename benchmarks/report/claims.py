@@ -14,12 +14,13 @@ from benchmarks.analysis.claims import Trials, judge_claims
 from benchmarks.analysis.judgements import Check, JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.verdicts import Evidence, Verdict
-from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS, AcrossDatasets, least_seeds
-from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, p_text, style_of
+from benchmarks.labels import NOTHING, THIN_SPACE, counted
+from benchmarks.metrics import METRICS, Metric, Unit
+from benchmarks.plan.registration import Standing
+from benchmarks.report.formatting import Style, p_text, style_of
 from benchmarks.report.prose import EXPLORATORY, NO_MATTER_OF_SEEDS, Names, sentence
-from benchmarks.report.registration import Standing
-from benchmarks.suite import Suite
-from benchmarks.training.metrics import METRICS, Metric, Unit
+from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS, AcrossDatasets, least_seeds
+from benchmarks.suite.suite import Suite
 
 CLAIMS_FILE = "claims.json"
 

@@ -20,24 +20,25 @@ from benchmarks.analysis.contrasts import (
 from benchmarks.analysis.curves import Curves, learning_curves
 from benchmarks.analysis.judgements import Explored
 from benchmarks.analysis.ranks import Ranks
+from benchmarks.analysis.reading import read_tables, tuning_trials
 from benchmarks.analysis.summaries import CellSummary, cell_summaries
 from benchmarks.analysis.tables import MISSING, level_column
-from benchmarks.design import Estimable, estimable
+from benchmarks.labels import counted, whole
+from benchmarks.metrics import CURVE_METRICS, FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
+from benchmarks.plan.comparisons import Estimable, estimable
+from benchmarks.plan.registration import standing
 from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.ensembles import Ensembles, ensembles
 from benchmarks.report.example_noise import ExampleNoise, example_noise
-from benchmarks.report.formatting import Style, counted, style_of, titled, whole
+from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.path import PathContent, path_content
 from benchmarks.report.provenance import Provenance, evaluated_told, provenance
-from benchmarks.report.reading import read_tables, tuning_trials
-from benchmarks.report.registration import standing
 from benchmarks.report.reliability import Reliabilities, reliabilities
 from benchmarks.report.search import SearchContent, search_content
 from benchmarks.report.sections import Sections, ranks_of, sections_of
+from benchmarks.results import FAILURES
 from benchmarks.store import DatasetFacts, Registration, Store
-from benchmarks.suite import Suite
-from benchmarks.training.metrics import CURVE_METRICS, FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
-from benchmarks.training.results import FAILURES
+from benchmarks.suite.suite import Suite
 
 
 @dataclass(frozen=True)

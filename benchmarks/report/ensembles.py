@@ -19,17 +19,17 @@ from benchmarks.analysis.ensembles import (
     ensemble,
     metric_of,
 )
-from benchmarks.columns import with_levels
-from benchmarks.data.tasks import Task
-from benchmarks.report.formatting import NOTHING, Style, counted, percent, style_of, titled, whole
+from benchmarks.labels import NOTHING, counted, whole, with_levels
+from benchmarks.metrics import OUTCOME_METRICS
+from benchmarks.report.formatting import Style, percent, style_of, titled
 from benchmarks.report.latex import behind_levels, file_part, tex_table
 from benchmarks.report.plots.common import Plot
 from benchmarks.report.plots.ensembles import size_plot
 from benchmarks.report.reliability import nearest_cells
 from benchmarks.report.spreadsheets import csv_text
+from benchmarks.results import keeps_predictions
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.training.metrics import OUTCOME_METRICS
-from benchmarks.training.results import keeps_predictions
+from benchmarks.tasks import Task
 
 ENSEMBLES_FILE = "ensembles.csv"
 

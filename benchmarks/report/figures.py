@@ -14,9 +14,10 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.curves import Line, Panel
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
-from benchmarks.report.formatting import THIN_SPACE, Style, short
+from benchmarks.labels import THIN_SPACE
+from benchmarks.metrics import Metric
+from benchmarks.report.formatting import Style, short
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
-from benchmarks.training.metrics import Metric
 
 _FOREST_WIDTH = 5.8
 _FOREST_TEXT, _AXIS_TEXT = 26, 34

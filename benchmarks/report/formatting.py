@@ -9,15 +9,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from benchmarks.training.metrics import Unit
+from benchmarks.labels import NOTHING, THIN_SPACE
+from benchmarks.metrics import Unit
 
 if TYPE_CHECKING:
     from benchmarks.analysis.estimates import Estimate
-
-NOTHING = "–"
-"""Stands where there is no number."""
-
-THIN_SPACE = "\N{NARROW NO-BREAK SPACE}"
 
 _UNITS: dict[Unit, tuple[str, str]] = {
     "share": ("in per cent", "in percentage points"),
@@ -139,16 +135,6 @@ def titled(title: str, unit: str) -> str:
     """A title with the words of its unit, if there are any: `Test RMSE, in the target’s unit`."""
     title = title[:1].upper() + title[1:]
     return f"{title}, {unit}" if unit else title
-
-
-def whole(number: int | None) -> str:
-    """A whole number with thin spaces between thousands."""
-    return NOTHING if number is None else f"{number:,}".replace(",", THIN_SPACE)
-
-
-def counted(number: int, noun: str) -> str:
-    """A number with its noun: `1 seed`, `5 seeds`."""
-    return f"{whole(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def short(text: str, length: int) -> str:

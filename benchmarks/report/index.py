@@ -13,11 +13,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
-from benchmarks.plan import NOT_UNDERSTOOD, stored_counts
-from benchmarks.report import formatting
+from benchmarks.labels import counted, whole
+from benchmarks.plan.plan import NOT_UNDERSTOOD, stored_counts
 from benchmarks.report.claims import CLAIMS_FILE, CLAIMS_FORMAT
 from benchmarks.store import Registration, Store
-from benchmarks.suite import parse_suite
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 INDEX_FILE = "index.html"
@@ -69,12 +69,8 @@ class IndexEntry:
     @property
     def state(self) -> str:
         """How much of the plan has run, such as: 38 of 40 runs done; 1 diverged, 1 missing."""
-        done = f"{formatting.whole(self.counts.get('done', 0))} of {formatting.counted(self.n_runs, 'run')} done"
-        others = [
-            f"{formatting.whole(number)} {status}"
-            for status, number in self.counts.items()
-            if number and status != "done"
-        ]
+        done = f"{whole(self.counts.get('done', 0))} of {counted(self.n_runs, 'run')} done"
+        others = [f"{whole(number)} {status}" for status, number in self.counts.items() if number and status != "done"]
         return "; ".join(filter(None, (done, ", ".join(others))))
 
 
@@ -97,7 +93,7 @@ def index_page(entries: Sequence[IndexEntry]) -> str:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {function.__name__: function for function in (formatting.whole, formatting.counted)}
+    environment.filters |= {function.__name__: function for function in (whole, counted)}
     return environment.get_template("index.html.j2").render(entries=entries, most_claims=MOST_CLAIMS)
 
 

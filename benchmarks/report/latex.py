@@ -14,10 +14,10 @@ from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.estimates import Estimate, standardized_mean
 from benchmarks.analysis.judgements import JudgedClaim, Judgement
 from benchmarks.analysis.summaries import CellSummary
-from benchmarks.columns import column_of
+from benchmarks.labels import NOTHING, THIN_SPACE, column_of, counted
+from benchmarks.metrics import Metric
 from benchmarks.report.claims import Claims, Numbers, is_open
-from benchmarks.report.formatting import NOTHING, THIN_SPACE, Style, counted, decimal, titled
-from benchmarks.training.metrics import Metric
+from benchmarks.report.formatting import Style, decimal, titled
 
 MOST_ROWS = 40
 """Rows of a table that fits a page; longer ones are set as `longtable`."""

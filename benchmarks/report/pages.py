@@ -16,6 +16,8 @@ from benchmarks.analysis.curves import MOST_SEED_LINES, Curves
 from benchmarks.analysis.estimates import Estimate, standardized_mean
 from benchmarks.analysis.judgements import JudgedClaim, Judgement
 from benchmarks.analysis.summaries import CellSummary, sd_interval
+from benchmarks.labels import NOTHING, counted, whole
+from benchmarks.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS, Metric
 from benchmarks.report import formatting
 from benchmarks.report.content import Content, DatasetContent
 from benchmarks.report.ensembles import NOTE, WHY, ensemble_plots
@@ -39,7 +41,6 @@ from benchmarks.report.plots import (
 from benchmarks.report.prose import SKEWED
 from benchmarks.report.search import MOST_GROUP_ROWS, MOST_SETTING_COLUMNS, SearchFigures, search_figures
 from benchmarks.report.sections import time_told
-from benchmarks.training.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS, Metric
 
 MOST_CELL_ROWS = 400
 MOST_FAILURE_ROWS = 100
@@ -69,9 +70,9 @@ RELIABILITY = (
 
 _FILTERS = (
     formatting.decimal,
-    formatting.whole,
+    whole,
     formatting.short,
-    formatting.counted,
+    counted,
     formatting.percent,
     formatting.p_text,
     time_told,
@@ -200,7 +201,7 @@ def _fenced(text: str) -> Markup:
 
 def _sd_range(found: Estimate, style: formatting.Style) -> str:
     low, high = sd_interval(found)
-    return f"{style.value(low)} to {style.value(high)}" if found.state == "interval" else formatting.NOTHING
+    return f"{style.value(low)} to {style.value(high)}" if found.state == "interval" else NOTHING
 
 
 def _divergence_told(cell: CellSummary) -> str:
@@ -217,7 +218,7 @@ def _target_told(target: float, metric: Metric) -> str:
 
 
 def _cost_told(point: Any, cost: str) -> str:
-    return formatting.whole(round(point.cost)) if cost in ("parameters", "macs") else f"{point.cost:.3g}"
+    return whole(round(point.cost)) if cost in ("parameters", "macs") else f"{point.cost:.3g}"
 
 
 def _figures(number: int, dataset: DatasetContent, content: Content) -> DatasetFigures:

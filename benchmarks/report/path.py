@@ -12,16 +12,17 @@ import pandas as pd
 from benchmarks.analysis.contrasts import Factors
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.analysis.paths import Step, steps_along
-from benchmarks.design import Change, declared_changes
-from benchmarks.report.formatting import Style, counted, style_of, titled
+from benchmarks.labels import counted
+from benchmarks.metrics import METRICS, OUTCOME_METRICS, Metric
+from benchmarks.plan.combinations import Change, declared_changes
+from benchmarks.plan.path import FoundPath, changes_taken, path_to_find
+from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot, sentences
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.spreadsheets import csv_text, numbers_of
-from benchmarks.search.path import FoundPath, changes_taken, path_to_find
 from benchmarks.store import Registration, Store, StoredSearch
-from benchmarks.suite import Suite
-from benchmarks.training.metrics import METRICS, OUTCOME_METRICS, Metric
+from benchmarks.suite.suite import Suite
 
 
 @dataclass(frozen=True)

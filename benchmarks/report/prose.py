@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from benchmarks.analysis.verdicts import Verdict
-from benchmarks.claims import AcrossDatasets, ClaimKind
+from benchmarks.suite.claims import AcrossDatasets, ClaimKind
 
 DECIDED: Mapping[tuple[ClaimKind, str, str], str] = {
     ("superiority", "supported", "superior"): "{better} is better than {than}{by_more}{scope}",
@@ -97,7 +97,7 @@ SKEWED = (
     "lognormal differences (skewness 6), which no test of so few values tells apart from an effect. Ten claims of such "
     "differences, or one on all of ten datasets, had a wrong verdict somewhere in up to four times as many."
 )
-"""From `benchmarks.analysis.simulation`."""
+"""From `tools.error_rates`."""
 
 
 @dataclass(frozen=True)

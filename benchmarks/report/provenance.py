@@ -10,15 +10,15 @@ from typing import Any
 import pandas as pd
 
 import zoo
-from benchmarks import training
 from benchmarks.analysis.tables import MISSING
-from benchmarks.design import Run
+from benchmarks.labels import counted, whole
 from benchmarks.report.claims import Claims
-from benchmarks.report.formatting import counted, whole
-from benchmarks.settings import VARIANT, canonical_json
+from benchmarks.results import FAILURES
+from benchmarks.runs import Run
+from benchmarks.settings import training
+from benchmarks.settings.run import VARIANT, canonical_json
 from benchmarks.store import Registration
-from benchmarks.suite import Suite
-from benchmarks.training.results import FAILURES
+from benchmarks.suite.suite import Suite
 from zoo.variants import VARIANTS
 
 

@@ -10,20 +10,20 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.analysis.estimates import Estimate
-from benchmarks.columns import level_label, with_levels
-from benchmarks.design import Run
-from benchmarks.report.formatting import NOTHING, Style, counted, style_of, titled, whole
+from benchmarks.analysis.searches import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, told_outcome
+from benchmarks.analysis.tuning_gain import Worth, worth_of_tuning
+from benchmarks.labels import NOTHING, counted, level_label, whole, with_levels
+from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot
 from benchmarks.report.plots.coordinates import parallel_coordinates
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
 from benchmarks.report.plots.search_space import slices
 from benchmarks.report.spreadsheets import csv_text, numbers_of
-from benchmarks.search.config import NARROWING
-from benchmarks.search.outcome import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, told_outcome
-from benchmarks.search.untuned import Worth, worth_of_tuning
+from benchmarks.runs import Run
 from benchmarks.store import Registration, Store
-from benchmarks.suite import Suite
+from benchmarks.suite.search import NARROWING
+from benchmarks.suite.suite import Suite
 
 MOST_GROUP_ROWS = 30
 """Rows of the tables in a page; the CSV files have them all."""

@@ -29,11 +29,11 @@ from benchmarks.analysis.estimates import half_widths
 from benchmarks.analysis.ranks import LEAST_DATASETS_FOR_RANKS, Ranks, rank_over_datasets
 from benchmarks.analysis.tables import level_column
 from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget, times_to_target
-from benchmarks.claims import LEAST_SEEDS
-from benchmarks.data.tasks import Task
-from benchmarks.design import Estimable
-from benchmarks.report.formatting import NOTHING, counted, whole
-from benchmarks.training.metrics import CURVE_METRICS, METRICS, Metric
+from benchmarks.labels import NOTHING, counted, whole
+from benchmarks.metrics import CURVE_METRICS, METRICS, Metric
+from benchmarks.plan.comparisons import Estimable
+from benchmarks.suite.claims import LEAST_SEEDS
+from benchmarks.tasks import Task
 
 MOST_WORK = 20_000_000
 """Interactions times runs, or terms times runs, beyond which a section is left out."""

@@ -13,9 +13,9 @@ import pandas as pd
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
 from benchmarks.analysis.summaries import CellSummary
 from benchmarks.analysis.tables import level_column
-from benchmarks.columns import column_of, with_levels
+from benchmarks.labels import column_of, with_levels
+from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS
 from benchmarks.report.formatting import spreadsheet_text
-from benchmarks.training.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS
 
 _COUNTS = ("n_planned", "n_done", "n_failed", "n_diverged", "n_missing")
 

@@ -16,7 +16,7 @@ from benchmarks.report.path import PATH_FILES, path_files
 from benchmarks.report.search import SEARCH_FILES, search_files
 from benchmarks.report.spreadsheets import runs_csv, summary_csv
 from benchmarks.store import Registration, Store
-from benchmarks.suite import Suite
+from benchmarks.suite.suite import Suite
 
 
 def write_report(suite: Suite, registration: Registration, store: Store, folder: Path) -> Path:

@@ -10,9 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
-from benchmarks.design import Change, Levels, Run
+from benchmarks.plan.combinations import Change
+from benchmarks.plan.path import CHANGES, FoundPath
+from benchmarks.runs import Levels, Run
 from benchmarks.search.loop import Train, TrialRecord, score_of, trained
-from benchmarks.search.path import CHANGES, FoundPath
 from benchmarks.store import Store
 from zoo.settings import SettingError
 

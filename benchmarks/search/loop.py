@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.design import Run
-from benchmarks.execution.schedule import training_key
-from benchmarks.plan import states_folder
-from benchmarks.search.config import NARROWING
-from benchmarks.search.groups import Group
+from benchmarks.plan.groups import Group
+from benchmarks.plan.plan import states_folder
+from benchmarks.plan.stacks import training_key
+from benchmarks.results import FINAL
+from benchmarks.runs import Run
 from benchmarks.store import Store, StoredRun
+from benchmarks.suite.search import NARROWING
 from benchmarks.training.checkpoints import States
-from benchmarks.training.results import FINAL
 from tuning import Search, Space, Trial, TuningError
 from zoo.settings import SettingError
 

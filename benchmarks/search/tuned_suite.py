@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.errors import UserError
-from benchmarks.plan import Plan
-from benchmarks.search.config import SearchTable, Tuned
-from benchmarks.search.differing import SEARCH_PREFIX
-from benchmarks.search.groups import tuned_tables
+from benchmarks.plan.groups import tuned_tables
+from benchmarks.plan.plan import Plan
 from benchmarks.search.loop import TrialRecord, best_of
 from benchmarks.store import StoredSearch
-from benchmarks.suite import parse_suite
+from benchmarks.suite.reading import parse_suite
+from benchmarks.suite.search import SEARCH_PREFIX, SearchTable, Tuned
 
 _HEADER = re.compile(r"^\s*\[{1,2}\s*([A-Za-z0-9_-]+|\"[^\"]*\"|'[^']*')\s*(\..*)?\]{1,2}\s*(#.*)?$")
 _LONGEST_NAME = 64

@@ -21,15 +21,15 @@ import psutil
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import split_train_validation
-from benchmarks.design import Run
 from benchmarks.errors import UserError
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.schedule import least_stacks
 from benchmarks.execution.worker import Resources
 from benchmarks.execution.workers import Workers, resources
-from benchmarks.quiet import import_tensorflow
+from benchmarks.plan.stacks import least_stacks
+from benchmarks.runs import Run
 from benchmarks.speed.peer import PEERS
 from benchmarks.speed.works import WORKS, peer_runs_of, runs_of
+from benchmarks.tensorflow_start import import_tensorflow
 from benchmarks.training.stopwatch import Stopwatch
 
 OURS = "ablate"

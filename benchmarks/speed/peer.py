@@ -19,7 +19,7 @@ import numpy as np
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.data.splits import split_train_validation
 from benchmarks.data.standardization import fit_standardization
-from benchmarks.design import Run
+from benchmarks.runs import Run
 from benchmarks.speed.works import peer_runs_of, runs_of
 
 EVALUATION_BATCH = 256

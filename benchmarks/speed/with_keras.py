@@ -6,9 +6,9 @@ import keras
 
 import zoo
 from benchmarks.data.dataset import Dataset
-from benchmarks.design import Run
+from benchmarks.runs import Run
+from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.speed.peer import EVALUATION_BATCH, standardized_parts
-from benchmarks.training.optimizers import OPTIMIZERS
 
 
 def train_run(run: Run, dataset: Dataset) -> float:

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 from benchmarks.data.dataset import Dataset
-from benchmarks.design import Run
-from benchmarks.settings import RunSettings
+from benchmarks.runs import Run
+from benchmarks.settings.run import RunSettings
 from benchmarks.speed.peer import EVALUATION_BATCH, standardized_parts
 
 _ACTIVATIONS = {"relu": nn.ReLU, "tanh": nn.Tanh, "elu": nn.ELU, "gelu": nn.GELU}

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
-from benchmarks.design import Run, expand_cells, expand_runs
 from benchmarks.errors import UserError
-from benchmarks.suite import parse_suite
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.runs import Run
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import nearest
 
 

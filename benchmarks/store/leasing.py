@@ -14,7 +14,7 @@ from benchmarks.store.tables import LEASES, NOBODY, REOPENED, RUNS
 
 
 class LeaseRecords(Database):
-    """Leases by the keys of their runs; see `benchmarks.execution.leases`."""
+    """Leases by the keys of their runs; see `benchmarks.plan.leases`."""
 
     def lease(self, keys: Iterable[str], owner: str, number: int = 0) -> set[str]:
         """Take leases on those of these runs that are to be trained and that nobody else is on; their keys.

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from benchmarks.data.tasks import Task
-from benchmarks.training.results import Status
+from benchmarks.results import Status
+from benchmarks.tasks import Task
 
 
 @dataclass(frozen=True)

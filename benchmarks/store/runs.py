@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from benchmarks.design import Run
-from benchmarks.settings import canonical_json
+from benchmarks.results import FAILURES, OUTCOMES, RunResult, Status
+from benchmarks.runs import Run
+from benchmarks.settings.run import canonical_json
 from benchmarks.store.arrays import packed, unpacked
 from benchmarks.store.database import Database, now, parts
 from benchmarks.store.digests import run_digest
 from benchmarks.store.records import StoredRun
 from benchmarks.store.tables import DIGESTS, LABELS, LEASES, MACHINES, PREDICTIONS, REOPENED, RUNS
-from benchmarks.training.results import FAILURES, OUTCOMES, RunResult, Status
 
 
 class RunRecords(Database):

@@ -10,6 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from benchmarks.errors import StoreError
+from benchmarks.results import OUTCOMES
 from benchmarks.store import postgres, sqlite
 from benchmarks.store.database import parts
 from benchmarks.store.digests import run_digest
@@ -17,7 +18,6 @@ from benchmarks.store.leasing import LeaseRecords
 from benchmarks.store.notes import NoteRecords
 from benchmarks.store.runs import RunRecords
 from benchmarks.store.tables import CLAIMS, LABELS, LEASES, MACHINES, PREDICTIONS, RUNS, SEARCHES, SUITES
-from benchmarks.training.results import OUTCOMES
 
 
 def place_of(given: str | os.PathLike[str], runs_dir: Path) -> tuple[Path, str | None]:

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from benchmarks.errors import UserError
 from benchmarks.store import Registration, Store
+from benchmarks.tracking.records import Tracked
 from zoo.settings import SettingError, unknown
 
 
@@ -55,29 +55,6 @@ class Destinations:
             if place is not None and user not in names:
                 raise UserError(f"{option}: {what} is for {user} alone\n  given:   {place}\n  allowed: {option} {user}")
         return cls(names, uri, folder)
-
-
-@dataclass(frozen=True)
-class Tracked:
-    """What was written for a tracker."""
-
-    tracker: str
-    place: str
-    """A URI or a folder."""
-    written: int
-    """Runs that were written, for the first time or anew."""
-    unchanged: int
-    """Runs that were there already."""
-    look: str
-    """The command that shows them."""
-
-    def as_text(self) -> str:
-        """Two lines for people."""
-        return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  look: {self.look}"
-
-    def as_json(self) -> dict[str, Any]:
-        """All of it in plain values."""
-        return vars(self)
 
 
 @dataclass(frozen=True)

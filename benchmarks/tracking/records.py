@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
-from benchmarks.columns import column_of
-from benchmarks.design import Run
-from benchmarks.plan import all_registered_runs
+from benchmarks.labels import column_of
+from benchmarks.metrics import OUTCOME_METRICS
+from benchmarks.plan.plan import all_registered_runs
+from benchmarks.results import Status
+from benchmarks.runs import Run
 from benchmarks.store import DatasetFacts, Registration, Store, StoredRun
-from benchmarks.training.metrics import OUTCOME_METRICS
-from benchmarks.training.results import Status
 
 RUNS_A_PART = 500
 """Runs that are read at once: a store can hold more than memory does."""
@@ -29,6 +29,29 @@ FINAL = "final/"
 
 
 _Name = TypeVar("_Name", str, int)
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """What was written for a tracker."""
+
+    tracker: str
+    place: str
+    """A URI or a folder."""
+    written: int
+    """Runs that were written, for the first time or anew."""
+    unchanged: int
+    """Runs that were there already."""
+    look: str
+    """The command that shows them."""
+
+    def as_text(self) -> str:
+        """Two lines for people."""
+        return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  look: {self.look}"
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        return vars(self)
 
 
 @dataclass(frozen=True)

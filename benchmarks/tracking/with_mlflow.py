@@ -34,13 +34,12 @@ from mlflow.utils.validation import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.errors import UserError
-from benchmarks.plan import stored_counts
-from benchmarks.settings import canonical_json
+from benchmarks.plan.plan import stored_counts
+from benchmarks.results import Status
+from benchmarks.settings.run import canonical_json
 from benchmarks.store import Registration, Store
-from benchmarks.suite import parse_suite
-from benchmarks.tracking.config import Tracked
-from benchmarks.tracking.records import Record, records_of
-from benchmarks.training.results import Status
+from benchmarks.suite.reading import parse_suite
+from benchmarks.tracking.records import Record, Tracked, records_of
 
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlflow-artifacts", ".mlflow.lock"
 """What lies in the runs folder where no tracking URI is given, and the lock of those who write from it."""

@@ -25,11 +25,10 @@ from tensorboard.summary.writer.record_writer import RecordWriter
 from tensorboard.util.tensor_util import make_tensor_proto
 
 from benchmarks.errors import UserError
+from benchmarks.metrics import METRICS
+from benchmarks.results import OUTCOMES
 from benchmarks.store import Registration, Store
-from benchmarks.tracking.config import Tracked
-from benchmarks.tracking.records import FINAL, OUTCOME, Record, records_of
-from benchmarks.training.metrics import METRICS
-from benchmarks.training.results import OUTCOMES
+from benchmarks.tracking.records import FINAL, OUTCOME, Record, Tracked, records_of
 
 EVENTS_FILE = "events.out.tfevents.{seconds:010d}.ablate"
 """With the time when the run ended: TensorBoard goes on reading files that it knows, and takes a new one for news."""

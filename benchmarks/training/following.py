@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.training.config import TrainConfig
+from benchmarks.settings.training import TrainConfig
 
 Array = np.ndarray[Any, Any]
 

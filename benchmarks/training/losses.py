@@ -6,8 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from benchmarks.data.tasks import Task
-from benchmarks.training.config import TrainConfig
+from benchmarks.settings.training import TrainConfig
+from benchmarks.tasks import Task
 
 
 class Loss:

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.training.config import TrainConfig
-from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.training import TrainConfig
 from benchmarks.training.packing import Packing, flatten
 
 

@@ -14,8 +14,8 @@ from benchmarks.data.splits import (
     train_subset_size,
     validation_size,
 )
-from benchmarks.settings import RunSettings
-from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.run import RunSettings
 from zoo.config import MLPConfig
 from zoo.settings import Problem, SettingError
 

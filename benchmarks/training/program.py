@@ -14,8 +14,8 @@ import zoo
 from benchmarks.augmentation.augmenter import Augmenter
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
-from benchmarks.data.tasks import Task
-from benchmarks.settings import RunSettings
+from benchmarks.settings.run import RunSettings
+from benchmarks.tasks import Task
 from benchmarks.training.fused import with_fused_normalization
 from benchmarks.training.inputs import DatasetOnDevice, Inputs
 from benchmarks.training.losses import Loss

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from benchmarks.training.config import TrainConfig
+from benchmarks.settings.training import TrainConfig
 from benchmarks.training.packed_optimizer import PackedOptimizer
 from benchmarks.training.packing import PackedValues, Packing
 

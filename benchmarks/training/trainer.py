@@ -12,14 +12,14 @@ import numpy as np
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import batch_order
 from benchmarks.data.standardization import Standardization, fit_standardization
-from benchmarks.settings import RunSettings
+from benchmarks.metrics import headline, objective, test_metrics
+from benchmarks.results import RunResult, kept_predictions
+from benchmarks.settings.run import RunSettings
+from benchmarks.settings.training import schedule_factors
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position, StateFile
 from benchmarks.training.following import Following
-from benchmarks.training.metrics import headline, objective, test_metrics
 from benchmarks.training.parts import steps_per_epoch, training_indices
 from benchmarks.training.program import Program, RunInputs
-from benchmarks.training.results import RunResult, kept_predictions
-from benchmarks.training.schedules import schedule_factors
 
 Array = np.ndarray[Any, Any]
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.settings import settings_from
-from benchmarks.suite import Suite
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.settings.run import settings_from
+from benchmarks.suite.suite import Suite
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.training import metrics
+from benchmarks import metrics
 
 SHARED = Path(__file__).parents[3] / "shared"
 

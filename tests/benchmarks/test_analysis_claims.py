@@ -19,10 +19,10 @@ from benchmarks.analysis.claims import explore, judge_claims
 from benchmarks.analysis.contrasts import simple_contrasts
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.tables import level_column
-from benchmarks.claims import Claim
-from benchmarks.design import expand_cells
-from benchmarks.suite import Suite
-from benchmarks.training.metrics import METRICS
+from benchmarks.metrics import METRICS
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.suite.claims import Claim
+from benchmarks.suite.suite import Suite
 
 SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}

@@ -17,7 +17,7 @@ from scipy import stats
 from benchmarks.analysis.contrasts import main_effects, main_effects_obstacle, simple_contrasts
 from benchmarks.analysis.summaries import cell_summaries
 from benchmarks.analysis.tables import level_column
-from benchmarks.training.metrics import METRICS
+from benchmarks.metrics import METRICS
 
 SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}

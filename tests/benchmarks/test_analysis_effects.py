@@ -17,7 +17,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.analysis.effects import effects_obstacle, importance, interactions, pareto_points
 from benchmarks.analysis.tables import level_column
-from benchmarks.training.metrics import METRICS
+from benchmarks.metrics import METRICS
 
 SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"model.initializer": ["glorot", "he"], "model.norm": ["none", "bn", "ln"]}

@@ -24,8 +24,8 @@ from benchmarks.analysis.ensembles import (
     sizes_of,
     subsets_of,
 )
-from benchmarks.training.metrics import test_metrics as metrics_of
-from benchmarks.training.results import kept_predictions
+from benchmarks.metrics import test_metrics as metrics_of
+from benchmarks.results import kept_predictions
 
 
 def found(task, outputs, labels):

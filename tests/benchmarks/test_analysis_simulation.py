@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.analysis.power import promised_power
-from benchmarks.analysis.simulation import (
+from benchmarks.analysis.verdicts import evidence_of, verdict_of
+from benchmarks.suite.claims import CLAIM_KINDS
+from tools.error_rates import (
     DISTRIBUTIONS,
     Rate,
     achieved_power,
@@ -18,8 +20,6 @@ from benchmarks.analysis.simulation import (
     report,
     words_of,
 )
-from benchmarks.analysis.verdicts import evidence_of, verdict_of
-from benchmarks.claims import CLAIM_KINDS
 
 
 @pytest.mark.parametrize("kind", CLAIM_KINDS)

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.analysis.tables import epoch_table, level_column, level_columns, refuse_repeated_runs, run_table
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.store import DatasetFacts, StoredRun
 
 DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")

@@ -19,7 +19,7 @@ from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.power import promised_power, seeds_needed
 from benchmarks.analysis.skewness import skew_p, transformed
 from benchmarks.analysis.verdicts import Verdict, evidence_of, is_exact, sign_flip_p, verdict_of
-from benchmarks.claims import least_seeds
+from benchmarks.suite.claims import least_seeds
 
 SHARED = Path(__file__).parents[3] / "shared"
 KINDS = ["superiority", "equivalence", "non_inferiority"]

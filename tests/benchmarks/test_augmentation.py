@@ -13,10 +13,10 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance, ImageOps
 
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
-from benchmarks.augmentation.config import AUGMENTATIONS, AugmentConfig
 from benchmarks.augmentation.rand_augment import OPERATIONS, apply_operation
 from benchmarks.augmentation.sheet import write_sheet
 from benchmarks.errors import DatasetError
+from benchmarks.settings.augmentation import AUGMENTATIONS, AugmentConfig
 from zoo.settings import SettingError
 
 STRENGTHS = {

@@ -16,8 +16,8 @@ from executing import train_runs
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.suite import parse_suite
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.suite.reading import parse_suite
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Checkpoints, Position
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import Program
@@ -97,9 +97,9 @@ from executing import train_runs
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load, prepare
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.training.checkpoints import Checkpoints
-from benchmarks.suite import parse_suite
+from benchmarks.suite.reading import parse_suite
 from benchmarks.training import trainer
 from benchmarks.training.checkpoints import CheckpointFile
 

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS, LEAST_DATASETS, Analysis, Claim, claim_hash
 from benchmarks.data.catalog import EMBEDDED
-from benchmarks.design import comparison, expand_cells
-from benchmarks.suite import parse_suite
-from benchmarks.suite_checks import TASKS_OF_EMBEDDED
-from benchmarks.training.metrics import METRICS
+from benchmarks.metrics import METRICS
+from benchmarks.plan.comparisons import comparison
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.suite.checks import TASKS_OF_EMBEDDED
+from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS, LEAST_DATASETS, Analysis, Claim, claim_hash
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 FACTORS = {
@@ -192,7 +193,7 @@ def test_hash_of_what_is_the_same():
 def test_hash_of_another_process():
     """The hash is the same in every process, whatever Python's own hashes are there."""
     code = (
-        "from benchmarks.claims import Claim, claim_hash;"
+        "from benchmarks.suite.suite.claims import Claim, claim_hash;"
         f"print(claim_hash(Claim(**{CLAIM | {'where': {'b': 1, 'a': 'x'}}!r})))"
     )
     found = subprocess.run(

@@ -18,10 +18,10 @@ import typer
 
 import zoo
 from benchmarks import cli
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 from benchmarks.training.stopwatch import PHASES
 
 SUITE = """
@@ -466,7 +466,7 @@ BAD_PROFILES = {
 @pytest.mark.parametrize("case", BAD_PROFILES)
 def test_profile_that_cannot_be_made(case, ablate, monkeypatch):
     """What cannot be measured is told, with what is allowed or nearest, before TensorFlow is imported."""
-    monkeypatch.setattr("benchmarks.quiet.import_tensorflow", lambda: pytest.fail("it went on"))
+    monkeypatch.setattr("benchmarks.tensorflow_start.import_tensorflow", lambda: pytest.fail("it went on"))
     arguments, told = BAD_PROFILES[case]
     code, out, err = ablate("profile", *arguments)
     assert code == 2
@@ -654,7 +654,7 @@ def test_runs_of_an_unknown_suite(ablate):
 @pytest.mark.parametrize(("number", "told"), [(1, "diverged"), (2, "failed: out of luck"), (3, "is not trained yet")])
 def test_export_of_a_run_without_a_model(number, told, stored, ablate, monkeypatch):
     """A run that has no model is refused before TensorFlow is imported, and nothing is written."""
-    monkeypatch.setattr("benchmarks.quiet.import_tensorflow", lambda: pytest.fail("it went on"))
+    monkeypatch.setattr("benchmarks.tensorflow_start.import_tensorflow", lambda: pytest.fail("it went on"))
     code, out, err = ablate("export", stored[number].key[:12], "model")
     assert (code, out) == (2, "")
     assert told in err

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.columns import column_of, with_levels
+from benchmarks.labels import column_of, with_levels
 
 OTHERS = ["dataset", "seed", "status", "first loss"]
 FACTORS = [*OTHERS, "level:", "level:seed", "level:level:seed", "model.width", ""]

@@ -18,15 +18,16 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
 
-from benchmarks import cli, training
+from benchmarks import cli
 from benchmarks.analysis.changes import MatchedCell, find_changes
 from benchmarks.analysis.tables import level_column
-from benchmarks.comparing import compare, key_at, rows_of, summary_of
-from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.report.comparing import compare, key_at, rows_of, summary_of
+from benchmarks.results import RunResult
+from benchmarks.settings import training
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")

@@ -13,9 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from benchmarks.design import comparison, estimable, expand_cells, expand_runs, fraction, refuse_too_many
-from benchmarks.suite import parse_suite
-from benchmarks.suite_design import DESIGNS
+from benchmarks.plan.combinations import refuse_too_many
+from benchmarks.plan.comparisons import comparison, estimable
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.fractions import fraction
+from benchmarks.suite.design import DESIGNS
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 FACTORS = {

@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from benchmarks.design import expand_cells
-from benchmarks.diagnosis.cells import diagnose, diagnose_cell
-from benchmarks.diagnosis.networks import check_gradients, in_double_precision, loss_after, measure_signal
-from benchmarks.suite import Suite
+from benchmarks.models.diagnosis.cells import diagnose, diagnose_cell
+from benchmarks.models.diagnosis.networks import check_gradients, in_double_precision, loss_after, measure_signal
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.suite.suite import Suite
 
 BATCHES = {"train.batch_size": [32, 64]}
 GENERATOR = np.random.default_rng(5)

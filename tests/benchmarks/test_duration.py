@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.design import Cell, Run
-from benchmarks.duration import Expected, _shortened, expected_time, program_without_length
-from benchmarks.plan import make_plan
+from benchmarks.cli.estimating import Expected, _shortened, expected_time, program_without_length
+from benchmarks.plan.plan import make_plan
+from benchmarks.results import RunResult
+from benchmarks.runs import Cell, Run
 from benchmarks.store import Store
-from benchmarks.training.results import RunResult
 
 SUITE = """
 name = "study"

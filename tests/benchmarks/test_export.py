@@ -15,18 +15,18 @@ import pytest
 from scipy import special, stats
 
 import zoo
-from benchmarks import export
+from benchmarks import metrics
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load
-from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
-from benchmarks.keys import short_keys
-from benchmarks.plan import make_plan, registered_runs, weights_file
-from benchmarks.settings import RunSettings, run_key, settings_from
+from benchmarks.models import export
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.keys import short_keys
+from benchmarks.plan.plan import make_plan, registered_runs, weights_file
+from benchmarks.results import RunResult, kept_predictions
+from benchmarks.settings.run import RunSettings, run_key, settings_from
 from benchmarks.store import DatasetFacts, Store, StoredRun
-from benchmarks.suite import parse_suite
-from benchmarks.training import metrics
-from benchmarks.training.results import RunResult, kept_predictions
+from benchmarks.suite.reading import parse_suite
 
 CLASSES = """
 name = "classes"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.training.config import TrainConfig
+from benchmarks.settings.training import TrainConfig
 from benchmarks.training.following import Following
 
 

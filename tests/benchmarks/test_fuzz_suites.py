@@ -9,8 +9,8 @@ from collections import Counter
 import pytest
 
 from benchmarks.errors import UserError
-from benchmarks.faults import fuzzing
-from benchmarks.faults.fuzzing import Findings, is_accepted, mutated, read_all, suites
+from tools.faults import fuzzing
+from tools.faults.fuzzing import Findings, is_accepted, mutated, read_all, suites
 from zoo.settings import SettingError
 
 NUMBER = 3000
@@ -118,7 +118,7 @@ def test_odd_files(text, tmp_path):
 
 def test_settings_named_as_parameters_are_refused_as_settings():
     """A setting that is called as a parameter of the functions that it goes through is unknown, and nothing else."""
-    from benchmarks.settings import settings_from
+    from benchmarks.settings.run import settings_from
 
     for path in ("model.name", "model.self", "train.self", "data.values", "augment.changes"):
         with pytest.raises(SettingError, match="no such key"):

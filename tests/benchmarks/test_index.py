@@ -9,15 +9,15 @@ from html.parser import HTMLParser
 import pytest
 
 from benchmarks import cli
-from benchmarks.claims import claim_hash
-from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
+from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report.claims import CLAIMS_FORMAT
 from benchmarks.report.index import MOST_CLAIMS, index_entries, index_page, write_index
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, RegisteredClaim, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.claims import claim_hash
+from benchmarks.suite.reading import parse_suite
 
 DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 

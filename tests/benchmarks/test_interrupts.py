@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from benchmarks.interrupts import Terminated, held, listening, look
+from benchmarks.execution.interrupts import Terminated, held, listening, look
 
 KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from benchmarks.analysis.contrasts import simple_contrasts
 from benchmarks.analysis.summaries import cell_summaries
 from benchmarks.analysis.tables import level_column
+from benchmarks.metrics import FURTHER_METRICS, METRICS
+from benchmarks.plan.registration import Standing
 from benchmarks.report.claims import claims_content
 from benchmarks.report.formatting import style_of
 from benchmarks.report.latex import MOST_ROWS, cells_tex, claims_tex, contrasts_tex, latex_text
-from benchmarks.report.registration import Standing
-from benchmarks.training.metrics import FURTHER_METRICS, METRICS
 
 ACCURACY = METRICS["test_accuracy"]
 STYLE = style_of("share")

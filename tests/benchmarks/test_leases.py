@@ -8,9 +8,9 @@ import time
 import pytest
 
 from benchmarks.errors import StoreError
-from benchmarks.execution.leases import Leases
+from benchmarks.plan.leases import Leases
+from benchmarks.results import RunResult
 from benchmarks.store import Store
-from benchmarks.training.results import RunResult
 
 SECONDS = 0.5
 
@@ -146,7 +146,7 @@ def test_ended_process_of_this_machine_is_seen_at_once(store, stack, tmp_path, s
     code = f"""
 import os, sys
 from pathlib import Path
-from benchmarks.execution.leases import Leases
+from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
 store = Store.open(Path({str(tmp_path)!r}), {store_url!r})
 store.lease([{stack[1].key!r}], Leases(store)._owner)

@@ -19,18 +19,19 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import progress
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.cli import progress
+from benchmarks.cli.progress import watch
 from benchmarks.errors import UserError
-from benchmarks.execution.leases import LEASE_SECONDS, Leases, Shard
 from benchmarks.execution.running import Session
-from benchmarks.execution.schedule import program_of
-from benchmarks.ledger import STATUSES, UNSETTLED, ledger_of, log_of, reopened, ways_to_retry
-from benchmarks.progress import watch
-from benchmarks.search.groups import groups_of
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.groups import groups_of
+from benchmarks.plan.leases import LEASE_SECONDS, Leases
+from benchmarks.plan.ledger import STATUSES, UNSETTLED, ledger_of, log_of, reopened, ways_to_retry
+from benchmarks.plan.shards import Shard
+from benchmarks.plan.stacks import program_of
+from benchmarks.results import FAILURES, FINAL, RunResult
 from benchmarks.store import LEASES, DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import FAILURES, FINAL, RunResult
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 SUITE = """
@@ -235,7 +236,7 @@ def test_trials_are_retried_with_their_search(store, runs):
     for key in ("bad", "good"):
         store.record_search(key, [], {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.ledger.renewed", lambda plan, _: plan)
+        patch.setattr("benchmarks.plan.ledger.renewed", lambda plan, _: plan)
         reopened(plan_of, store, {"failed"})
     assert store.statuses([run.key for run in runs]) == {runs[2].key: "done"}
     assert set(store.found()) == {"good"}
@@ -247,7 +248,7 @@ def test_retry_after_an_interrupt(broken_at, store, runs, monkeypatch):
     plan = SimpleNamespace(all_runs=[], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])})
     store.record(runs[1], RunResult("failed"), {})
     store.record_search("bad", [], {})
-    monkeypatch.setattr("benchmarks.ledger.renewed", lambda plan, _: plan)
+    monkeypatch.setattr("benchmarks.plan.ledger.renewed", lambda plan, _: plan)
     with monkeypatch.context() as patch:
         patch.setattr(Store, broken_at, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -262,7 +263,7 @@ def test_trials_alone_are_retried(store, runs):
     for run in runs[:2]:
         store.record(run, RunResult("failed"), {})
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.ledger.renewed", lambda plan, _: plan)
+        patch.setattr("benchmarks.plan.ledger.renewed", lambda plan, _: plan)
         reopened(plan, store, {"failed"}, trials_alone=True)
     assert store.statuses([run.key for run in runs]) == {runs[0].key: "failed"}
 
@@ -303,7 +304,7 @@ def test_runner_that_was_killed(store, runs, tmp_path):
     code = f"""
 import os, signal
 from pathlib import Path
-from benchmarks.execution.leases import Leases
+from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
 store = Store.open(Path({str(tmp_path / "runs")!r}))
 store.lease([{runs[1].key!r}], Leases(store)._owner, 1)

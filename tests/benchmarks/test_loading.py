@@ -18,10 +18,10 @@ from sklearn.datasets import load_digits
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.dataset import decoded_folder, open_prepared, write_decoded
 from benchmarks.data.loading import load, load_decoded, prepare
-from benchmarks.data.tasks import TASKS
 from benchmarks.errors import DatasetError
-from benchmarks.plan import make_plan
+from benchmarks.plan.plan import make_plan
 from benchmarks.store import Store
+from benchmarks.tasks import TASKS
 
 SHARED = Path(__file__).parents[3] / "shared" / "tfds"
 CLASS = tfds.features.ClassLabel(num_classes=3)

@@ -3,10 +3,10 @@
 import pytest
 from executing import train_runs
 
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.schedule import check_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.stacks import check_runs
 from benchmarks.store import Store
-from benchmarks.suite import parse_suite
+from benchmarks.suite.reading import parse_suite
 from benchmarks.training.program import Program
 from benchmarks.training.trainer import Trainer
 from zoo.settings import SettingError

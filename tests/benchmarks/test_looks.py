@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.claims import least_seeds
+from benchmarks.cli.rendering import make_console
 from benchmarks.cli.resolving import resolve
-from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import UserError
-from benchmarks.looks import planned_looks, seeds_at
-from benchmarks.plan import Plan, make_plan, renewed
-from benchmarks.rendering import make_console
-from benchmarks.report.registration import register_claims, standing
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.interim import planned_looks, seeds_at
+from benchmarks.plan.plan import Plan, make_plan, renewed
+from benchmarks.plan.registration import register_claims, standing
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.claims import least_seeds
+from benchmarks.suite.reading import parse_suite
 
 FACTS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from benchmarks.training.config import LOSSES, TrainConfig
+from benchmarks.metrics import objective
+from benchmarks.settings.training import LOSSES, TrainConfig
 from benchmarks.training.losses import Loss
-from benchmarks.training.metrics import objective
 
 CLASSES, BATCH = 5, 64
 GENERATOR = np.random.default_rng(3)

@@ -14,13 +14,13 @@ import sqlalchemy as sa
 
 from benchmarks import cli
 from benchmarks.errors import StoreError, UserError
-from benchmarks.merging import merge
-from benchmarks.plan import weights_file
+from benchmarks.plan.merging import merge
+from benchmarks.plan.plan import weights_file
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
 from benchmarks.store import STORE_FILE, DatasetFacts, RegisteredClaim, Store, place_of
 from benchmarks.store.tables import METADATA
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 HERE, THERE = {"processor": "abacus"}, {"processor": "slide rule"}
 DONE = RunResult("done", {"test_accuracy": 0.9, "test_loss": 0.3})
@@ -82,7 +82,7 @@ def results_of(runs):
 def test_two_halves_are_the_whole(tmp_path, stores, issue_suite):
     """The halves of a suite, joined, give the report of the whole: summary and runs are equal, predictions too."""
     suite = parse_suite(issue_suite, "activations.toml")
-    from benchmarks.design import expand_cells, expand_runs
+    from benchmarks.plan.expansion import expand_cells, expand_runs
 
     runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
     whole, halves = stores("whole"), [stores("one"), stores("two")]

@@ -12,8 +12,8 @@ from hypothesis.extra.numpy import arrays
 from scipy.special import expit, softmax
 from sklearn import metrics as reference
 
-from benchmarks.training import metrics
-from benchmarks.training.results import MOST_PREDICTION_BYTES, kept_predictions
+from benchmarks import metrics
+from benchmarks.results import MOST_PREDICTION_BYTES, kept_predictions
 
 unhurried = settings(deadline=None, max_examples=100)
 logit = st.floats(-30, 30, width=32)

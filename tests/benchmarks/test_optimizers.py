@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import zoo
-from benchmarks.settings import settings_from
-from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.run import settings_from
 from benchmarks.training.packed_optimizer import PackedOptimizer
 from benchmarks.training.packing import Packing
 from zoo.settings import SettingError

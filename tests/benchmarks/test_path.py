@@ -16,16 +16,17 @@ from hypothesis import strategies as st
 
 from benchmarks.analysis.paths import steps_along
 from benchmarks.analysis.tables import run_table
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.ledger import reopened
-from benchmarks.plan import make_plan, registered_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.ledger import reopened
+from benchmarks.plan.path import changes_taken, path_to_find
+from benchmarks.plan.plan import make_plan, registered_runs
 from benchmarks.report.content import report_content
 from benchmarks.report.pages import markdown_page
+from benchmarks.results import RunResult
 from benchmarks.search.greedy import find_path
-from benchmarks.search.path import changes_taken, path_to_find
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import Suite, parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
+from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
 VERSIONS = {"digits": "1.0.0", "wine": "1.0.0"}

@@ -8,9 +8,9 @@ import pytest
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.errors import StoreError, UserError
-from benchmarks.plan import make_plan, stored_counts
+from benchmarks.plan.plan import make_plan, stored_counts
+from benchmarks.results import RunResult
 from benchmarks.store import STORE_FILE, DatasetFacts, Store
-from benchmarks.training.results import RunResult
 from zoo.settings import SettingError
 
 NONE = dict.fromkeys(["done", "diverged", "failed", "out_of_memory", "timed_out", "missing"], 0)

@@ -19,6 +19,8 @@ from benchmarks.analysis.effects import Importance, ParetoPoint, pareto_points
 from benchmarks.analysis.ranks import RankedPair, Ranks
 from benchmarks.analysis.tables import level_column
 from benchmarks.analysis.time_to_target import TimeToTarget, survival_of
+from benchmarks.metrics import METRICS
+from benchmarks.metrics import test_metrics as metrics_of_outputs
 from benchmarks.report.formatting import style_of
 from benchmarks.report.plots import (
     cell_means,
@@ -40,9 +42,7 @@ from benchmarks.report.plots.common import CHARACTER, paged, spread, wrapped
 from benchmarks.report.plots.ensembles import size_plot
 from benchmarks.report.plots.precision import precision_ahead, precision_so_far
 from benchmarks.report.plots.ranks import not_told_apart
-from benchmarks.training.metrics import METRICS
-from benchmarks.training.metrics import test_metrics as metrics_of_outputs
-from benchmarks.training.results import kept_predictions
+from benchmarks.results import kept_predictions
 
 STYLE = style_of("share")
 EVIL = '<script>alert(1)</script> & $\\alpha$ "%s" a rather long label ]]>'

@@ -12,7 +12,7 @@ import pytest
 
 import zoo
 from benchmarks.errors import UserError
-from benchmarks.profiling import (
+from benchmarks.models.profiling import (
     Pace,
     Profile,
     as_csv,

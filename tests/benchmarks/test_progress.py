@@ -7,9 +7,9 @@ import io
 import pytest
 from rich.console import Console
 
-from benchmarks import progress
-from benchmarks.progress import ProgressDisplay, duration
-from benchmarks.training.results import FINAL, RunResult
+from benchmarks.cli import progress
+from benchmarks.cli.progress import ProgressDisplay, duration
+from benchmarks.results import FINAL, RunResult
 
 DONE = RunResult("done", {"test_accuracy": 0.9})
 ESCAPE = "\x1b"

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks.quiet import _set_up_gpus
+from benchmarks.tensorflow_start import _set_up_gpus
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ import benchmarks
 from benchmarks.errors import UserError
 from benchmarks.execution.executors import RayCluster, cluster_of
 from benchmarks.execution.ray_cluster import no_room, room
-from benchmarks.execution.schedule import check_runs
+from benchmarks.plan.stacks import check_runs
 from benchmarks.training.parts import stack_size
 
 needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed")
@@ -146,7 +146,7 @@ def test_cluster_file_is_one():
     import yaml
     from ray.autoscaler._private.util import prepare_config, validate_config
 
-    path = Path(benchmarks.__file__).parent / "cluster.yaml"
+    path = Path(benchmarks.__file__).parent / "execution" / "cluster.yaml"
     config = yaml.safe_load(path.read_text(encoding="utf-8"))
     validate_config(prepare_config(config))
     (source,) = config["file_mounts"]

@@ -11,9 +11,8 @@ from typing import Annotated, ClassVar
 import pytest
 
 import zoo
-from benchmarks import reference
-from benchmarks.data.config import STANDARDIZATIONS, DataConfig
-from benchmarks.reference import (
+from benchmarks.cli import reference
+from benchmarks.cli.reference import (
     Need,
     allowed_values,
     choice_tables,
@@ -24,10 +23,11 @@ from benchmarks.reference import (
     short_count,
     short_memory,
 )
-from benchmarks.settings import setting_paths
-from benchmarks.suite import Suite
-from benchmarks.suite_design import Design
-from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.settings.data import STANDARDIZATIONS, DataConfig
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.run import setting_paths
+from benchmarks.suite.design import Design
+from benchmarks.suite.suite import Suite
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS

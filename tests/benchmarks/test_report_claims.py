@@ -12,15 +12,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.plan import Plan
-from benchmarks.report.reading import tuning_trials
-from benchmarks.report.registration import register_claims, standing
+from benchmarks.analysis.reading import tuning_trials
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.groups import groups_of
+from benchmarks.plan.plan import Plan
+from benchmarks.plan.registration import register_claims, standing
 from benchmarks.report.writing import write_report
-from benchmarks.search.groups import groups_of
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 FACTS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 MACHINE = {"cpu": "a processor"}

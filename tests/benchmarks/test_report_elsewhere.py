@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.plan import make_plan, renewed
-from benchmarks.report.registration import register_claims
+from benchmarks.plan.plan import make_plan, renewed
+from benchmarks.plan.registration import register_claims
+from benchmarks.results import RunResult
 from benchmarks.search.greedy import find_path
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.training.results import RunResult
 
 ROOT = Path(__file__).parents[2]
 

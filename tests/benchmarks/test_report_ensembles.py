@@ -11,12 +11,12 @@ import sqlite3
 import numpy as np
 import pytest
 
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import ensembles
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 CLASSES = DatasetFacts("1.0.0", 60, 40, 2, (8, 8, 1), "official test split", task="classification")
 NUMBERS = DatasetFacts("1.0.0", 60, 40, 1, (8,), "official test split", task="regression", mean_rmse=1.0)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks import labels
 from benchmarks.analysis.estimates import estimate
 from benchmarks.report import formatting
 
@@ -75,10 +76,10 @@ def test_units_are_named():
 
 def test_whole_and_counted():
     """Thousands are set apart by a thin space, and nouns agree."""
-    assert formatting.whole(1234567) == "1\u202f234\u202f567"
-    assert formatting.whole(None) == "–"
-    assert formatting.counted(1, "seed") == "1 seed"
-    assert formatting.counted(0, "seed") == "0 seeds"
+    assert labels.whole(1234567) == "1\u202f234\u202f567"
+    assert labels.whole(None) == "–"
+    assert labels.counted(1, "seed") == "1 seed"
+    assert labels.counted(0, "seed") == "0 seeds"
 
 
 def test_intervals():

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.analysis.verdicts import REFUTATIONS, Verdict, evidence_of, verdict_of
-from benchmarks.claims import ACROSS_DATASETS, CLAIM_KINDS
 from benchmarks.report.prose import DECIDED, NO_MATTER_OF_SEEDS, OPEN, Names, sentence
+from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS
 
 ANALYSIS = Path(__file__).parents[2] / "benchmarks" / "analysis"
 NAMES = Names("he", "glorot", "0.2 points", False)

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.design import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import example_noise
 from benchmarks.report.reliability import MOST_CELLS
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 FACTS = DatasetFacts("1.0.0", 60, 40, 2, (8, 8, 1), "official test split", task="classification")
 LABELS = np.array([0, 1] * 20)

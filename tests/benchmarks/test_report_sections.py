@@ -17,8 +17,8 @@ from benchmarks.analysis.estimates import estimate
 from benchmarks.analysis.summaries import divergence_rate, sd_interval
 from benchmarks.analysis.tables import level_column
 from benchmarks.report import pages, sections
-from benchmarks.report.scale import SEEDS, made_up_store
 from benchmarks.report.writing import write_report
+from tools.report_scale import SEEDS, made_up_store
 
 
 def test_the_interval_of_a_standard_deviation():
@@ -69,7 +69,7 @@ def written(made_up, folder):
 
 def test_reading_in_parts_changes_nothing(made_up, tmp_path, monkeypatch):
     """Runs that are read a few cells at a time give the same report to the byte."""
-    from benchmarks.report import reading
+    from benchmarks.analysis import reading
 
     whole = written(made_up, tmp_path / "a")
     assert "799 of 800 runs done" in whole
@@ -132,7 +132,7 @@ def test_equals_on_a_front_are_all_kept(monkeypatch):
 def test_the_memory_of_a_large_report():
     """A tenth of 100,000 runs takes half of the memory that they may take, with what is fixed."""
     # In a process of its own: what other tests have imported is no memory of the report.
-    command = [sys.executable, "-m", "benchmarks.report.scale", "--runs", "10000"]
+    command = [sys.executable, "-m", "tools.report_scale", "--runs", "10000"]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     found = json.loads(done.stdout)
     assert found["runs"] > 9_000

@@ -15,14 +15,16 @@ import pytest
 from scipy import stats
 
 import zoo
-from benchmarks import training
-from benchmarks.design import Run, expand_cells, expand_runs
 from benchmarks.errors import UserError
+from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import pages
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
+from benchmarks.runs import Run
+from benchmarks.settings import training
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import Suite, parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
+from benchmarks.suite.suite import Suite
 
 ROOT = Path(__file__).parents[2]
 FILES = ["cells-digits.tex", "contrasts-digits.tex", "report.html", "report.md", "runs.csv", "summary.csv"]

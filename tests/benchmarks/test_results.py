@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 import benchmarks
-from benchmarks.design import expand_cells, expand_runs
 from benchmarks.errors import StoreError, UserError
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 ROOT = Path(__file__).parents[2]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.execution.schedule import group_by_program, stacks
+from benchmarks.plan.stacks import group_by_program, stacks
 
 
 def program_of(run):

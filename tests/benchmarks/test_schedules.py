@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.training.config import TrainConfig
-from benchmarks.training.schedules import SCHEDULES, schedule_factors
+from benchmarks.settings.schedules import SCHEDULES
+from benchmarks.settings.training import TrainConfig, schedule_factors
 
 
 def factors(name, total, **settings):

@@ -10,16 +10,16 @@ from importlib.resources import files
 import pytest
 
 import zoo
-from benchmarks.augmentation.config import AugmentConfig
-from benchmarks.claims import Analysis, Claim
-from benchmarks.data.config import STANDARDIZATIONS, DataConfig
-from benchmarks.schema import suite_schema
-from benchmarks.settings import setting_paths
-from benchmarks.suite import Suite
-from benchmarks.suite_design import DESIGNS, Design
-from benchmarks.training.config import CHECKPOINTS, CLASS_WEIGHTS, LOSSES, MONITORS, TrainConfig
-from benchmarks.training.optimizers import OPTIMIZERS
-from benchmarks.training.schedules import SCHEDULES
+from benchmarks.settings.augmentation import AugmentConfig
+from benchmarks.settings.data import STANDARDIZATIONS, DataConfig
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.run import setting_paths
+from benchmarks.settings.schedules import SCHEDULES
+from benchmarks.settings.training import CHECKPOINTS, CLASS_WEIGHTS, LOSSES, MONITORS, TrainConfig
+from benchmarks.suite.claims import Analysis, Claim
+from benchmarks.suite.design import DESIGNS, Design
+from benchmarks.suite.schema import suite_schema
+from benchmarks.suite.suite import Suite
 from zoo import topology
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
@@ -127,7 +127,7 @@ def changed(text, old, new):
 
 def test_shipped_suites_pass(schema):
     """Every suite in the package, and the one that `ablate new` writes, is right by the schema."""
-    package = files("benchmarks")
+    package = files("benchmarks.suite")
     texts = [path.read_text(encoding="utf-8") for path in package.joinpath("suites").iterdir()]
     texts.append(package.joinpath("new_suite.toml").read_text(encoding="utf-8").format(name="mine"))
     assert len(texts) >= 3

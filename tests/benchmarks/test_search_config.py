@@ -7,13 +7,13 @@ from collections import Counter
 
 import pytest
 
-from benchmarks.design import expand_cells
-from benchmarks.plan import make_plan
-from benchmarks.search.config import OBJECTIVES
-from benchmarks.search.groups import WaitingRun, check_groups, groups_of, tuned_runs, tuned_tables
-from benchmarks.settings import settings_from
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.plan.groups import WaitingRun, check_groups, groups_of, tuned_runs, tuned_tables
+from benchmarks.plan.plan import make_plan
+from benchmarks.settings.run import settings_from
 from benchmarks.store import StoredSearch
-from benchmarks.suite import Suite
+from benchmarks.suite.search import OBJECTIVES
+from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
 SEARCH = {

@@ -7,11 +7,11 @@ import dataclasses
 import pytest
 from executing import train_runs
 
-from benchmarks.design import Cell, Run
-from benchmarks.execution.schedule import epochs_behind, slot_of, stacks_by_program, training_key
-from benchmarks.settings import settings_from
+from benchmarks.plan.stacks import epochs_behind, slot_of, stacks_by_program, training_key
+from benchmarks.runs import Cell, Run
+from benchmarks.settings.run import settings_from
+from benchmarks.settings.training import TrainConfig
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Checkpoints, Position, States
-from benchmarks.training.config import TrainConfig
 from zoo.settings import SettingError
 
 # Everything that has a state: random layers, augmentation, moving averages, momenta, bias correction, schedules.

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from benchmarks.plan import make_plan
-from benchmarks.search.outcome import search_outcome
+from benchmarks.analysis.searches import search_outcome
+from benchmarks.plan.plan import make_plan
 from benchmarks.store import Store
-from benchmarks.suite import parse_suite
+from benchmarks.suite.reading import parse_suite
 
 SUITE = """
 # A comment that stays.

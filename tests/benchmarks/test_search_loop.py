@@ -7,17 +7,17 @@ import math
 
 import pytest
 
-from benchmarks.design import expand_cells, expand_runs
-from benchmarks.execution.schedule import training_key
-from benchmarks.plan import registered_runs, states_folder
-from benchmarks.search.groups import WaitingRun, groups_of
+from benchmarks.analysis.searches import search_outcome
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.groups import WaitingRun, groups_of
+from benchmarks.plan.plan import registered_runs, states_folder
+from benchmarks.plan.stacks import training_key
+from benchmarks.plan.under_way import search_state
+from benchmarks.results import RunResult
 from benchmarks.search.loop import TrialRecord, best_of, search_groups
-from benchmarks.search.outcome import search_outcome
-from benchmarks.search.under_way import search_state
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import Suite
+from benchmarks.suite.suite import Suite
 from benchmarks.training.checkpoints import Checkpoint, Position, States
-from benchmarks.training.results import RunResult
 
 VERSIONS = {"digits": "1.0.0"}
 BEST_RATE = {"relu": 1e-2, "tanh": 3e-3}

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from benchmarks.design import expand_cells
-from benchmarks.plan import registered_runs
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.plan.groups import groups_of, untuned_runs
+from benchmarks.plan.plan import registered_runs
 from benchmarks.report.writing import write_report
-from benchmarks.search.groups import groups_of, untuned_runs
+from benchmarks.results import RunResult
 from benchmarks.search.loop import search_groups
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 VERSIONS = {"digits": "1.0.0", "diabetes": "1.0.0"}
 FACTS = {

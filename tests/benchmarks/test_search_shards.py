@@ -7,12 +7,11 @@ from types import SimpleNamespace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.design import expand_cells
-from benchmarks.execution.leases import Shard
 from benchmarks.execution.running import Session
-from benchmarks.search.groups import groups_of, tuned_runs, untuned_runs
-from benchmarks.search.shards import shares_of
-from benchmarks.suite import Suite
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.plan.groups import groups_of, tuned_runs, untuned_runs
+from benchmarks.plan.shards import Shard, shares_of
+from benchmarks.suite.suite import Suite
 
 VERSIONS = {"digits": "1.0.0"}
 DATA = {"digits": SimpleNamespace(input_shape=(8, 8, 1), num_classes=10)}

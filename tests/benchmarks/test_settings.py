@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
-from benchmarks import training
-from benchmarks.augmentation.config import AugmentConfig
-from benchmarks.data.config import DataConfig
-from benchmarks.settings import run_key, setting_paths, settings_from
-from benchmarks.training.config import TrainConfig
-from benchmarks.training.optimizers import OPTIMIZERS
+from benchmarks.settings import training
+from benchmarks.settings.augmentation import AugmentConfig
+from benchmarks.settings.data import DataConfig
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.run import run_key, setting_paths, settings_from
+from benchmarks.settings.training import TrainConfig
 from zoo.settings import SettingError
 
 # A value other than the default for each setting, and whether it shapes the computation that is compiled.

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from benchmarks.data.config import STANDARDIZATIONS
 from benchmarks.data.standardization import fit_standardization
+from benchmarks.settings.data import STANDARDIZATIONS
 
 EVERY = list(STANDARDIZATIONS)
 SCALING = [name for name in EVERY if name != "none"]

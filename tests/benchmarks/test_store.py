@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
+from benchmarks.results import RunResult
 from benchmarks.store import NOBODY, RUNS, STORE_FILE, DatasetFacts, RegisteredClaim, Store
-from benchmarks.training.results import RunResult
 
 MACHINE = {"processor": "abacus", "logical_cores": 2}
 DONE = RunResult(
@@ -288,10 +288,10 @@ def test_killed_while_recording(tmp_path, store_url, runs_of, start):
     """Every run that a process said was recorded is there after the process was killed without warning."""
     script = f"""
         from pathlib import Path
-        from benchmarks.design import expand_cells, expand_runs
+        from benchmarks.plan.expansion import expand_cells, expand_runs
         from benchmarks.store import Store
-        from benchmarks.suite import Suite
-        from benchmarks.training.results import RunResult
+        from benchmarks.suite.suite import Suite
+        from benchmarks.results import RunResult
         suite = Suite(name="small", datasets=["digits"], seeds=2000, model={{"variant": "mlp_small"}},
                       factors={{"model.activation": ["relu", "tanh"]}})
         store = Store.create_or_open(Path({str(tmp_path)!r}), {store_url!r})
@@ -322,10 +322,10 @@ def test_two_processes_record_at_once(tmp_path, store_url, runs_of, start):
     script = f"""
         import sys
         from pathlib import Path
-        from benchmarks.design import expand_cells, expand_runs
+        from benchmarks.plan.expansion import expand_cells, expand_runs
         from benchmarks.store import Store
-        from benchmarks.suite import Suite
-        from benchmarks.training.results import RunResult
+        from benchmarks.suite.suite import Suite
+        from benchmarks.results import RunResult
         suite = Suite(name="small", datasets=["digits"], seeds=40, model={{"variant": "mlp_small"}},
                       factors={{"model.activation": ["relu", "tanh"]}})
         half = int(sys.stdin.readline())

@@ -17,12 +17,12 @@ import pytest
 
 from benchmarks.cli.app import COMMANDS
 from benchmarks.errors import StoreError
-from benchmarks.execution.leases import Leases
-from benchmarks.merging import merge
+from benchmarks.plan.leases import Leases
+from benchmarks.plan.merging import merge
 from benchmarks.report.writing import write_report
+from benchmarks.results import RunResult
 from benchmarks.store import FORMAT, STORE_FILE, DatasetFacts, RegisteredClaim, Store
-from benchmarks.suite import parse_suite
-from benchmarks.training.results import RunResult
+from benchmarks.suite.reading import parse_suite
 
 ROOT = Path(__file__).parents[2]
 SECRET = "hunter2swordfish"
@@ -210,10 +210,10 @@ def test_restarted_server_loses_no_run(own_server, tmp_path, runs_of, start):
     folder, url = own_server
     script = f"""
         from pathlib import Path
-        from benchmarks.design import expand_cells, expand_runs
+        from benchmarks.plan.expansion import expand_cells, expand_runs
         from benchmarks.store import Store
-        from benchmarks.suite import Suite
-        from benchmarks.training.results import RunResult
+        from benchmarks.suite.suite import Suite
+        from benchmarks.results import RunResult
         suite = Suite(name="small", datasets=["digits"], seeds=150, model={{"variant": "mlp_small"}},
                       factors={{"model.activation": ["relu", "tanh"]}})
         store = Store.create_or_open(Path({str(tmp_path)!r}), {url!r})
@@ -298,7 +298,7 @@ def fill(store, suite):
     """Record a suite with runs of every kind, and whatever numbers a training can leave."""
     import numpy as np
 
-    from benchmarks.design import expand_cells, expand_runs
+    from benchmarks.plan.expansion import expand_cells, expand_runs
 
     generator = np.random.default_rng(3)
     store.register(suite.name, SUITE, suite.seed_list, {"digits": FACTS})

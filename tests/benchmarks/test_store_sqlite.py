@@ -17,8 +17,8 @@ import pytest
 import sqlalchemy as sa
 
 from benchmarks.errors import StoreError
+from benchmarks.results import RunResult
 from benchmarks.store import APPLICATION_ID, FORMAT, STORE_FILE, DatasetFacts, Store
-from benchmarks.training.results import RunResult
 
 MACHINE = {"processor": "abacus", "logical_cores": 2}
 DONE = RunResult("done", metrics={"test_accuracy": 0.1 + 0.2, "test_loss": 1e-300})
@@ -348,7 +348,7 @@ def read_only(start, guarded):
         from benchmarks import cli
         from benchmarks.errors import StoreError
         from benchmarks.store import Store
-        import encodings.idna, sqlalchemy.dialects.sqlite.pysqlite, benchmarks.plan, benchmarks.rendering
+        import encodings.idna, sqlalchemy.dialects.sqlite.pysqlite, benchmarks.plan.plan, benchmarks.cli.rendering
         if os.geteuid() == 0:
             os.setresgid(65534, 65534, 65534)
             os.setresuid(65534, 65534, 65534)

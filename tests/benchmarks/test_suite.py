@@ -12,13 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import zoo
-from benchmarks.claims import Claim
-from benchmarks.columns import level_label
-from benchmarks.design import expand_cells
 from benchmarks.errors import UserError
-from benchmarks.settings import setting_paths, settings_from
-from benchmarks.suite import Suite, parse_suite, read_suite_text
-from benchmarks.suite_design import DESIGNS, Design
+from benchmarks.labels import level_label
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.settings.run import setting_paths, settings_from
+from benchmarks.suite.claims import Claim
+from benchmarks.suite.design import DESIGNS, Design
+from benchmarks.suite.reading import parse_suite, read_suite_text
+from benchmarks.suite.suite import Suite
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZERS
 from zoo.settings import SettingError
@@ -143,7 +144,7 @@ def test_models_in_a_bundle_need_no_base_variant(suite_of):
 
 def test_every_shipped_suite_is_accepted():
     """Each suite in the package, and the one that `ablate new` writes, can be read and expanded."""
-    package = files("benchmarks")
+    package = files("benchmarks.suite")
     texts = {path.name: path.read_text(encoding="utf-8") for path in package.joinpath("suites").iterdir()}
     texts["new_suite.toml"] = package.joinpath("new_suite.toml").read_text(encoding="utf-8").format(name="mine")
     assert len(texts) >= 3
@@ -153,7 +154,7 @@ def test_every_shipped_suite_is_accepted():
 
 def test_shipped_quickstart_is_the_suite_of_the_issue(issue_suite):
     """`quickstart` trains the runs of the issue's suite, under its own name."""
-    quickstart = tomllib.loads(files("benchmarks").joinpath("suites/quickstart.toml").read_text(encoding="utf-8"))
+    quickstart = tomllib.loads(files("benchmarks.suite").joinpath("suites/quickstart.toml").read_text(encoding="utf-8"))
     assert quickstart | {"name": "activations"} == tomllib.loads(issue_suite)
 
 

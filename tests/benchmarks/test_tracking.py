@@ -17,15 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.design import expand_cells
-from benchmarks.plan import all_registered_runs, registered_runs
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.plan.groups import groups_of
+from benchmarks.plan.plan import all_registered_runs, registered_runs
 from benchmarks.report.writing import write_report
-from benchmarks.search.groups import groups_of
+from benchmarks.results import FINAL, RunResult
 from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite import parse_suite
+from benchmarks.suite.reading import parse_suite
 from benchmarks.tracking.config import TRACKERS, Destinations, track_suite
 from benchmarks.tracking.records import records_of
-from benchmarks.training.results import FINAL, RunResult
 
 # MLflow 3.17 with SQLAlchemy 2.1
 pytestmark = pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy is deprecated:DeprecationWarning")

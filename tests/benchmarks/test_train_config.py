@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.training.config import TrainConfig
+from benchmarks.settings.optimizers import OPTIMIZERS, with_coefficient
+from benchmarks.settings.training import TrainConfig
 from benchmarks.training.following import Following
-from benchmarks.training.optimizers import OPTIMIZERS, with_coefficient
 from zoo.settings import SettingError
 
 

@@ -20,9 +20,9 @@ from training_runs import (
     untrained,
 )
 
-from benchmarks.settings import settings_from
-from benchmarks.training.optimizers import OPTIMIZERS
-from benchmarks.training.schedules import SCHEDULES
+from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.run import settings_from
+from benchmarks.settings.schedules import SCHEDULES
 
 
 class Fit(NamedTuple):

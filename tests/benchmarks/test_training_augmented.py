@@ -5,7 +5,7 @@ import pytest
 from training_runs import SMALL, batches, standardized, untrained
 
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import Program
 

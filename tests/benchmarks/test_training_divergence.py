@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from training_runs import NARROW_RESNET, SEED, SGD, SMALL, batches, offsets_of, same, standardized, train_recorded
 
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import Program
 from benchmarks.training.trainer import Trainer

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from training_runs import NARROW_RESNET, SMALL, name_of, same, without
 
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 from benchmarks.training.inputs import DatasetOnDevice, StreamedInputs
 from benchmarks.training.program import Program
 from benchmarks.training.trainer import Trainer

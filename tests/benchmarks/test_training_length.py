@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_runs import BEST, SMALL, name_of, train_recorded, without
 
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 
 # What goes to and fro, so that the best epoch is neither the first nor the last.
 RESTLESS = {

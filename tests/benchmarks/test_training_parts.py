@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from training_runs import BEST, SMALL, name_of
 
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 from benchmarks.training.parts import check_fit, training_indices
 from zoo.settings import SettingError
 

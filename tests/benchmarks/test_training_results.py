@@ -5,7 +5,7 @@ import pytest
 from training_runs import SMALL
 
 from benchmarks.execution.local import TrainedValues
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 
 
 @pytest.mark.parametrize(

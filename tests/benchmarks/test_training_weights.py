@@ -5,7 +5,7 @@ import pytest
 from training_runs import FIFTY, NARROW_RESNET, SGD, SMALL, WITH_BATCH, batches, offsets_of
 
 from benchmarks.execution.local import TrainedValues
-from benchmarks.settings import settings_from
+from benchmarks.settings.run import settings_from
 
 
 def kernels_after_training(trainer, settings):

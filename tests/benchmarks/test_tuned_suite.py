@@ -5,8 +5,8 @@ import tomllib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.search.config import Tuned
 from benchmarks.search.tuned_suite import _as_toml, _without_search
+from benchmarks.suite.search import Tuned
 
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]))  # TOML has no surrogates
 PARTS = """name = "a"

@@ -16,14 +16,14 @@ from executing import train_runs
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load_decoded, prepare
-from benchmarks.design import expand_cells, expand_runs
 from benchmarks.execution.cgroups import Limits
-from benchmarks.execution.schedule import StackQueue, program_of
 from benchmarks.execution.worker import Resources
 from benchmarks.execution.workers import MOST_OF_MEMORY, Workers, resources
-from benchmarks.suite import parse_suite
+from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.stacks import StackQueue, program_of
+from benchmarks.results import failure_of
+from benchmarks.suite.reading import parse_suite
 from benchmarks.training.checkpoints import Checkpoints
-from benchmarks.training.results import failure_of
 from benchmarks.training.stopwatch import Stopwatch
 
 GIB = 2**30

@@ -2,7 +2,7 @@
 
 from benchmarks.execution.local import Engine
 from benchmarks.execution.running import begun
-from benchmarks.execution.schedule import epochs_behind, keys_of, stacks_by_program
+from benchmarks.plan.stacks import epochs_behind, keys_of, stacks_by_program
 
 
 def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, states=None):

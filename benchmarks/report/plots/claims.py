@@ -12,6 +12,7 @@ from matplotlib.patches import Rectangle
 
 from benchmarks.analysis.judgements import JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.verdicts import Evidence
+from benchmarks.metrics import METRICS
 from benchmarks.report.formatting import Style
 from benchmarks.report.plots.common import (
     LETTERS,
@@ -27,7 +28,6 @@ from benchmarks.report.plots.common import (
     wrapped,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
-from benchmarks.training.metrics import METRICS
 
 MOST_JUDGEMENTS = 12
 """Judgements on one page of the plot."""

@@ -14,7 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
-from benchmarks.report.formatting import THIN_SPACE, short
+from benchmarks.labels import THIN_SPACE
+from benchmarks.report.formatting import short
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND
 
 Item = TypeVar("Item")

@@ -10,12 +10,13 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.formatting import Style, counted, short, titled
+from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
+from benchmarks.labels import counted
+from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, Plot, number_text, sentences
 from benchmarks.report.plots.search_space import MOST_GROUPS, MOST_POINTS, worst_shown
 from benchmarks.report.plots.setting_axis import MOST_SETTINGS, SettingAxis, axes_of
 from benchmarks.report.svg import FIRST, INK, MUTED, SECOND, draw
-from benchmarks.search.outcome import GroupOutcome, SearchOutcome, TrialOutcome
 
 
 def parallel_coordinates(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:

@@ -11,7 +11,9 @@ from matplotlib.ticker import FuncFormatter
 
 from benchmarks.analysis.effects import ParetoPoint
 from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget
-from benchmarks.report.formatting import Style, counted, short, titled
+from benchmarks.labels import counted
+from benchmarks.metrics import METRICS
+from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     KEY_WIDTH,
     LETTERS,
@@ -30,7 +32,6 @@ from benchmarks.report.plots.common import (
     sentences,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
-from benchmarks.training.metrics import METRICS
 
 MOST_CURVES, MOST_CURVE_PAGES = 4, 3
 """Cells on one page of a plot of times to a target, and pages; where there are more cells, the soonest are shown."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.metrics import Metric
 from benchmarks.report.formatting import Style, titled
 from benchmarks.report.plots.common import (
     LINE,
@@ -21,7 +22,6 @@ from benchmarks.report.plots.common import (
     sentences,
 )
 from benchmarks.report.svg import draw
-from benchmarks.training.metrics import Metric
 
 
 def size_plot(

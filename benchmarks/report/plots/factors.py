@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from benchmarks.analysis.contrasts import Factors, is_balanced
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.tables import level_column
+from benchmarks.metrics import METRICS, OUTCOME_METRICS
 from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     CHARACTER,
@@ -33,7 +34,6 @@ from benchmarks.report.plots.common import (
     spread,
 )
 from benchmarks.report.svg import FIRST, INK, PAPER, RULE, draw
-from benchmarks.training.metrics import METRICS, OUTCOME_METRICS
 
 MOST_ROWS, MOST_COLUMNS = 20, 6
 """Levels on one page of a heat map."""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from benchmarks.analysis.effects import Importance
-from benchmarks.report.formatting import counted, decimal, short
+from benchmarks.labels import counted
+from benchmarks.report.formatting import decimal, short
 from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.analysis.estimates import CONFIDENCE, LEAST_N, estimate, half_widths, is_degenerate
+from benchmarks.metrics import METRICS
 from benchmarks.report.formatting import Style
 from benchmarks.report.plots.common import (
     LINE,
@@ -24,7 +25,6 @@ from benchmarks.report.plots.common import (
     sentences,
 )
 from benchmarks.report.svg import FIRST, MUTED, draw
-from benchmarks.training.metrics import METRICS
 
 MOST_LINES = 4
 """Differences that have a line of their own; of more, the middle and the range are shown."""

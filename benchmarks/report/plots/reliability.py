@@ -11,11 +11,12 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from benchmarks.analysis.estimates import estimate
-from benchmarks.data.tasks import Task
-from benchmarks.report.formatting import counted, percent, whole
+from benchmarks.labels import counted, whole
+from benchmarks.metrics import CALIBRATION_BINS, calibration_bins, calibration_error, log_softmax
+from benchmarks.report.formatting import percent
 from benchmarks.report.plots.common import Plot, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
-from benchmarks.training.metrics import CALIBRATION_BINS, calibration_bins, calibration_error, log_softmax
+from benchmarks.tasks import Task
 
 _WIDTH, _HEIGHT = 3.0, 3.2
 _LEAST_IN_A_BIN = 10

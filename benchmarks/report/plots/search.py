@@ -13,6 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.analysis.estimates import Estimate
+from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, Sensitivity
+from benchmarks.analysis.tuning_gain import Worth
+from benchmarks.metrics import Metric
 from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     CHARACTER,
@@ -33,9 +36,6 @@ from benchmarks.report.plots.common import (
     sentences,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
-from benchmarks.search.outcome import GroupOutcome, SearchOutcome, Sensitivity
-from benchmarks.search.untuned import Worth
-from benchmarks.training.metrics import Metric
 
 MOST_LINES = len(LOOKS)
 """Groups that have a line of their own; of more, the middle and the range are shown."""

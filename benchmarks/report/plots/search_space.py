@@ -9,7 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.formatting import Style, counted, short, titled
+from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
+from benchmarks.labels import counted
+from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
@@ -25,7 +27,6 @@ from benchmarks.report.plots.common import (
 )
 from benchmarks.report.plots.setting_axis import MOST_SETTINGS, SettingAxis, axes_of
 from benchmarks.report.svg import INK, MUTED, PAPER, draw
-from benchmarks.search.outcome import GroupOutcome, SearchOutcome, TrialOutcome
 
 MOST_GROUPS = 4
 """Groups that are told apart in a plot, or have one of their own; of more, all are put together."""

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.judgements import JudgedClaim, Judgement, SeedPair
-from benchmarks.report.formatting import Style, counted, short, titled
+from benchmarks.labels import counted
+from benchmarks.metrics import METRICS
+from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import Plot, number_axis, padded, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND, draw
-from benchmarks.training.metrics import METRICS
 
 MOST_SEEDS = 50
 """Seeds that have a line."""

@@ -10,10 +10,9 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.columns import level_label
-from benchmarks.report.formatting import NOTHING
+from benchmarks.analysis.searches import GroupOutcome
+from benchmarks.labels import NOTHING, level_label
 from benchmarks.report.plots.common import number_text
-from benchmarks.search.outcome import GroupOutcome
 from tuning import Space
 from tuning.parameters import Choices, Parameter, text_of
 

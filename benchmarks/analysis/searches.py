@@ -1,0 +1,347 @@
+"""What searches came to, for a report: budgets, trials, what was chosen, and how far to trust its score."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
+from benchmarks.metrics import Metric
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.plan.groups import Group, groups_of
+from benchmarks.plan.plan import registered_runs
+from benchmarks.runs import Cell, Levels, Run
+from benchmarks.search.loop import TrialRecord, best_of
+from benchmarks.store import Registration, Store, StoredSearch
+from benchmarks.suite.search import OBJECTIVES, SearchTable
+from benchmarks.suite.suite import Suite
+from tuning import Space
+
+RUNS_A_PART = 5_000
+"""Runs that are read at once: a store can hold more than memory does."""
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a search needs to know of a run."""
+
+    status: str
+    score: float | None
+    """The objective; None where the run is not done, or has no such number."""
+    epochs: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TrialOutcome:
+    """One trial."""
+
+    record: TrialRecord
+    """Its round, number, values, budget and score."""
+    statuses: tuple[str, ...]
+    """Of its runs; none where its values did not go together."""
+    epochs: int
+    """Epochs that were trained for it; those of a trial that it continues are that trial's."""
+    seconds: float
+    """Seconds of training, counted likewise."""
+    is_comparable: bool
+    """Whether its score is of the longest trainings of its search: of hyperband, others are not."""
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What was spent."""
+
+    trials: int
+    runs: int
+    """Runs of the trials; those that were stored already count too."""
+    epochs: int
+    seconds: float
+    """Of training, on the machines on which the runs were trained, one run after another."""
+
+
+@dataclass(frozen=True)
+class GroupOutcome:
+    """What the search of one group of cells came to."""
+
+    title: str
+    dataset: str | None
+    """Of its cells, where datasets are tuned apart."""
+    where: Levels
+    """Factor -> the level that its cells share."""
+    cells: tuple[Cell, ...]
+    """As they are before they are tuned."""
+    strategy: str
+    space: Space | None
+    """Of its first round; None where nothing was to be searched."""
+    has_ended: bool
+    trials: tuple[TrialOutcome, ...]
+    budget: Budget
+    best_so_far: tuple[float | None, ...]
+    """After each trial, the best score among those that are comparable; None while there is none."""
+    best: TrialOutcome | None
+    """The trial that was chosen."""
+    reruns_by_seed: Mapping[int, float]
+    """Reported seed -> the mean objective of its cells, for the seeds with which all of them are done."""
+    n_seeds: int
+    """How many seeds are reported."""
+
+    @property
+    def n_without_score(self) -> int:
+        """Trials with a run that failed or diverged, or whose values did not go together."""
+        return sum(each.record.score is None for each in self.trials)
+
+    @property
+    def n_rounds(self) -> int:
+        """Rounds that were made, from coarse to fine."""
+        return max((each.record.round + 1 for each in self.trials), default=0)
+
+    @property
+    def comparable(self) -> list[TrialOutcome]:
+        """The trials with a score that can be compared with the best one's."""
+        return [each for each in self.trials if each.is_comparable and each.record.score is not None]
+
+    @property
+    def chosen(self) -> Mapping[str, object]:
+        """Setting -> the value that was chosen; nothing where no trial had a score."""
+        return self.best.record.values if self.best else {}
+
+    @property
+    def search_score(self) -> float | None:
+        """The score for which the settings were chosen."""
+        return self.best.record.score if self.best else None
+
+
+@dataclass(frozen=True)
+class Sensitivity:
+    """How much the outcome of a level hangs on the tuned settings: its cells' scores over all comparable trials."""
+
+    dataset: str
+    factor: str
+    level: str
+    n_scores: int
+    n_without: int
+    """Trials of its cells with a run that failed or diverged."""
+    best: float | None
+    better_quarter: float | None
+    """The score that a quarter of the trials is better than."""
+    median: float | None
+    worse_quarter: float | None
+    worst: float | None
+
+    @property
+    def loss_of_the_median(self) -> float | None:
+        """How much worse than the best the median is, 0 or more: what an arbitrary choice costs."""
+        return None if self.best is None or self.median is None else abs(self.best - self.median)
+
+
+@dataclass(frozen=True)
+class SearchOutcome:
+    """What the searches of a suite came to."""
+
+    table: SearchTable
+    """How it was searched; its `space` has the axes."""
+    metric: Metric
+    """The objective."""
+    groups: tuple[GroupOutcome, ...]
+    sensitivities: tuple[Sensitivity, ...]
+
+    def gap(self, group: GroupOutcome) -> Estimate:
+        """How much better a group's score looked in the search than it is with new seeds, over the reported seeds.
+
+        Negative where it did not. The search's score is taken as it is: the interval is that of the new ones.
+        """
+        score = group.search_score
+        if score is None:
+            return NO_ESTIMATE
+        sign = 1 if self.metric.better == "higher" else -1
+        return estimate(sign * (score - each) for each in group.reruns_by_seed.values())
+
+
+def search_outcome(suite: Suite, registration: Registration, store: Store) -> SearchOutcome | None:
+    """What the searches of a suite came to, from what is stored; None where it searches nothing.
+
+    Raises:
+        SettingError: the suite does not expand.
+        StoreError: the store cannot be read.
+    """
+    if suite.search is None:
+        return None
+    reported = registered_runs(registration)
+    facts = facts_of_runs((run.key for run in reported), store, suite.search.objective)
+    return told_outcome(suite, registration, store, reported, facts)
+
+
+def told_outcome(
+    suite: Suite, registration: Registration, store: Store, reported: Iterable[Run], facts: Mapping[str, RunFacts]
+) -> SearchOutcome | None:
+    """The same where the reported runs were read already.
+
+    Args:
+        suite: which.
+        registration: the suite as it was last run.
+        store: holds the trials.
+        reported: the runs of the suite.
+        facts: key -> what is known of it, for those that are stored.
+    """
+    if suite.search is None:
+        return None
+    groups = groups_of(suite, expand_cells(suite), registration.versions)
+    searches = store.searches(group.key for group in groups)
+    trials = {key for search in searches.values() for trial in search.trials for key in trial["keys"]}
+    of_trials = facts_of_runs(trials - facts.keys(), store, suite.search.objective)
+    return outcome_of(suite.search, groups, searches, reported, {**facts, **of_trials})
+
+
+def facts_of_runs(keys: Iterable[str], store: Store, objective: str) -> dict[str, RunFacts]:
+    """What a search needs to know of each of these runs that is stored."""
+    wanted, facts = sorted(set(keys)), {}
+    for start in range(0, len(wanted), RUNS_A_PART):
+        for key, run in store.runs(wanted[start : start + RUNS_A_PART]).items():
+            score = run.metrics.get(objective, math.nan) if run.status == "done" else math.nan
+            epochs = len(run.history.get("train_loss", ()))
+            facts[key] = RunFacts(run.status, score if math.isfinite(score) else None, epochs, run.seconds)
+    return facts
+
+
+def outcome_of(
+    table: SearchTable,
+    groups: Sequence[Group],
+    searches: Mapping[str, StoredSearch],
+    reported: Iterable[Run],
+    facts: Mapping[str, RunFacts],
+) -> SearchOutcome:
+    """The same from what was read.
+
+    Args:
+        table: how the suite searches.
+        groups: its groups.
+        searches: key of a group -> its search, for those that have ended.
+        reported: the runs of the suite.
+        facts: of the runs of the trials and the suite, by key.
+    """
+    by_cell: dict[_Place, dict[int, float | None]] = {}
+    for run in reported:
+        found = facts.get(run.key)
+        by_cell.setdefault(_place(run.cell), {})[run.seed] = found.score if found else None
+    outcomes = tuple(_group_outcome(table, group, searches.get(group.key), by_cell, facts) for group in groups)
+    metric = OBJECTIVES[table.objective]
+    return SearchOutcome(table, metric, outcomes, tuple(_sensitivities(table, metric, outcomes, facts)))
+
+
+_Place = tuple[str, tuple[str, ...]]
+"""Tells a cell from others."""
+
+
+def _group_outcome(
+    table: SearchTable,
+    group: Group,
+    search: StoredSearch | None,
+    reruns: Mapping[_Place, Mapping[int, float | None]],
+    facts: Mapping[str, RunFacts],
+) -> GroupOutcome:
+    records = [TrialRecord(**trial) for trial in search.trials] if search else []
+    best = best_of(records, table.direction)
+    longest = max((record.budget or 0 for record in records if record.score is not None), default=0)
+    numbered: dict[tuple[int, int | None], TrialRecord] = {(each.round, each.number): each for each in records}
+    trials = tuple(_trial_outcome(record, numbered, longest, facts) for record in records)
+    scores = [reruns.get(_place(cell), {}) for cell in group.cells]
+    return GroupOutcome(
+        title=group.title,
+        dataset=group.dataset,
+        where=group.where,
+        cells=group.cells,
+        strategy=group.table.strategy,
+        space=group.space,
+        has_ended=search is not None,
+        trials=trials,
+        budget=Budget(
+            len(trials),
+            sum(len(each.statuses) for each in trials),
+            sum(each.epochs for each in trials),
+            math.fsum(each.seconds for each in trials),
+        ),
+        best_so_far=tuple(_best_so_far(trials, table.direction)),
+        best=next((each for each in trials if each.record is best), None),
+        reruns_by_seed=dict(_means_by_seed(scores)),
+        n_seeds=len(scores[0]),
+    )
+
+
+def _means_by_seed(cells: Sequence[Mapping[int, float | None]]) -> Iterator[tuple[int, float]]:
+    """The mean of the cells with each seed with which all have a score."""
+    for seed in cells[0]:
+        scores = [of_cell.get(seed) for of_cell in cells]
+        known = [score for score in scores if score is not None]
+        if len(known) == len(scores):
+            yield seed, math.fsum(known) / len(known)
+
+
+def _trial_outcome(
+    record: TrialRecord,
+    numbered: Mapping[tuple[int, int | None], TrialRecord],
+    longest: int,
+    facts: Mapping[str, RunFacts],
+) -> TrialOutcome:
+    before = numbered.get((record.round, record.resumes))
+    own, continued = ([facts[key] for key in each.keys if key in facts] if each else [] for each in (record, before))
+    return TrialOutcome(
+        record,
+        statuses=tuple(facts[key].status if key in facts else "missing" for key in record.keys),
+        epochs=max(0, sum(each.epochs for each in own) - sum(each.epochs for each in continued)),
+        seconds=max(0.0, math.fsum(each.seconds for each in own) - math.fsum(each.seconds for each in continued)),
+        is_comparable=(record.budget or 0) == longest,
+    )
+
+
+def _best_so_far(trials: Iterable[TrialOutcome], direction: str) -> Iterator[float | None]:
+    better = max if direction == "max" else min
+    best: float | None = None
+    for trial in trials:
+        score = trial.record.score
+        if score is not None and trial.is_comparable:
+            best = score if best is None else better(best, score)
+        yield best
+
+
+def _sensitivities(
+    table: SearchTable, metric: Metric, groups: Iterable[GroupOutcome], facts: Mapping[str, RunFacts]
+) -> Iterator[Sensitivity]:
+    scores: dict[tuple[str, str, str], list[float | None]] = {}
+    for group in groups:
+        for trial in group.trials:
+            # A trial whose values did not go together has no runs, and counts as failed in every cell of its group.
+            size, keys = len(table.seeds), trial.record.keys
+            for number, cell in enumerate(group.cells) if trial.is_comparable else ():
+                score = _mean([facts.get(key) for key in keys[number * size : (number + 1) * size]])
+                for factor, level in cell.levels.items():
+                    scores.setdefault((cell.dataset, factor, level), []).append(score)
+    for (dataset, factor, level), found in scores.items():
+        known = sorted((each for each in found if each is not None), reverse=metric.better == "higher")
+        quarters = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else known * 3
+        # They come in rising order.
+        in_order = quarters if metric.better == "higher" else quarters[::-1]
+        worse, median, better = in_order or (None, None, None)
+        yield Sensitivity(
+            dataset,
+            factor,
+            level,
+            n_scores=len(known),
+            n_without=len(found) - len(known),
+            best=known[0] if known else None,
+            better_quarter=better,
+            median=median,
+            worse_quarter=worse,
+            worst=known[-1] if known else None,
+        )
+
+
+def _mean(runs: Sequence[RunFacts | None]) -> float | None:
+    known = [run.score for run in runs if run and run.score is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(runs) else None
+
+
+def _place(cell: Cell) -> _Place:
+    return cell.dataset, tuple(cell.levels.values())

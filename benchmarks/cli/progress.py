@@ -1,0 +1,173 @@
+"""How far a training has come, shown as a bar on a terminal and as plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any, Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from benchmarks.cli.rendering import row_table, tell
+from benchmarks.plan.ledger import Ledger, words
+from benchmarks.results import FINAL, RunResult
+from benchmarks.runs import Run
+
+SECONDS_BETWEEN_LINES = 5.0
+
+SECONDS_BETWEEN_LOOKS = 1.0
+"""At the store, by who watches a suite."""
+
+_LINES_BESIDE_CELLS = 6
+
+
+class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
+    """Shows runs done, rate and remaining time; is the `Observer` of a session's training.
+
+    Args:
+        total: number of runs to train.
+        console: where to write.
+    """
+
+    def __init__(self, total: int, console: Console):
+        self.total = total
+        self.console = console
+        self.counts: Counter[str] = Counter()
+        self._under_way = 0.0
+        self._start = self._last_line = time.monotonic()
+        self._bar: Progress | None = None
+        self._task = TaskID(0)
+
+    def __enter__(self) -> Self:
+        if self.console.is_terminal:
+            self._bar = Progress(
+                BarColumn(),
+                TextColumn("{task.description}"),
+                TimeElapsedColumn(),
+                console=self.console,
+                transient=True,
+            )
+            self._task = self._bar.add_task(self._summary(), total=self.total)
+            self._bar.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar:
+            self._bar.stop()
+
+    def moved(self, runs_under_way: float) -> None:
+        """Move on: so many runs' worth of training is done in the stacks under way."""
+        self._under_way = runs_under_way
+        self._show()
+
+    def run_done(self, run: Run, result: RunResult) -> None:
+        """Count a run that ended; one that did not end well is named."""
+        self.counts[result.status] += 1
+        self._under_way = max(0.0, self._under_way - 1)
+        if result.status != "done":
+            place = f"{run.dataset}, {run.cell.title}, seed {run.seed}"
+            tell(self.console, f"{words(result.status)}: {place}: {result.message}", style="yellow")
+        self._show(last=sum(self.counts.values()) == self.total)
+
+    def run_done_elsewhere(self, run: Run) -> None:
+        """Count a run that another runner on the same store has trained."""
+        del run
+        self.counts["elsewhere"] += 1
+        self._show(last=sum(self.counts.values()) == self.total)
+
+    def _show(self, *, last: bool = False) -> None:
+        if self._bar:
+            finished = sum(self.counts.values())
+            self._bar.update(self._task, completed=finished + self._under_way, description=self._summary())
+        elif last or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
+            self._last_line = time.monotonic()
+            tell(self.console, self._summary())
+
+    def _summary(self) -> str:
+        finished = sum(self.counts.values())
+        parts = [f"{finished}/{self.total} runs"]
+        told = {status: words(status) for status in FINAL if status != "done"} | {
+            "elsewhere": "trained by another runner"
+        }
+        parts += [f"{self.counts[status]} {words}" for status, words in told.items() if self.counts[status]]
+        elapsed, progress = time.monotonic() - self._start, finished + self._under_way
+        if progress > 0 and elapsed > 0:
+            rate = progress / elapsed
+            parts += [f"{rate:.2g} runs/s", f"{duration((self.total - progress) / rate)} left"]
+        return ", ".join(parts)
+
+
+def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_BETWEEN_LOOKS) -> Ledger:
+    """Show a ledger until nothing of it is left to be trained; the last one.
+
+    Args:
+        read: gives the ledger as it is now.
+        console: where to write: a table that is kept up to date on a terminal, elsewhere a line at each change.
+        pause: seconds between two looks.
+    """
+    ledger = read()
+    pace = _Pace(ledger)
+    if not console.is_terminal:
+        tell(console, ledger.as_text())
+        while not ledger.is_settled:
+            time.sleep(pause)
+            before, ledger = ledger.as_text(), read()
+            if ledger.as_text() != before:
+                tell(console, pace.told(ledger))
+        return ledger
+    with Live(_view(ledger, ledger.as_text(), console), console=console, auto_refresh=False) as live:
+        while not ledger.is_settled:
+            time.sleep(pause)
+            ledger = read()
+            live.update(_view(ledger, pace.told(ledger), console), refresh=True)
+    return ledger
+
+
+class _Pace:
+    """How fast runs end since somebody began to watch."""
+
+    def __init__(self, ledger: Ledger):
+        self._left_at_first = ledger.num_unsettled
+        self._start = time.monotonic()
+
+    def told(self, ledger: Ledger) -> str:
+        """What a ledger says, with the time that is left once a run has ended while it was watched."""
+        left, elapsed = ledger.num_unsettled, time.monotonic() - self._start
+        ended = self._left_at_first - left
+        if not left or ended <= 0 or elapsed <= 0:
+            return ledger.as_text()
+        rate = ended / elapsed
+        return f"{ledger.as_text()}; {rate:.2g} runs/s, {duration(left / rate)} left"
+
+
+def _view(ledger: Ledger, told: str, console: Console) -> Group:
+    """What fits the terminal: the cells with the most left to do, in the order of the plan."""
+    rows = ledger.cells()
+    most = max(1, console.height - _LINES_BESIDE_CELLS)
+    ranked = sorted(range(len(rows)), key=lambda place: rows[place]["done"])[:most]
+    shown = [rows[place] for place in sorted(ranked)]
+    parts: list[Any] = [Text(told)]
+    if shown:
+        parts.append(row_table(shown))
+    if len(shown) < len(rows):
+        parts.append(Text(f"... and {len(rows) - len(shown)} more cells"))
+    return Group(*parts)
+
+
+def duration(seconds: float) -> str:
+    """A span of time in its two largest units: 42 s, 3 min 20 s, 2 h 5 min."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, rest = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s"
+    return f"{minutes // 60} h {minutes % 60} min"

@@ -1,0 +1,1 @@
+"""A model, new or trained: export with its card, profile, diagnosis."""

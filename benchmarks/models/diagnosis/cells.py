@@ -1,0 +1,171 @@
+"""The cells of a suite, each looked at before it is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+import zoo
+from benchmarks.data.dataset import Dataset
+from benchmarks.data.splits import batch_order
+from benchmarks.models.diagnosis.networks import (
+    GradientCheck,
+    Signal,
+    check_gradients,
+    in_double_precision,
+    loss_after,
+    measure_signal,
+)
+from benchmarks.runs import Cell
+from benchmarks.settings.run import RunSettings
+from benchmarks.training.losses import Loss
+from benchmarks.training.parts import check_fit
+from benchmarks.training.program import HEADS, RunInputs
+from benchmarks.training.trainer import run_inputs
+
+Array = np.ndarray[Any, Any]
+
+CHECKED_EXAMPLES = 8
+"""Examples of the batch that gradients are checked on: each tensor takes four passes, and few examples show as much."""
+
+HIGH_LOSS = 2.0
+"""How many times the loss of outputs that are all zero a network's first loss may be before it is called high."""
+
+MANY_IDLE = 0.1
+"""Share of idle units from which they are told."""
+
+
+@dataclass(frozen=True)
+class CellDiagnosis:
+    """What was seen of one cell on the first batch of its first seed."""
+
+    cell: Cell
+    signal: Signal
+    checks: tuple[GradientCheck, ...]
+    loss_of_zeros: float
+    """What outputs that are all zero would cost: equal probabilities for all classes, or the targets' mean."""
+    steps: int
+    loss_after_steps: float | None
+    """Loss of the batch after so many steps on it alone; None where none were made."""
+
+    @property
+    def worst_check(self) -> GradientCheck:
+        """The tensor of weights whose gradient agrees least with a difference quotient."""
+        return max(self.checks, key=lambda check: np.inf if np.isnan(check.relative_error) else check.relative_error)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether all gradients are right and what passes the network is finite."""
+        return self.worst_check.is_right and bool(np.isfinite(self.signal.loss))
+
+    @property
+    def findings(self) -> list[str]:
+        """What a person should know, in sentences; none where nothing stands out."""
+        signal, worst = self.signal, self.worst_check
+        found = []
+        if not worst.is_right:
+            found.append(f"the gradient of {worst.path} is off by {worst.relative_error:.2g} of its size")
+        if not np.isfinite(signal.loss):
+            found.append("the loss is not finite before any step")
+        elif signal.loss > HIGH_LOSS * self.loss_of_zeros:
+            found.append(
+                f"the first loss is {signal.loss:.3g}; outputs that are all zero have {self.loss_of_zeros:.3g}"
+            )
+        first, last = signal.layers[0].name, signal.layers[-1].name
+        if signal.finding != "arrives":
+            found.append(
+                f"the gradient {signal.finding}: at {first} it is {signal.gradient_ratio:.1e} of that at {last}"
+            )
+        if signal.idle_units >= MANY_IDLE:
+            found.append(f"{signal.idle_units:.0%} of the hidden units give the same for every example")
+        if self.loss_after_steps is not None and not self.loss_after_steps < self.loss_of_zeros / 2:
+            found.append(
+                f"{self.steps} steps on one batch do not learn it by heart: the loss is {self.loss_after_steps:.3g}"
+            )
+        return found
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, for a program."""
+        return {
+            "dataset": self.cell.dataset,
+            "levels": dict(self.cell.levels),
+            "loss": self.signal.loss,
+            "loss_of_zeros": self.loss_of_zeros,
+            "gradient_ratio": self.signal.gradient_ratio,
+            "gradient": self.signal.finding,
+            "idle_units": self.signal.idle_units,
+            "steps": self.steps,
+            "loss_after_steps": self.loss_after_steps,
+            "layers": [vars(layer) for layer in self.signal.layers],
+            "gradient_checks": [vars(check) | {"is_right": check.is_right} for check in self.checks],
+            "findings": self.findings,
+        }
+
+
+def diagnose(
+    cells: Sequence[Cell], datasets: Mapping[str, Dataset], seed: int, steps: int = 0
+) -> Iterator[CellDiagnosis]:
+    """Look at the new network of each cell, one after another.
+
+    Args:
+        cells: which.
+        datasets: dataset as the cells name it -> data.
+        seed: decides the split, the weights and the batch, as in a run with this seed.
+        steps: how many steps each network is then trained on that one batch.
+
+    Raises:
+        SettingError: settings do not fit the data; nothing was looked at.
+    """
+    for cell in cells:
+        check_fit(cell.settings, datasets[cell.dataset])
+    for cell in cells:
+        yield diagnose_cell(cell, datasets[cell.dataset], seed, steps)
+
+
+def diagnose_cell(cell: Cell, dataset: Dataset, seed: int, steps: int = 0) -> CellDiagnosis:
+    """Look at the new network of one cell; see `diagnose`."""
+    settings = cell.settings
+    prepared = run_inputs(settings, seed, dataset)
+    indices = batch_order(prepared.train_indices, settings.train.batch_size, seed, 0)[0]
+    inputs = _inputs(prepared, dataset, indices)
+    loss = _BatchLoss(settings, prepared, dataset, indices)
+    model = zoo.build_model(
+        settings.model, dataset.input_shape, dataset.num_classes, seed=seed, head=HEADS[dataset.task]
+    )
+    doubled = in_double_precision(model)
+    few = _BatchLoss(settings, prepared, dataset, indices[:CHECKED_EXAMPLES])
+    return CellDiagnosis(
+        cell,
+        measure_signal(doubled, inputs, loss),
+        tuple(check_gradients(doubled, inputs[:CHECKED_EXAMPLES], few, seed)),
+        float(loss(tf.zeros((len(indices), *model.output_shape[1:]), tf.float64))),
+        steps,
+        loss_after(model, inputs, loss, steps) if steps else None,
+    )
+
+
+class _BatchLoss:
+    """The loss of a run on one batch, from its outputs in any precision."""
+
+    def __init__(self, settings: RunSettings, prepared: RunInputs, dataset: Dataset, indices: Array):
+        self._loss = Loss(settings.train, dataset.task, dataset.num_classes, soft_targets=False)
+        labels = dataset.train.labels[indices]
+        if dataset.task == "regression":
+            labels = (labels - prepared.target_shift) / prepared.target_scale
+        self._targets = self._loss.targets(tf.constant(labels))
+        self._class_weights = prepared.class_weights
+
+    def __call__(self, outputs: Any) -> Any:
+        targets = self._targets if self._targets.dtype.is_integer else tf.cast(self._targets, outputs.dtype)
+        return self._loss.mean(outputs, targets, tf.cast(self._class_weights, outputs.dtype))
+
+
+def _inputs(prepared: RunInputs, dataset: Dataset, indices: Array) -> Array:
+    """A batch as the model meets it, not augmented."""
+    stored = dataset.train.inputs[indices].astype(keras.config.floatx())
+    return np.asarray((stored - prepared.standardization.shift) * prepared.standardization.scale)

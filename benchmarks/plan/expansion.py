@@ -1,0 +1,85 @@
+"""From a suite to its cells and runs; pure, and fast for large matrices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from benchmarks.plan.combinations import (
+    Change,
+    combinations_of,
+    levels_along,
+    levels_told,
+    number_of_combinations,
+    refuse_too_many,
+)
+from benchmarks.plan.comparisons import comparison_among
+from benchmarks.runs import Cell, Levels, Run
+from benchmarks.settings.run import RunSettings
+from benchmarks.suite.suite import Suite
+from zoo.settings import Problem, SettingError, dotted
+
+
+def expand_cells(suite: Suite, changes: Sequence[Change] = ()) -> list[Cell]:
+    """All cells of a suite, dataset by dataset, in the design's order.
+
+    Args:
+        suite: which.
+        changes: of a path that is found: those that were taken, in their order. The cells that they lead to come after
+            those that are known before.
+
+    Raises:
+        SettingError: the levels of a cell do not go together, two cells are the same, the baseline is left out, or a
+            claim is about cells that are not there.
+    """
+    refuse_too_many(suite, 1)
+    combinations = combinations_of(suite)
+    _refuse_claims_without_cells(suite, combinations)
+    combinations += [levels for levels in levels_along(suite, changes) if levels not in combinations]
+    settings = [_settings_of(suite, levels) for levels in combinations]
+    _refuse_equal_cells(combinations, settings)
+    return [
+        Cell(dataset, levels, cell_settings)
+        for dataset in suite.datasets
+        for levels, cell_settings in zip(combinations, settings, strict=True)
+    ]
+
+
+def expand_runs(cells: Iterable[Cell], seeds: Iterable[int], dataset_versions: Mapping[str, str]) -> list[Run]:
+    """Every cell with every seed, cell by cell.
+
+    Args:
+        cells: what `expand_cells` gave.
+        seeds: the suite's seeds.
+        dataset_versions: name as in the suite -> the version of the data that is used.
+    """
+    seeds = list(seeds)
+    return [Run(cell, seed, dataset_versions[cell.dataset]) for cell in cells for seed in seeds]
+
+
+def _refuse_claims_without_cells(suite: Suite, combinations: list[Levels]) -> None:
+    is_complete = len(combinations) == number_of_combinations(suite)
+    problems: list[Problem] = []
+    for index, claim in enumerate(suite.claims):
+        try:
+            comparison_among(suite, claim, combinations, is_complete)
+        except SettingError as error:
+            problems += error.below(dotted(("claims", index))).problems
+    if problems:
+        raise SettingError(problems)
+
+
+def _settings_of(suite: Suite, levels: Levels) -> RunSettings:
+    try:
+        return suite.settings_at(levels)
+    except SettingError as error:
+        raise error.below(f"cell ({levels_told(levels)})") from None
+
+
+def _refuse_equal_cells(combinations: list[Levels], settings: list[RunSettings]) -> None:
+    seen: dict[RunSettings, Levels] = {}
+    for levels, cell_settings in zip(combinations, settings, strict=True):
+        if cell_settings in seen:
+            message = "a duplicate cell: two cells have equal settings, so their runs would be the same"
+            given = f"({levels_told(seen[cell_settings])}) and ({levels_told(levels)})"
+            raise SettingError([Problem("", message, given, "cells that differ in a setting")])
+        seen[cell_settings] = levels

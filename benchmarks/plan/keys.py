@@ -1,0 +1,61 @@
+"""Runs by their keys, and by the beginnings of these that people read and write."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+
+from benchmarks.errors import UserError
+from benchmarks.plan.plan import all_registered_runs
+from benchmarks.runs import Run
+from benchmarks.store import Store
+from zoo.settings import SettingError, nearest
+
+PREFIX_LENGTH = 8
+"""Characters of a key that listings show, unless more are needed to tell keys apart."""
+
+_MOST_SHOWN = 5
+
+
+def short_keys(keys: list[str]) -> list[str]:
+    """The beginning of each key, so long that each is told from all others."""
+    length = PREFIX_LENGTH
+    while length < max(map(len, keys), default=0) and len({key[:length] for key in keys}) < len(set(keys)):
+        length += 1
+    return [key[:length] for key in keys]
+
+
+def begins_so(key: str, given: str) -> bool:
+    """Whether a key, or the beginning of one, that somebody gave may mean this one."""
+    return bool(given) and key.startswith(given.lower())
+
+
+def one_key(given: str, known: Collection[str], store: Store) -> str:
+    """The one of the known keys of a store that begins so.
+
+    Raises:
+        UserError: there is none, or more than one.
+    """
+    found = sorted(key for key in known if begins_so(key, given))
+    if len(found) == 1:
+        return found[0]
+    if found:
+        shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
+        raise UserError(f"RUN: {len(found)} keys begin like this\n  given:   {given}\n  allowed: more of it: {shown}")
+    # Of a beginning, the nearest is what begins most alike.
+    beginnings = {key[: max(len(given), PREFIX_LENGTH)]: key for key in known}
+    closest = nearest(given, beginnings)
+    raise UserError(
+        f"RUN: no such run in {store.place}\n  given:   {given}\n"
+        "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
+        + (f"\n  nearest: {beginnings[closest]}" if closest else "")
+    )
+
+
+def planned_runs(store: Store) -> Iterator[tuple[str, Run]]:
+    """Every run of every suite as it was last run, with the suite's name."""
+    for registration in store.registrations():
+        try:
+            reported, untuned = all_registered_runs(registration)
+        except SettingError:  # a suite of another version has no say
+            continue
+        yield from ((registration.name, run) for run in (*reported, *untuned))

@@ -1,0 +1,276 @@
+"""The settings of training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Self
+
+import numpy as np
+from pydantic import BeforeValidator, model_validator
+
+from benchmarks.settings.optimizers import OPTIMIZERS, with_coefficient
+from benchmarks.settings.schedules import SCHEDULES, Array
+from zoo.settings import OneOf, Problem, Settings, as_written, found_problems, setting
+
+REVISION = 2
+"""Raised whenever the same settings come to give other results, so that results of the old meaning are not reused."""
+
+LOSSES: dict[str, str] = {
+    "cross_entropy": "minus the log of the right class's probability: of a softmax, or of a sigmoid for two classes",
+    "squared": "the squared difference, of targets with mean 0 and deviation 1 in the training part",
+    "huber": "the same up to huber_delta, linear beyond it (Huber 1964)",
+}
+"""Every name that `train.loss` accepts beside "by_task"."""
+
+_LOSS_CHOICES = {"by_task": "cross_entropy for classes, squared for numbers"} | LOSSES
+
+CLASS_WEIGHTS: dict[str, str] = {
+    "none": "every example counts the same",
+    "balanced": "every class counts the same: an example counts n / (classes x examples of its class) "
+    "(King & Zeng 2001, section 4.1)",
+}
+
+CHECKPOINTS: dict[str, str] = {
+    "last": "the weights after the last step",
+    "best_val": "the weights after the epoch with the best monitored value",
+}
+
+MONITORS: dict[str, str] = {
+    "val_loss": "the loss on the validation part; less is better",
+    "val_accuracy": "the accuracy on the validation part; more is better",
+}
+
+_ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+_BUDGETS = ("epochs", "steps", "images")
+DEFAULT_EPOCHS = 30
+
+
+def _coefficient(explanation: str, name: str, **bounds: Any) -> Any:
+    return setting(
+        None,
+        f"{explanation}; by default the optimizer's own.",
+        only_with={"optimizer": with_coefficient(name)},
+        **bounds,
+    )
+
+
+class TrainConfig(Settings):
+    """How a model is trained.
+
+    An epoch is every training example once, in an order drawn anew; the examples left over by the last full batch sit
+    that epoch out. The length of the training is given by one of epochs, steps and images.
+    """
+
+    epochs: int = setting(DEFAULT_EPOCHS, "Passes over the training examples; 0 where steps or images are given.", ge=0)
+    steps: int = setting(0, "Steps of the optimizer, in place of epochs.", ge=0)
+    images: int = setting(0, "Training examples seen, in place of epochs; rounded up to whole batches.", ge=0)
+    stop_after: int = setting(
+        0,
+        "Epochs after which the training ends, in the midst of a schedule that is still made for all of `epochs`; "
+        "0: none.",
+        ge=0,
+        shapes_program=False,
+    )
+    batch_size: int = setting(64, "Examples in each step.", ge=1)
+
+    optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS)] = setting("adam", "How gradients become steps.")
+    learning_rate: float = setting(
+        1e-3, "Size of a step, where the schedule's factor is 1.", gt=0, allow_inf_nan=False, shapes_program=False
+    )
+    momentum: float | None = _coefficient("Share of the last step that is kept", "momentum", ge=0, lt=1)
+    beta_1: float | None = _coefficient("Decay of the moving mean of gradients", "beta_1", ge=0, lt=1)
+    beta_2: float | None = _coefficient("Decay of the moving mean of squared gradients", "beta_2", ge=0, lt=1)
+    squared_decay: float | None = _coefficient(
+        "Decay of the moving mean of squared gradients", "squared_decay", ge=0, lt=1
+    )
+    optimizer_epsilon: float | None = _coefficient("Added where the optimizer divides", "optimizer_epsilon", gt=0, le=1)
+    weight_decay: float = setting(
+        0.0,
+        "Share of each weight, times the learning rate, that every step takes away; biases and gains are spared "
+        "(Loshchilov & Hutter 2019).",
+        ge=0,
+        le=1000,
+        shapes_program=False,
+    )
+    clip_norm: float = setting(
+        0.0,
+        "Longest gradient of all weights together; longer ones are shortened (Pascanu et al. 2013); 0: none.",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    clip_value: float = setting(
+        0.0, "Largest element of the gradient; larger ones are cut off; 0: none.", ge=0, allow_inf_nan=False
+    )
+    weight_average: float = setting(
+        0.0,
+        "Share of the old value that a moving average of all weights keeps at each step; it is what is evaluated "
+        "(Polyak & Juditsky 1992); 0: none.",
+        ge=0,
+        lt=1,
+    )
+
+    schedule: Annotated[str, OneOf("schedule", SCHEDULES)] = setting(
+        "constant", "How the learning rate goes over the training.", shapes_program=False
+    )
+    decay_at: Annotated[tuple[float, ...], _ListAsTuple] = setting(
+        (0.5, 0.75),
+        "Shares of the training after which the learning rate falls.",
+        shapes_program=False,
+        only_with={"schedule": ("step",)},
+    )
+    decay_factor: float = setting(
+        0.1, "What it is multiplied with then.", gt=0, lt=1, shapes_program=False, only_with={"schedule": ("step",)}
+    )
+    final_factor: float = setting(
+        0.01,
+        "Share of the learning rate that is left at the end.",
+        gt=0,
+        le=1,
+        shapes_program=False,
+        only_with={"schedule": ("exponential",)},
+    )
+    warmup_fraction: float = setting(
+        0.1,
+        "Share of the training in which the learning rate rises.",
+        ge=0,
+        lt=1,
+        shapes_program=False,
+        only_with={"schedule": ("warmup_cosine", "one_cycle")},
+    )
+    plateau_patience: int = setting(
+        5,
+        "Epochs without improvement before the learning rate is halved.",
+        ge=1,
+        shapes_program=False,
+        only_with={"schedule": ("halve_on_plateau",)},
+    )
+
+    loss: Annotated[str, OneOf("loss", _LOSS_CHOICES)] = setting("by_task", "What is made small.")
+    huber_delta: float = setting(
+        1.0,
+        "Where the Huber loss becomes linear, in deviations of the target.",
+        gt=0,
+        allow_inf_nan=False,
+        only_with={"loss": ("huber",)},
+    )
+    label_smoothing: float = setting(
+        0.0, "Share of the target that is spread over all classes (Szegedy et al. 2016, section 7).", ge=0, lt=1
+    )
+    class_weights: Annotated[str, OneOf("class weights", CLASS_WEIGHTS)] = setting(
+        "none", "What the examples of each class count in the loss."
+    )
+
+    checkpoint: Annotated[str, OneOf("checkpoint rule", CHECKPOINTS)] = setting(
+        "last", "Which weights are evaluated at the end.", shapes_program=False
+    )
+    early_stopping_patience: int = setting(
+        0,
+        "Epochs without improvement after which the training ends; 0: never (Prechelt 1998).",
+        ge=0,
+        shapes_program=False,
+        only_with={"checkpoint": ("best_val",)},
+    )
+    monitor: Annotated[str, OneOf("monitored value", MONITORS)] = setting(
+        "val_loss", "What best_val, early stopping and halve_on_plateau look at.", shapes_program=False
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _leave_out_default_epochs(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "epochs" not in values and (values.get("steps") or values.get("images")):
+            return values | {"epochs": 0}
+        return values
+
+    @model_validator(mode="after")
+    def _check_budget(self) -> Self:
+        given = [name for name in _BUDGETS if getattr(self, name)]
+        if len(given) != 1:
+            message = "the training needs one length" if not given else "the training has one length"
+            written = ", ".join(f"{name} = {getattr(self, name)}" for name in _BUDGETS)
+            problem = Problem(given[-1] if given else "epochs", message, written, f"one of {', '.join(_BUDGETS)}")
+            raise found_problems([problem])
+        if self.stop_after and self.stop_after >= self.epochs:
+            message = "the training ends by itself before that" if self.epochs else "the training is not in epochs"
+            allowed = f"less than epochs = {self.epochs}" if self.epochs else "only with epochs"
+            raise found_problems([Problem("stop_after", message, str(self.stop_after), allowed)])
+        return self
+
+    @model_validator(mode="after")
+    def _check_patience(self) -> Self:
+        patience = {"early_stopping_patience": self.early_stopping_patience}
+        if self.schedule == "halve_on_plateau":
+            patience["plateau_patience"] = self.plateau_patience
+        # The first epoch is the best so far, and after the last one nothing is left to be changed.
+        most = self.epochs - 2
+        for name, epochs in patience.items():
+            if self.epochs and epochs > max(most, 0):
+                message = f"no effect: a training of epochs = {self.epochs} is over before that"
+                allowed = f"at most {most}, or more epochs" if most > 0 else "only with more epochs"
+                raise found_problems([Problem(name, message, str(epochs), allowed)])
+        return self
+
+    @model_validator(mode="after")
+    def _check_decay(self) -> Self:
+        shares = self.decay_at
+        if not shares or list(shares) != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] < 1:
+            allowed = "rising shares between 0 and 1, such as [0.5, 0.75]"
+            raise found_problems([Problem("decay_at", "not a list of shares", as_written(shares), allowed)])
+        if self.optimizer == "adamw" and self.weight_decay == 0:
+            message = "adamw without weight decay is adam"
+            raise found_problems([Problem("weight_decay", message, "0", "more than 0, or optimizer = adam")])
+        return self
+
+    @model_validator(mode="after")
+    def _check_monitor(self) -> Self:
+        if self.monitor != "val_loss" and not self.needs_validation:
+            allowed = "only with checkpoint = best_val or schedule = halve_on_plateau"
+            raise found_problems([Problem("monitor", "no effect: nothing looks at it", self.monitor, allowed)])
+        return self
+
+    def differing_from_default(self) -> dict[str, Any]:
+        """The settings whose value is not their default; a coefficient that is the optimizer's own is not told."""
+        return self._without_own_coefficients(super().differing_from_default())
+
+    def shaping_program(self) -> dict[str, Any]:
+        """The settings that shape the compiled computation, likewise."""
+        return self._without_own_coefficients(super().shaping_program())
+
+    def _without_own_coefficients(self, values: dict[str, Any]) -> dict[str, Any]:
+        own = {name: default for name, (_, default) in OPTIMIZERS[self.optimizer].coefficients.items()}
+        return {name: value for name, value in values.items() if name not in own or value not in (None, own[name])}
+
+    @property
+    def needs_validation(self) -> bool:
+        """Whether something looks at the validation part while the run is trained."""
+        return self.checkpoint == "best_val" or self.schedule == "halve_on_plateau"
+
+    def loss_for(self, task: str) -> str:
+        """The loss that is meant for data of this task."""
+        if self.loss == "by_task":
+            return "squared" if task == "regression" else "cross_entropy"
+        return self.loss
+
+    def total_steps(self, steps_per_epoch: int) -> int:
+        """Steps of the whole training.
+
+        Args:
+            steps_per_epoch: full batches in one pass over the training part.
+        """
+        if self.steps:
+            return self.steps
+        if self.images:
+            return -(-self.images // self.batch_size)
+        return self.epochs * steps_per_epoch
+
+
+def schedule_factors(config: TrainConfig, first_step: int, steps: int, total_steps: int) -> Array:
+    """The factors of some consecutive steps: (steps,) float32.
+
+    Args:
+        config: the schedule and its settings.
+        first_step: how many steps lie behind.
+        steps: how many factors.
+        total_steps: how many steps the whole training has.
+    """
+    done = (first_step + np.arange(steps)) / total_steps
+    schedule = SCHEDULES[config.schedule]
+    return schedule.factor(done, *(getattr(config, name) for name in schedule.reads)).astype(np.float32)

@@ -1,0 +1,86 @@
+"""All faults by name, and the loop that tries them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from benchmarks.errors import UserError
+from tools.faults.bench import Bench, NotPossibleError, Tally
+from tools.faults.damage import cut_datasets, cut_store, fill_disk, flip_bytes, forbid_writing, lock_store, newer_store
+from tools.faults.fuzzing import fuzz_suites
+from tools.faults.kills import hang_worker, kill_runner, kill_worker, starve_worker
+from tools.faults.outcome import Outcome
+from tools.faults.suites import diverge, fail_half, train_trivial
+from tools.faults.together import jump_clocks, two_runners
+from zoo.settings import nearest
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that happens to jobs."""
+
+    summary: str
+    """As the table has it."""
+    attempt: Callable[[Bench, int], Tally]
+    """Does it so many times."""
+    full: int
+    """How many times the whole table does it."""
+    quick: int
+    """How many times are enough for a look."""
+
+
+FAULTS: Mapping[str, Fault] = {
+    "kill-runner": Fault("kill -9 of the runner", kill_runner, 25, 4),
+    "kill-worker": Fault("kill -9 of a worker", kill_worker, 25, 4),
+    "memory": Fault("a worker that allocates until it is killed", starve_worker, 6, 2),
+    "hang": Fault("a worker that hangs", hang_worker, 3, 1),
+    "nan": Fault("a loss that is not finite", diverge, 1, 1),
+    "truncated-data": Fault("a dataset file cut short", cut_datasets, 6, 3),
+    "disk-full": Fault("a full disk", fill_disk, 3, 1),
+    "read-only": Fault("a read-only runs folder", forbid_writing, 4, 2),
+    "locked": Fault("a store locked by another process", lock_store, 4, 1),
+    "truncated-store": Fault("a store cut short", cut_store, 5, 1),
+    "newer-store": Fault("a store of a newer format", newer_store, 1, 1),
+    "flipped-byte": Fault("a flipped bit in the store", flip_bytes, 2000, 200),
+    "clock": Fault("clocks that jump", jump_clocks, 20, 5),
+    "two-runners": Fault("two runners started together", two_runners, 20, 2),
+    "trivial": Fault("trivial runs", train_trivial, 10_000, 200),
+    "failing": Fault("failing cells", fail_half, 1000, 50),
+    "fuzz": Fault("mutated suite files", fuzz_suites, 100_000, 3000),
+}
+"""Every fault that can be tried, by the name that `--only` takes."""
+
+
+def chosen_faults(names: Sequence[str]) -> dict[str, Fault]:
+    """The faults of these names, or all where none is named.
+
+    Raises:
+        UserError: there is no such fault.
+    """
+    for name in names:
+        if name not in FAULTS:
+            closest = nearest(name, FAULTS)
+            raise UserError(
+                f"--only: no such fault\n  given:   {name}\n  allowed: {', '.join(FAULTS)}"
+                + (f"\n  nearest: {closest}" if closest else "")
+            )
+    return {name: fault for name, fault in FAULTS.items() if not names or name in names}
+
+
+def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> Iterator[Outcome | str]:
+    """Try faults one after another; each gives its outcome, or a sentence where it is not possible here."""
+    for fault in faults.values():
+        begun = time.monotonic()
+        try:
+            tally = fault.attempt(bench, fault.quick if is_quick else fault.full)
+        except NotPossibleError as error:
+            yield f"{fault.summary}: not tried: {error}"
+            continue
+        yield outcome_of(fault.summary, tally, time.monotonic() - begun)
+
+
+def outcome_of(summary: str, tally: Tally, seconds: float) -> Outcome:
+    """The row of a fault."""
+    return Outcome(summary, tally.tried, tally.survived, tally.lost, tally.doubled, tally.is_equal, seconds, tally.how)
