@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -79,6 +80,47 @@ def test_zoo_needs_little():
     imported = set().union(*(imported_modules(path.read_text(encoding="utf-8")) for path in sources("zoo")))
     third_party = {module.split(".")[0] for module in imported} - sys.stdlib_module_names - {"zoo"}
     assert third_party <= {"keras", "numpy", "pydantic", "pydantic_core"}
+
+
+def checked_order(folder: Path, *, module: str = "", line: str = "") -> tuple[int, str]:
+    """Exit code and output of the check of the order of rooms, on a copy of the sources with a line put in."""
+    for package in sorted(PACKAGES):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "setup.cfg", folder)
+    if module:
+        path = folder / module
+        with path.open("a", encoding="utf-8") as file:
+            file.write(f"\n\n{line}\n")
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "setup.cfg"]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_rooms_keep_their_order(tmp_path):
+    """Each room imports those below it alone, no files import each other in a circle, and every room has its place."""
+    code, output = checked_order(tmp_path)
+    assert code == 0, output
+    assert "0 broken" in output
+
+
+@pytest.mark.parametrize(
+    ("module", "line", "told"),
+    [
+        ("benchmarks/plan/groups.py", "from benchmarks.report import writing", "benchmarks.plan.groups"),
+        ("benchmarks/runs.py", "if TYPE_CHECKING:\n    from benchmarks.store import Store", "benchmarks.runs"),
+        ("benchmarks/labels.py", "def late():\n    import benchmarks.metrics", "benchmarks.labels"),
+        ("benchmarks/store/tables.py", "import benchmarks.suite.claims", "benchmarks.store.tables"),
+        ("benchmarks/plan/expansion.py", "import benchmarks.plan.path", ".expansion"),
+        ("zoo/seeds.py", "import tuning", "zoo.seeds"),
+        ("benchmarks/attic.py", "import math", "attic"),
+    ],
+)
+def test_imports_out_of_order_are_found(module, line, told, tmp_path):
+    """An import of a higher room is found, in functions and for types too; so are circles, and rooms without place."""
+    code, output = checked_order(tmp_path, module=module, line=line)
+    assert code == 1
+    assert told in output
 
 
 def run_python(code: str, **environment: str) -> str:
