@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole."""
+"""Files: how they are replaced as a whole, and where those of a runs folder lie."""
 
 from __future__ import annotations
 
@@ -26,3 +26,13 @@ def replaced(path: Path) -> Iterator[BinaryIO]:
         made.replace(path)
     finally:
         made.unlink(missing_ok=True)
+
+
+def weights_file(runs_dir: Path, key: str) -> Path:
+    """Where the weights of a run are kept, if they are."""
+    return runs_dir / "weights" / f"{key}.npz"
+
+
+def states_folder(runs_dir: Path) -> Path:
+    """Where trainings that may be continued keep their states."""
+    return runs_dir / ".states"

@@ -18,6 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.study import Study
 from benchmarks.report.writing import write_report
 from benchmarks.runs import Run
 from benchmarks.settings.run import canonical_json
@@ -109,13 +110,12 @@ def _report(folder: Path) -> tuple[int, float, float]:
     store = Store.open(folder)
     registration = store.registration("scale")
     assert registration is not None  # as `made_up_store` sees to
-    suite = parse_suite(registration.text, "the suite of the measurement")
-    write_report(suite, registration, store, folder / "report")
+    study = Study.registered(registration, store)
+    write_report(study, folder / "report")
     seconds = time.perf_counter() - start
     # Kilobytes, but bytes on macOS.
     unit = 2**30 if sys.platform == "darwin" else 2**20
-    n_runs = len(expand_cells(suite)) * SEEDS
-    return n_runs, seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return len(study.runs), seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def _rows(planned: Sequence[Run], start: int) -> list[dict[str, object]]:

@@ -14,9 +14,8 @@ from benchmarks.analysis.tables import factor_of, level_columns
 from benchmarks.errors import UserError
 from benchmarks.labels import column_of
 from benchmarks.metrics import CURVE_METRICS, METRICS
-from benchmarks.plan.plan import NOT_UNDERSTOOD
+from benchmarks.plan.study import NOT_UNDERSTOOD, Study
 from benchmarks.store import Registration, Store, place_of
-from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError, nearest
 
 
@@ -86,8 +85,7 @@ def _chosen(store: Store, suite: str | None) -> Sequence[Registration]:
 
 
 def _table(store: Store, registration: Registration, *, epochs: bool) -> pd.DataFrame:
-    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-    _, runs, followed = read_tables(suite, registration, store)
+    runs, followed = read_tables(Study.registered(registration, store))
     tasks = set(runs["task"])
     if epochs:
         metrics = list(dict.fromkeys(name for task in CURVE_METRICS if task in tasks for name in CURVE_METRICS[task]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -11,48 +11,39 @@ import pandas as pd
 from benchmarks.analysis.claims import Trials
 from benchmarks.analysis.tables import epoch_table, level_columns, refuse_repeated_runs, run_table
 from benchmarks.labels import level_label
-from benchmarks.plan.expansion import expand_cells
-from benchmarks.plan.groups import groups_of, tuned_runs
-from benchmarks.plan.path import cells_found
+from benchmarks.plan.study import RUNS_A_PART, Study
 from benchmarks.runs import Cell, Run
-from benchmarks.store import Registration, Store
-from benchmarks.suite.suite import Suite
-
-RUNS_A_PART = 5_000
-"""Runs that are read at once."""
+from benchmarks.store import StoredRun
 
 
-def read_tables(suite: Suite, registration: Registration, store: Store) -> tuple[list[Run], pd.DataFrame, pd.DataFrame]:
-    """The runs of a suite as planned, the run table, and the epoch table.
+def read_tables(study: Study) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The run table and the epoch table of a study that was run.
 
     Raises:
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    cells = cells_found(suite, registration.versions, registration.found)
-    planned = tuned_runs(suite, cells, registration.seeds, registration.versions, registration.found)
-    n_seeds = len(registration.seeds)
+    n_seeds = len(study.seeds)
     # Whole cells, which the tables number from 0 in each part.
     size = max(1, RUNS_A_PART // n_seeds) * n_seeds
-    starts = range(0, len(planned), size)
-    parts = [_part(planned[start : start + size], start // n_seeds, registration, store) for start in starts]
+    parts = [
+        _part(study, planned, stored, number * size // n_seeds)
+        for number, (planned, stored) in enumerate(study.stored_in_parts(study.runs, size))
+    ]
     runs = pd.concat([runs for runs, _ in parts], ignore_index=True)
     refuse_repeated_runs(runs)
-    return planned, runs, _joined([epochs for _, epochs in parts])
+    return runs, _joined([epochs for _, epochs in parts])
 
 
-def tuning_trials(suite: Suite, registration: Registration, store: Store) -> Trials:
+def tuning_trials(study: Study) -> Trials:
     """How many trials the settings of each cell that was tuned were found in."""
-    cells = expand_cells(suite)
-    groups = groups_of(suite, cells, registration.versions)
-    searches = store.searches([group.key for group in groups])
     trials: Counter[tuple[str, frozenset[tuple[str, str]]]] = Counter()
-    for group in groups:
-        number = len(searches[group.key].trials) if group.key in searches else 0
+    for group in study.groups:
+        number = len(study.searches[group.key].trials) if group.key in study.searches else 0
         trials.update({_place(cell): number for cell in group.cells})
-    for tuned in suite.tuned:
+    for tuned in study.suite.tuned:
         where = {name: level_label(level) for name, level in tuned.where.items()}
-        for cell in cells:
+        for cell in study.expansion.cells:
             if tuned.dataset in (None, cell.dataset) and where.items() <= cell.levels.items():
                 trials[_place(cell)] += tuned.trials
     return trials
@@ -63,11 +54,11 @@ def _place(cell: Cell) -> tuple[str, frozenset[tuple[str, str]]]:
 
 
 def _part(
-    planned: Sequence[Run], first_cell: int, registration: Registration, store: Store
+    study: Study, planned: Sequence[Run], found: Mapping[str, StoredRun], first_cell: int
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     # Settings take most of the room of a stored run, and the tables have nothing of them.
-    stored = {key: replace(run, settings={}) for key, run in store.runs([run.key for run in planned]).items()}
-    runs, epochs = run_table(planned, stored, registration.datasets), epoch_table(planned, stored)
+    stored = {key: replace(run, settings={}) for key, run in found.items()}
+    runs, epochs = run_table(planned, stored, study.facts), epoch_table(planned, stored)
     if "cell" in epochs:
         epochs["cell"] += first_cell
     return runs.assign(cell=runs["cell"] + first_cell), epochs

@@ -9,14 +9,12 @@ from dataclasses import dataclass
 
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
 from benchmarks.metrics import Metric
-from benchmarks.plan.expansion import expand_cells
-from benchmarks.plan.groups import Group, groups_of
-from benchmarks.plan.plan import registered_runs
+from benchmarks.plan.groups import Group
+from benchmarks.plan.study import Study
 from benchmarks.runs import Cell, Levels, Run
 from benchmarks.search.loop import TrialRecord, best_of
-from benchmarks.store import Registration, Store, StoredSearch
+from benchmarks.store import Store, StoredSearch
 from benchmarks.suite.search import OBJECTIVES, SearchTable
-from benchmarks.suite.suite import Suite
 from tuning import Space
 
 RUNS_A_PART = 5_000
@@ -160,39 +158,32 @@ class SearchOutcome:
         return estimate(sign * (score - each) for each in group.reruns_by_seed.values())
 
 
-def search_outcome(suite: Suite, registration: Registration, store: Store) -> SearchOutcome | None:
-    """What the searches of a suite came to, from what is stored; None where it searches nothing.
+def search_outcome(study: Study) -> SearchOutcome | None:
+    """What the searches of a study came to, from what is stored; None where it searches nothing.
 
     Raises:
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    if suite.search is None:
+    if study.suite.search is None:
         return None
-    reported = registered_runs(registration)
-    facts = facts_of_runs((run.key for run in reported), store, suite.search.objective)
-    return told_outcome(suite, registration, store, reported, facts)
+    facts = facts_of_runs((run.key for run in study.runs), study.store, study.suite.search.objective)
+    return told_outcome(study, facts)
 
 
-def told_outcome(
-    suite: Suite, registration: Registration, store: Store, reported: Iterable[Run], facts: Mapping[str, RunFacts]
-) -> SearchOutcome | None:
+def told_outcome(study: Study, facts: Mapping[str, RunFacts]) -> SearchOutcome | None:
     """The same where the reported runs were read already.
 
     Args:
-        suite: which.
-        registration: the suite as it was last run.
-        store: holds the trials.
-        reported: the runs of the suite.
-        facts: key -> what is known of it, for those that are stored.
+        study: which.
+        facts: key -> what is known of it, for those of its runs that are stored.
     """
-    if suite.search is None:
+    table = study.suite.search
+    if table is None:
         return None
-    groups = groups_of(suite, expand_cells(suite), registration.versions)
-    searches = store.searches(group.key for group in groups)
-    trials = {key for search in searches.values() for trial in search.trials for key in trial["keys"]}
-    of_trials = facts_of_runs(trials - facts.keys(), store, suite.search.objective)
-    return outcome_of(suite.search, groups, searches, reported, {**facts, **of_trials})
+    trials = {key for search in study.searches.values() for trial in search.trials for key in trial["keys"]}
+    of_trials = facts_of_runs(trials - facts.keys(), study.store, table.objective)
+    return outcome_of(table, study.groups, study.searches, study.runs, {**facts, **of_trials})
 
 
 def facts_of_runs(keys: Iterable[str], store: Store, objective: str) -> dict[str, RunFacts]:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import pandas as pd
 
 from benchmarks.analysis.estimates import Estimate, estimate
-from benchmarks.analysis.searches import RUNS_A_PART
 from benchmarks.analysis.tables import factor_of, level_columns, run_table
 from benchmarks.metrics import METRICS, OUTCOME_METRICS, Metric
-from benchmarks.plan.expansion import expand_cells
-from benchmarks.plan.groups import untuned_runs
-from benchmarks.runs import Run
-from benchmarks.store import Registration, Store
-from benchmarks.suite.suite import Suite
+from benchmarks.plan.study import Study
 
 
 @dataclass(frozen=True)
@@ -63,32 +58,26 @@ class Worth:
         return sum(each.gain.state == "interval" for each in self.cells) - self.n_above - self.n_below
 
 
-def worth_of_tuning(suite: Suite, registration: Registration, store: Store, tuned: pd.DataFrame) -> list[Worth]:
+def worth_of_tuning(study: Study, tuned: pd.DataFrame) -> list[Worth]:
     """What tuning was worth, dataset by dataset; nothing where the suite does not ask for it.
 
     Args:
-        suite: which.
-        registration: the suite as it was last run.
-        store: holds the untuned runs.
+        study: which; its store holds the untuned runs.
         tuned: what `run_table` gave of the reported runs.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    planned = untuned_runs(suite, expand_cells(suite), registration.seeds, registration.versions)
-    if not planned:
+    if not study.untuned:
         return []
-    untuned = _table(planned, registration, store)
+    untuned = _table(study)
     place = ["dataset", *level_columns(tuned), "seed"]
     pairs = tuned.merge(untuned[[*place, "outcome", "status", "key"]], on=place, suffixes=("", "_untuned"))
-    return [_worth(name, pairs[pairs["dataset"] == name]) for name in suite.datasets]
+    return [_worth(name, pairs[pairs["dataset"] == name]) for name in study.suite.datasets]
 
 
-def _table(planned: Sequence[Run], registration: Registration, store: Store) -> pd.DataFrame:
-    parts = []
-    for start in range(0, len(planned), RUNS_A_PART):
-        part = planned[start : start + RUNS_A_PART]
-        parts.append(run_table(part, store.runs([run.key for run in part]), registration.datasets))
+def _table(study: Study) -> pd.DataFrame:
+    parts = [run_table(part, stored, study.facts) for part, stored in study.stored_in_parts(study.untuned)]
     return pd.concat(parts, ignore_index=True)
 
 

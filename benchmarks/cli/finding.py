@@ -10,6 +10,7 @@ from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
     from benchmarks.plan.plan import Plan
+    from benchmarks.plan.study import Study
     from benchmarks.store import Registration, Store
 
 
@@ -57,3 +58,10 @@ def registered_suite(suite: str, store: Store) -> Registration:
             + (f"\n  nearest: {closest}" if closest else "")
         )
     return found
+
+
+def registered_study(suite: str, store: Store) -> Study:
+    """The same as the study that it was last run as."""
+    from benchmarks.plan.study import Study
+
+    return Study.registered(registered_suite(suite, store), store)

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
-from benchmarks.cli.finding import registered_suite
+from benchmarks.cli.finding import registered_study, registered_suite
 from benchmarks.cli.printing import make_wide_console
 from benchmarks.cli.rendering import make_console, print_json, print_log, row_table, say
 from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:
+    from benchmarks.plan.study import Study
     from benchmarks.store import Registration, Store
 
 
@@ -35,7 +36,7 @@ def status(
 
     store = Store.open(runs_dir, store_url)
     if suite is not None:
-        _tell_ledger(registered_suite(suite, store), store, as_json)
+        _tell_ledger(registered_study(suite, store), as_json)
         return
     rows = [_suite_row(registration, store) for registration in store.registrations()]
     if as_json:
@@ -59,7 +60,7 @@ def watch(suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: Store
     store = Store.open(runs_dir, store_url)
     name = registered_suite(suite, store).name
     try:
-        watch_ledger(lambda: ledger_of(registered_suite(name, store), store), make_console())
+        watch_ledger(lambda: ledger_of(registered_study(name, store)), make_console())
     except KeyboardInterrupt:
         raise typer.Exit(INTERRUPTED) from None
 
@@ -88,27 +89,25 @@ def runs(
     as_json: AsJson = False,
 ) -> None:
     """List the runs of a suite as it was last run: key (for `ablate export`), cell, seed, status and outcome."""
+    from benchmarks.files import weights_file
     from benchmarks.metrics import OUTCOME_METRICS
     from benchmarks.plan.keys import short_keys
-    from benchmarks.plan.plan import all_registered_runs, weights_file
     from benchmarks.store import Store
 
     store = Store.open(runs_dir, store_url)
-    registration = registered_suite(suite, store)
-    reported, untuned = all_registered_runs(registration)
-    planned = [*reported, *untuned]
-    stored = store.runs(run.key for run in planned)
+    study = registered_study(suite, store)
+    stored = store.runs(run.key for run in study.all_runs)
     rows = []
-    for place, run in enumerate(planned):
+    for place, run in enumerate(study.all_runs):
         found = stored.get(run.key)
-        metric = OUTCOME_METRICS[registration.datasets[run.cell.dataset].task]
+        metric = OUTCOME_METRICS[study.facts[run.cell.dataset].task]
         rows.append(
             {
                 "key": run.key,
                 "dataset": run.cell.dataset,
                 "levels": dict(run.cell.levels),
                 "seed": run.seed,
-                "untuned": place >= len(reported),
+                "untuned": place >= len(study.runs),
                 "status": found.status if found else "missing",
                 "metric": metric,
                 "outcome": found.metrics.get(metric) if found else None,
@@ -119,7 +118,7 @@ def runs(
         print_json(rows)
         return
     console = make_wide_console()
-    console.print(row_table(_run_rows(rows, short_keys([run.key for run in planned]))))
+    console.print(row_table(_run_rows(rows, short_keys([run.key for run in study.all_runs]))))
 
 
 def merge(
@@ -152,21 +151,21 @@ def merge(
 
 def _suite_row(registration: Registration, store: Store) -> dict[str, Any]:
     """How many runs of a suite have ended how; none of these numbers where nobody can tell what its runs are."""
-    from benchmarks.plan.plan import NOT_UNDERSTOOD, count_by_status, stored_counts
+    from benchmarks.plan.study import NOT_UNDERSTOOD, Study, counted_by_status
     from zoo.settings import SettingError
 
     counts: dict[str, Any]
     try:
-        counts, problem = stored_counts(registration, store), None
+        counts, problem = Study.registered(registration, store).counts, None
     except SettingError:
-        counts, problem = dict.fromkeys(count_by_status((), {})), NOT_UNDERSTOOD
+        counts, problem = dict.fromkeys(counted_by_status(())), NOT_UNDERSTOOD
     return {"suite": registration.name, **counts, "registered_at": registration.registered_at, "problem": problem}
 
 
-def _tell_ledger(registration: Registration, store: Store, as_json: bool) -> None:
+def _tell_ledger(study: Study, as_json: bool) -> None:
     from benchmarks.plan.ledger import ledger_of
 
-    ledger = ledger_of(registration, store)
+    ledger = ledger_of(study)
     if as_json:
         print_json(ledger.as_json())
         return

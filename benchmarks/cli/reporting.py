@@ -19,10 +19,10 @@ def report(
     suite: RegisteredSuite, runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJson = False
 ) -> None:
     """Write the report of a suite anew from what is stored."""
-    from benchmarks.plan.plan import stored_counts
+    from benchmarks.plan.study import Study
     from benchmarks.report.writing import write_report
     from benchmarks.store import Store
-    from benchmarks.suite.reading import parse_suite, read_suite_text
+    from benchmarks.suite.reading import read_suite_text
 
     store = Store.open(runs_dir, store_url)
     registration = registered_suite(suite, store)
@@ -30,13 +30,8 @@ def report(
         raise UserError(
             f"{suite}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
         )
-    checked = parse_suite(registration.text, f"the stored suite {registration.name}")
-    tell_report(
-        checked.name,
-        stored_counts(registration, store),
-        write_report(checked, registration, store, runs_dir / checked.name),
-        as_json,
-    )
+    study = Study.registered(registration, store)
+    tell_report(study.name, study.counts, write_report(study, runs_dir / study.name), as_json)
 
 
 def compare(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from benchmarks.cli.rendering import tell
@@ -65,9 +64,8 @@ def resolve(plan: Plan, looks: Looks, store: Store, train: Train, console: Conso
 def at_look(plan: Plan, looks: Looks, look: int, store: Store) -> Plan:
     """The plan with the seeds of a look."""
     from benchmarks.plan.interim import seeds_at
-    from benchmarks.plan.plan import with_seeds
 
-    return with_seeds(plan, seeds_at(plan.suite, look), () if looks.stand_in_suite else looks.declared, store)
+    return plan.with_seeds(seeds_at(plan.suite, look), () if looks.stand_in_suite else looks.declared, store)
 
 
 def _is_trained(plan: Plan, store: Store) -> bool:
@@ -86,10 +84,10 @@ def _look(plan: Plan, store: Store) -> Look:
 
     known = store.registration(plan.suite.name)
     assert known is not None  # the suite was registered before it was trained
-    registration = replace(known, seeds=list(plan.seeds))
-    _, runs, _ = read_tables(plan.suite, registration, store)
+    study = plan.changed(registration=known).renewed(store)
+    runs, _ = read_tables(study)
     place = standing(plan.suite, plan.seeds, store.claims(plan.suite.name), plan.looks)
-    return looks_made(plan.suite, runs, place, tuning_trials(plan.suite, registration, store))[-1]
+    return looks_made(plan.suite, runs, place, tuning_trials(study))[-1]
 
 
 def _tell(look: Look, n_looks: int, console: Console) -> None:

@@ -127,9 +127,10 @@ def run(
     from benchmarks.execution.running import Options
     from benchmarks.plan.interim import planned_looks
     from benchmarks.plan.ledger import reopened, ways_to_retry
-    from benchmarks.plan.plan import count_by_status
     from benchmarks.plan.registration import register_claims
     from benchmarks.plan.shards import Shard
+    from benchmarks.plan.study import counted_by_status
+    from benchmarks.report.writing import write_report
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
@@ -152,12 +153,14 @@ def run(
 
             plan, own = resolve(plan, looks, store, train, console) if looks else train(plan)
         if part:
-            counts = count_by_status(own, store.statuses(run.key for run in own))
+            statuses = store.statuses(run.key for run in own)
+            counts = counted_by_status(statuses.get(run.key) for run in own)
             _tell_part(suite, plan, part, counts, as_json)
         else:
-            counts, report_path = _write_report(plan, store)
+            study = _as_run(plan, store)
+            counts, report_path = study.counts, write_report(study, store.folder / plan.name)
             store.keep_back_up()
-            tracked = tracked_suite(plan.suite.name, store, destinations)
+            tracked = tracked_suite(study, destinations)
             tell_report(plan.suite.name, counts, report_path, as_json, tracked)
     raise typer.Exit(DONE if counts["done"] == len(own) else SOME_FAILED)
 
@@ -334,14 +337,11 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
         tell(console, f"timeline: {timeline}, for https://ui.perfetto.dev")
 
 
-def _write_report(plan: Plan, store: Store) -> tuple[dict[str, int], Path]:
-    from benchmarks.plan.plan import stored_counts
-    from benchmarks.report.writing import write_report
-
-    registration = store.registration(plan.suite.name)
+def _as_run(plan: Plan, store: Store) -> Plan:
+    """The plan as it was run, which its report is about."""
+    registration = store.registration(plan.name)
     assert registration is not None  # as `begun` does before anything is trained
-    folder = store.folder / plan.suite.name
-    return stored_counts(registration, store), write_report(plan.suite, registration, store, folder)
+    return plan.as_registered(registration, store)
 
 
 def _tell_part(suite: str, plan: Plan, part: Shard, counts: dict[str, int], as_json: bool) -> None:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
-from benchmarks.cli.finding import registered_suite
+from benchmarks.cli.finding import registered_study
 from benchmarks.cli.rendering import make_console, print_json, say
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
     from benchmarks.plan.shards import Shard
-    from benchmarks.store import Store
+    from benchmarks.plan.study import Study
     from benchmarks.tracking.config import Destinations
     from benchmarks.tracking.records import Tracked
 
@@ -51,10 +51,10 @@ def track(
 
     destinations = Destinations.parse(to, to_uri, folder, option="--to")
     store = Store.open(runs_dir, store_url)
-    name = registered_suite(suite, store).name
-    tracked = tracked_suite(name, store, destinations)
+    study = registered_study(suite, store)
+    tracked = tracked_suite(study, destinations)
     if as_json:
-        print_json({"suite": name, "tracked": [each.as_json() for each in tracked]})
+        print_json({"suite": study.name, "tracked": [each.as_json() for each in tracked]})
     else:
         say("\n".join(each.as_text() for each in tracked))
 
@@ -77,8 +77,8 @@ def destinations_of(trackers: list[str] | None, part: Shard | None) -> Destinati
     return Destinations.parse(trackers, option="--track")
 
 
-def tracked_suite(name: str, store: Store, destinations: Destinations | None) -> list[Tracked]:
-    """Write the runs of a suite to its trackers.
+def tracked_suite(study: Study, destinations: Destinations | None) -> list[Tracked]:
+    """Write the runs of a study to its trackers.
 
     Raises:
         UserError: a tracker cannot be written.
@@ -87,7 +87,7 @@ def tracked_suite(name: str, store: Store, destinations: Destinations | None) ->
         return []
     from benchmarks.tracking.config import track_suite
 
-    registration = store.registration(name)
-    assert registration is not None  # else nobody knows the name
-    with make_console(to_error=True).status(f"writing the runs of {name} to {' and '.join(destinations.trackers)}"):
-        return track_suite(registration, store, destinations)
+    with make_console(to_error=True).status(
+        f"writing the runs of {study.name} to {' and '.join(destinations.trackers)}"
+    ):
+        return track_suite(study, destinations)

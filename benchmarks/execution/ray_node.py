@@ -25,7 +25,7 @@ from benchmarks.data.dataset import Dataset, Examples, open_prepared
 from benchmarks.errors import DatasetError, UserError
 from benchmarks.execution.machine import machine_facts
 from benchmarks.execution.worker import GO_ON, Orders, Report, make_engine, prepare_and_decode, train
-from benchmarks.plan.plan import weights_file
+from benchmarks.files import weights_file
 from benchmarks.plan.stacks import Stack
 from benchmarks.settings import training
 

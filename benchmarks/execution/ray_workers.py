@@ -26,8 +26,7 @@ from benchmarks.execution.ray_cluster import connected, no_room, room
 from benchmarks.execution.ray_node import REVISIONS, Begun, NodeOrders, NodeWorker, Outline, Sign, Trained
 from benchmarks.execution.worker import STOP, Orders, Resources
 from benchmarks.execution.workers import LOOK_SECONDS, MOST_OF_MEMORY
-from benchmarks.files import replaced
-from benchmarks.plan.plan import weights_file
+from benchmarks.files import replaced, weights_file
 from benchmarks.plan.stacks import Stack
 from benchmarks.results import RunResult
 from benchmarks.runs import Run

@@ -15,10 +15,11 @@ from benchmarks.errors import naming_file
 from benchmarks.execution.executors import Executor, RayCluster
 from benchmarks.execution.interrupts import look
 from benchmarks.execution.workers import Workers, resources
+from benchmarks.files import states_folder
 from benchmarks.metrics import rmse_of_the_mean
 from benchmarks.plan.groups import Group
 from benchmarks.plan.leases import Leases
-from benchmarks.plan.plan import Plan, renewed, states_folder
+from benchmarks.plan.plan import Plan
 from benchmarks.plan.shards import Shard, shares_of
 from benchmarks.plan.stacks import check_runs, least_stacks
 from benchmarks.results import FINAL, MOST_PREDICTION_BYTES, RunResult, Status, keeps_predictions
@@ -141,7 +142,7 @@ def begun(
     of_open = [run for group in own_groups for run in group.runs_at({})] * _trials(plan)
     # Of a path, only what is needed whatever is found: the rest must not change the threads once it is known.
     path = plan.path_to_find
-    certain = [*path.known_before(plan.runs), *path.first_runs()] if path else plan.all_runs
+    certain = [*plan.known_before, *path.first_runs()] if path else plan.all_runs
     of_path = plan.open_path.first_runs() if plan.open_path else []
     num_planned = least_stacks(certain) + least_stacks(of_search)
     num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open) + least_stacks(of_path)
@@ -239,7 +240,7 @@ def search_missing(session: Session, observe: Observe) -> Plan:
         import_tensorflow()
         search_groups(session.open_groups, session.store, train)
     with naming_file(session.plan.path):
-        return renewed(session.plan, session.store)
+        return session.plan.renewed(session.store)
 
 
 def _open_groups(plan: Plan, shard: Shard | None) -> list[Group]:

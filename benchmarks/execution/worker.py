@@ -22,7 +22,7 @@ import psutil
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.errors import DatasetError
-from benchmarks.plan.plan import weights_file
+from benchmarks.files import weights_file
 from benchmarks.plan.stacks import Stack, keys_of
 from benchmarks.results import RunResult, failure_of
 from benchmarks.runs import Run

@@ -29,9 +29,9 @@ import numpy as np
 import zoo
 from benchmarks.data.catalog import DatasetReference, default_data_dir, find_dataset
 from benchmarks.errors import UserError
+from benchmarks.files import weights_file
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, test_metrics
 from benchmarks.plan.keys import begins_so, one_key, planned_runs
-from benchmarks.plan.plan import weights_file
 from benchmarks.runs import Cell, Run
 from benchmarks.settings import training
 from benchmarks.settings.augmentation import AugmentConfig

@@ -19,13 +19,8 @@ from benchmarks.suite.suite import Suite
 from zoo.settings import Problem, SettingError, dotted
 
 
-def expand_cells(suite: Suite, changes: Sequence[Change] = ()) -> list[Cell]:
-    """All cells of a suite, dataset by dataset, in the design's order.
-
-    Args:
-        suite: which.
-        changes: of a path that is found: those that were taken, in their order. The cells that they lead to come after
-            those that are known before.
+def expand_cells(suite: Suite) -> list[Cell]:
+    """All cells of a suite that do not follow from results, dataset by dataset, in the design's order.
 
     Raises:
         SettingError: the levels of a cell do not go together, two cells are the same, the baseline is left out, or a
@@ -34,13 +29,33 @@ def expand_cells(suite: Suite, changes: Sequence[Change] = ()) -> list[Cell]:
     refuse_too_many(suite, 1)
     combinations = combinations_of(suite)
     _refuse_claims_without_cells(suite, combinations)
-    combinations += [levels for levels in levels_along(suite, changes) if levels not in combinations]
-    settings = [_settings_of(suite, levels) for levels in combinations]
-    _refuse_equal_cells(combinations, settings)
+    cells = _cells_with(suite, combinations)
+    _refuse_equal_cells(cells)
+    return [Cell(dataset, cell.levels, cell.settings) for dataset in suite.datasets for cell in cells]
+
+
+def with_cells_along(suite: Suite, cells: Sequence[Cell], changes: Iterable[Change]) -> list[Cell]:
+    """The cells of a suite, on each dataset followed by those to which its path leads and which are not among them.
+
+    Args:
+        suite: which.
+        cells: what `expand_cells` gave.
+        changes: those that were taken along the path, in their order.
+
+    Raises:
+        SettingError: the levels of a cell do not go together, or it is the same as another.
+    """
+    first = [cell for cell in cells if cell.dataset == suite.datasets[0]]
+    known = [cell.levels for cell in first]
+    along = _cells_with(suite, (levels for levels in levels_along(suite, changes) if levels not in known))
+    _refuse_equal_cells([*first, *along])
     return [
-        Cell(dataset, levels, cell_settings)
+        cell
         for dataset in suite.datasets
-        for levels, cell_settings in zip(combinations, settings, strict=True)
+        for cell in (
+            *(cell for cell in cells if cell.dataset == dataset),
+            *(Cell(dataset, cell.levels, cell.settings) for cell in along),
+        )
     ]
 
 
@@ -68,6 +83,11 @@ def _refuse_claims_without_cells(suite: Suite, combinations: list[Levels]) -> No
         raise SettingError(problems)
 
 
+def _cells_with(suite: Suite, combinations: Iterable[Levels]) -> list[Cell]:
+    """The cells with these levels, on the first dataset."""
+    return [Cell(suite.datasets[0], levels, _settings_of(suite, levels)) for levels in combinations]
+
+
 def _settings_of(suite: Suite, levels: Levels) -> RunSettings:
     try:
         return suite.settings_at(levels)
@@ -75,11 +95,11 @@ def _settings_of(suite: Suite, levels: Levels) -> RunSettings:
         raise error.below(f"cell ({levels_told(levels)})") from None
 
 
-def _refuse_equal_cells(combinations: list[Levels], settings: list[RunSettings]) -> None:
+def _refuse_equal_cells(cells: Iterable[Cell]) -> None:
     seen: dict[RunSettings, Levels] = {}
-    for levels, cell_settings in zip(combinations, settings, strict=True):
-        if cell_settings in seen:
+    for cell in cells:
+        if cell.settings in seen:
             message = "a duplicate cell: two cells have equal settings, so their runs would be the same"
-            given = f"({levels_told(seen[cell_settings])}) and ({levels_told(levels)})"
+            given = f"({levels_told(seen[cell.settings])}) and ({levels_told(cell.levels)})"
             raise SettingError([Problem("", message, given, "cells that differ in a setting")])
-        seen[cell_settings] = levels
+        seen[cell.settings] = cell.levels

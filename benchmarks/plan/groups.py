@@ -218,13 +218,19 @@ def check_groups(groups: Iterable[Group], seeds: Iterable[int]) -> None:
 
 
 def tuned_runs(
-    suite: Suite, cells: Sequence[Cell], seeds: Iterable[int], versions: Mapping[str, str], found: Found
+    suite: Suite,
+    cells: Sequence[Cell],
+    groups: Iterable[Group],
+    seeds: Iterable[int],
+    versions: Mapping[str, str],
+    found: Found,
 ) -> list[Run]:
     """Every cell with every seed, with the settings that a search has found; runs wait where it has not ended.
 
     Args:
         suite: which.
-        cells: what `expand_cells` gave.
+        cells: all of them, as they are before they are tuned.
+        groups: those of them that are tuned together.
         seeds: those that are reported.
         versions: dataset as in the suite -> version.
         found: what the searches that have ended chose.
@@ -234,7 +240,7 @@ def tuned_runs(
     """
     seeds, waiting = list(seeds), {}
     settings = {_place(cell): each for cell, each in zip(cells, _settings_by_suite(suite, cells), strict=True)}
-    for group in groups_of(suite, cells, versions):
+    for group in groups:
         chosen = found.get(group.key)
         for cell, changes in zip(group.cells, group.changes, strict=True):
             if chosen is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from benchmarks.errors import UserError
-from benchmarks.plan.plan import all_registered_runs
+from benchmarks.plan.study import Study
 from benchmarks.runs import Run
 from benchmarks.store import Store
 from zoo.settings import SettingError, nearest
@@ -55,7 +55,7 @@ def planned_runs(store: Store) -> Iterator[tuple[str, Run]]:
     """Every run of every suite as it was last run, with the suite's name."""
     for registration in store.registrations():
         try:
-            reported, untuned = all_registered_runs(registration)
+            planned = Study.registered(registration, store).all_runs
         except SettingError:  # a suite of another version has no say
             continue
-        yield from ((registration.name, run) for run in (*reported, *untuned))
+        yield from ((registration.name, run) for run in planned)

@@ -11,12 +11,12 @@ from typing import Any, Literal
 from benchmarks.labels import with_levels
 from benchmarks.plan.keys import one_key, planned_runs
 from benchmarks.plan.leases import LEASE_SECONDS, has_ended
-from benchmarks.plan.plan import Plan, all_registered_runs, renewed
+from benchmarks.plan.plan import Plan
+from benchmarks.plan.study import Study
 from benchmarks.plan.under_way import SearchState, search_state
 from benchmarks.results import FAILURES, Status
 from benchmarks.runs import Run
-from benchmarks.store import NOBODY, REOPENED, Lease, Registration, Store, StoredRun
-from benchmarks.suite.reading import parse_suite
+from benchmarks.store import NOBODY, REOPENED, Lease, Store, StoredRun
 from zoo.settings import SettingError, unknown
 
 LedgerStatus = Literal[Status, "planned", "running", "interrupted"]
@@ -141,14 +141,9 @@ class Ledger:
         ]
 
 
-def ledger_of(registration: Registration, store: Store) -> Ledger:
-    """The ledger of a suite as it was last run.
-
-    Raises:
-        SettingError: this version of the program no longer understands the suite.
-    """
-    reported, untuned = all_registered_runs(registration)
-    runs = [*reported, *untuned]
+def ledger_of(study: Study) -> Ledger:
+    """The ledger of a suite as it was last run."""
+    store, runs = study.store, study.all_runs
     keys = [run.key for run in runs]
     # Leases first: what ends between the two queries has a status then.
     leases = store.leases(keys)
@@ -159,9 +154,8 @@ def ledger_of(registration: Registration, store: Store) -> Ledger:
         status = _status(statuses.get(run.key), leases.get(run.key))
         found = told.get(run.key)
         reason = found.message or "no reason is known" if found else None
-        entries.append(Entry(run, status, reason, is_untuned=place >= len(reported)))
-    suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-    return Ledger(registration.name, entries, search_state(suite, registration, store))
+        entries.append(Entry(run, status, reason, is_untuned=place >= len(study.runs)))
+    return Ledger(study.name, entries, search_state(study))
 
 
 def _status(stored: Status | None, lease: Lease | None) -> LedgerStatus:
@@ -211,7 +205,7 @@ def reopened(plan: Plan, store: Store, ways: Iterable[Status], *, trials_alone: 
     # Searches first: one that is forgotten without a run that is open costs nothing, and the opposite its trial.
     store.forget_searches([key for key, runs in trials.items() if runs & found])
     store.reopen(found, ways)
-    return renewed(plan, store)
+    return plan.renewed(store)
 
 
 @dataclass(frozen=True)

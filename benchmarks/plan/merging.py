@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.errors import UserError
-from benchmarks.files import replaced
-from benchmarks.plan.plan import weights_file
+from benchmarks.files import replaced, weights_file
 from benchmarks.results import OUTCOMES
 from benchmarks.store import Store, StoredRun, place_of
 

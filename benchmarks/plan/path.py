@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.plan.combinations import Change, is_left_out
-from benchmarks.plan.expansion import expand_cells
 from benchmarks.runs import Cell, Levels, Run
 from benchmarks.settings.run import canonical_json
 from benchmarks.suite.search import OBJECTIVES
@@ -103,11 +102,6 @@ class FoundPath:
         """How many runs it takes at most to find it."""
         return self.most_trials * len(self.suite.datasets) * len(self.seeds)
 
-    def known_before(self, runs: Iterable[Run]) -> list[Run]:
-        """Those of these runs that the suite plans whatever path is found."""
-        known = {tuple(cell.levels.items()) for cell in expand_cells(self.suite)}
-        return [run for run in runs if tuple(run.cell.levels.items()) in known]
-
 
 def path_to_find(suite: Suite, versions: Mapping[str, str]) -> FoundPath | None:
     """The path that a suite wants found, if it does."""
@@ -127,15 +121,3 @@ def check_path(path: FoundPath | None, seeds: Iterable[int]) -> None:
 def changes_taken(chosen: Mapping[str, Any] | None) -> list[Change]:
     """The changes along a path, from what the store has of it; none where it was not found yet."""
     return [(name, label) for name, label in chosen[CHANGES]] if chosen else []
-
-
-def cells_found(suite: Suite, versions: Mapping[str, str], found: Mapping[str, Mapping[str, Any]]) -> list[Cell]:
-    """All cells of a suite, with those along its path once that was found.
-
-    Args:
-        suite: which.
-        versions: dataset as in the suite -> version.
-        found: key of each search of the store that has ended -> what it chose.
-    """
-    path = path_to_find(suite, versions)
-    return expand_cells(suite, changes_taken(found.get(path.key)) if path else ())

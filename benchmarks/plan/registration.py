@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from benchmarks.labels import counted
 from benchmarks.plan.comparisons import comparison
 from benchmarks.plan.interim import analysis_with
-from benchmarks.plan.plan import Plan, registered_runs
+from benchmarks.plan.plan import Plan
+from benchmarks.plan.study import Study
 from benchmarks.results import OUTCOMES
 from benchmarks.runs import Cell, Levels, Run
 from benchmarks.settings.run import canonical_json
 from benchmarks.store import RegisteredClaim, Store
 from benchmarks.suite.claims import Analysis, Claim, claim_hash
-from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
@@ -138,12 +138,11 @@ def _results_seen(store: Store, name: str) -> dict[str, list[Run]]:
     if registration is None:
         return {}
     try:
-        suite, runs = parse_suite(registration.text, name), registered_runs(registration)
+        study = Study.registered(registration, store)
+        finished = [run for run in study.runs if study.statuses.get(run.key) in OUTCOMES]
     except SettingError:  # a suite of an older version of this program
         return {}
-    statuses = store.statuses(run.key for run in runs)
-    finished = [run for run in runs if statuses.get(run.key) in OUTCOMES]
-    return {claim_hash(claim): runs_of_claim(suite, claim, finished) for claim in suite.claims}
+    return {claim_hash(claim): runs_of_claim(study.suite, claim, finished) for claim in study.suite.claims}
 
 
 def runs_of_claim(suite: Suite, claim: Claim, runs: Iterable[Run]) -> list[Run]:

@@ -6,11 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from benchmarks.plan.expansion import expand_cells
-from benchmarks.plan.groups import groups_of
+from benchmarks.plan.study import Study
 from benchmarks.results import FINAL
-from benchmarks.store import Registration, Store
-from benchmarks.suite.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -51,27 +48,17 @@ class SearchState:
         ]
 
 
-def search_state(suite: Suite, registration: Registration, store: Store) -> SearchState | None:
-    """How far the searches of a suite have come; None where it searches nothing.
-
-    Args:
-        suite: which.
-        registration: the suite as it was last run.
-        store: has what was noted of its searches.
-
-    Raises:
-        SettingError: the suite does not expand.
-    """
-    if suite.search is None:
+def search_state(study: Study) -> SearchState | None:
+    """How far the searches of a study have come; None where it searches nothing."""
+    if study.suite.search is None:
         return None
-    groups = groups_of(suite, expand_cells(suite), registration.versions)
-    keys = [group.key for group in groups]
+    store, keys = study.store, [group.key for group in study.groups]
     # Those under way first: what ends between the two queries has ended then.
     under_way = store.searches_under_way(keys)
     ended = store.searches(keys)
     statuses = store.statuses(key for told in under_way.values() for trial in told["under_way"] for key in trial)
     states = []
-    for group in groups:
+    for group in study.groups:
         if group.key in ended:
             # Fewer than planned where a rung of hyperband was not filled, or a narrowed range had no more points.
             number = len(ended[group.key].trials)

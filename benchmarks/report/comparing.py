@@ -22,7 +22,7 @@ from benchmarks.errors import UserError
 from benchmarks.labels import counted, with_levels
 from benchmarks.metrics import METRICS, OUTCOME_METRICS
 from benchmarks.plan.groups import WaitingRun
-from benchmarks.plan.plan import registered_runs
+from benchmarks.plan.study import Study
 from benchmarks.report.formatting import Style, style_of
 from benchmarks.report.provenance import flat_facts
 from benchmarks.runs import Run
@@ -289,7 +289,8 @@ def _registered(store: Store, name: str, place: str) -> Registration:
 
 def _side(source: _Source) -> Side:
     registration, store = source.registration, source.store
-    planned = registered_runs(registration)
+    study = Study.registered(registration, store)
+    planned = study.runs
     revisions, keys = _keys(planned, store)
     stored: dict[str, StoredRun] = {}
     for start in range(0, len(planned), RUNS_A_PART):
@@ -314,7 +315,7 @@ def _side(source: _Source) -> Side:
     return Side(
         source.label,
         registration,
-        parse_suite(registration.text, source.label),
+        study.suite,
         dict(zip(runs["cell"].tolist(), planned, strict=True)),
         runs,
         revisions,

@@ -25,8 +25,9 @@ from benchmarks.analysis.summaries import CellSummary, cell_summaries
 from benchmarks.analysis.tables import MISSING, level_column
 from benchmarks.labels import counted, whole
 from benchmarks.metrics import CURVE_METRICS, FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
-from benchmarks.plan.comparisons import Estimable, estimable
+from benchmarks.plan.comparisons import Estimable
 from benchmarks.plan.registration import standing
+from benchmarks.plan.study import Study
 from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.ensembles import Ensembles, ensembles
 from benchmarks.report.example_noise import ExampleNoise, example_noise
@@ -38,7 +39,6 @@ from benchmarks.report.search import SearchContent, search_content
 from benchmarks.report.sections import Sections, ranks_of, sections_of
 from benchmarks.results import FAILURES
 from benchmarks.store import DatasetFacts, Registration, Store
-from benchmarks.suite.suite import Suite
 
 
 @dataclass(frozen=True)
@@ -168,20 +168,20 @@ class Content:
         return sum(contrast.estimate.state == "interval" for contrasts in factors for contrast in contrasts)
 
 
-def report_content(suite: Suite, registration: Registration, store: Store) -> Content:
-    """Read the runs of a suite from the store and analyse them.
+def report_content(study: Study) -> Content:
+    """Read the runs of a study from its store and analyse them.
 
     Raises:
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    planned, runs, epochs = read_tables(suite, registration, store)
-    factors = {factor.name: list(factor.levels) for factor in suite.factor_list}
-    baseline = suite.baseline_levels
-    design = estimable(suite)
+    suite, registration, store, planned = study.suite, study.registration, study.store, study.runs
+    assert registration is not None  # else there is nothing to report
+    runs, epochs = read_tables(study)
+    factors, baseline, design = study.factors, study.baseline, study.estimable
     evaluated = evaluated_told(planned)
     place = standing(suite, registration.seeds, store.claims(suite.name), registration.looks)
-    claims = claims_content(suite, runs, place, tuning_trials(suite, registration, store))
+    claims = claims_content(suite, runs, place, tuning_trials(study))
     return Content(
         title=suite.name,
         question=suite.question,
@@ -198,8 +198,8 @@ def report_content(suite: Suite, registration: Registration, store: Store) -> Co
             for name in suite.datasets
         ),
         ranks=ranks_of(runs, factors, baseline),
-        path=path_content(suite, registration, store, runs, factors),
-        search=search_content(suite, registration, store, planned, runs),
+        path=path_content(study, runs),
+        search=search_content(study, runs),
         runs=runs,
         failures=tuple(_failures(runs, factors)),
         provenance=provenance(suite, registration, planned, runs, store.machines(), claims),

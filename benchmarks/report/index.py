@@ -14,10 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
 from benchmarks.labels import counted, whole
-from benchmarks.plan.plan import NOT_UNDERSTOOD, stored_counts
+from benchmarks.plan.study import NOT_UNDERSTOOD, Study
 from benchmarks.report.claims import CLAIMS_FILE, CLAIMS_FORMAT
 from benchmarks.store import Registration, Store
-from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 INDEX_FILE = "index.html"
@@ -121,8 +120,8 @@ def _entry(registration: Registration, store: Store) -> IndexEntry:
     name, folder = registration.name, store.folder / registration.name
     link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
     try:
-        suite = parse_suite(registration.text, f"the stored suite {name}")
-        counts = stored_counts(registration, store)
+        study = Study.registered(registration, store)
+        suite, counts = study.suite, study.counts
     except SettingError:
         return IndexEntry(name, "", {}, (), link, NOT_UNDERSTOOD)
     if not link:

@@ -15,13 +15,14 @@ from benchmarks.analysis.paths import Step, steps_along
 from benchmarks.labels import counted
 from benchmarks.metrics import METRICS, OUTCOME_METRICS, Metric
 from benchmarks.plan.combinations import Change, declared_changes
-from benchmarks.plan.path import FoundPath, changes_taken, path_to_find
+from benchmarks.plan.path import FoundPath, changes_taken
+from benchmarks.plan.study import Study
 from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot, sentences
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.spreadsheets import csv_text, numbers_of
-from benchmarks.store import Registration, Store, StoredSearch
+from benchmarks.store import StoredSearch
 from benchmarks.suite.suite import Suite
 
 
@@ -66,25 +67,18 @@ class PathContent:
         return titled(self.objective.title, self.style.unit_of_values) if self.objective else ""
 
 
-def path_content(
-    suite: Suite, registration: Registration, store: Store, runs: pd.DataFrame, factors: Factors
-) -> PathContent | None:
+def path_content(study: Study, runs: pd.DataFrame) -> PathContent | None:
     """What a report says of a path; None where the suite has none.
 
     Args:
-        suite: which.
-        registration: the suite as it was last run.
-        store: holds what was tried.
+        study: which.
         runs: what `run_table` gave.
-        factors: every factor of the suite.
-
-    Raises:
-        StoreError: the store cannot be read.
     """
+    suite = study.suite
     if suite.chosen_design.name != "path":
         return None
-    path = path_to_find(suite, registration.versions)
-    search = store.searches([path.key]).get(path.key) if path else None
+    path = study.path_to_find
+    search = study.searches.get(path.key) if path else None
     changes = changes_taken(search.chosen if search else None) if path else declared_changes(suite)
     tried = tuple(_tried(search, changes)) if search else ()
     return PathContent(
@@ -92,7 +86,7 @@ def path_content(
         objective=METRICS[path.objective] if path else None,
         style=style_of(METRICS[path.objective].unit if path else "share", (each.score for each in tried)),
         tried=tried,
-        datasets=tuple(_datasets(runs, factors, suite.baseline_levels, changes)),
+        datasets=tuple(_datasets(runs, study.factors, study.baseline, changes)),
     )
 
 

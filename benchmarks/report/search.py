@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from benchmarks.analysis.estimates import Estimate
 from benchmarks.analysis.searches import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, told_outcome
 from benchmarks.analysis.tuning_gain import Worth, worth_of_tuning
 from benchmarks.labels import NOTHING, counted, level_label, whole, with_levels
+from benchmarks.plan.study import Study
 from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot
@@ -20,10 +21,7 @@ from benchmarks.report.plots.coordinates import parallel_coordinates
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
 from benchmarks.report.plots.search_space import slices
 from benchmarks.report.spreadsheets import csv_text, numbers_of
-from benchmarks.runs import Run
-from benchmarks.store import Registration, Store
 from benchmarks.suite.search import NARROWING
-from benchmarks.suite.suite import Suite
 
 MOST_GROUP_ROWS = 30
 """Rows of the tables in a page; the CSV files have them all."""
@@ -197,31 +195,25 @@ class SearchFigures:
     """By dataset."""
 
 
-def search_content(
-    suite: Suite, registration: Registration, store: Store, planned: Sequence[Run], runs: pd.DataFrame
-) -> SearchContent | None:
+def search_content(study: Study, runs: pd.DataFrame) -> SearchContent | None:
     """What a report says of a search; None where the suite has none.
 
     Args:
-        suite: which.
-        registration: the suite as it was last run.
-        store: holds the trials, and the untuned runs.
-        planned: the reported runs.
-        runs: their rows of the run table.
+        study: which; its store holds the trials, and the untuned runs.
+        runs: the rows of its reported runs of the run table.
 
     Raises:
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    if suite.search is None:
+    if study.suite.search is None:
         return None
-    facts = _facts(runs, suite.search.objective)
-    outcome = told_outcome(suite, registration, store, planned, facts)
+    outcome = told_outcome(study, _facts(runs, study.suite.search.objective))
     assert outcome is not None  # as the suite has a search
     scores = [trial.record.score for group in outcome.groups for trial in group.comparable]
     worths = [
         WorthContent(each, style_of(each.metric.unit, runs.loc[runs["dataset"] == each.dataset, "outcome"]))
-        for each in worth_of_tuning(suite, registration, store, runs)
+        for each in worth_of_tuning(study, runs)
     ]
     style = style_of(outcome.metric.unit, (score for score in scores if score is not None))
     return SearchContent(outcome, style, tuple(worths))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
+from benchmarks.plan.study import Study
 from benchmarks.report.claims import CLAIMS_FILE, claims_json
 from benchmarks.report.content import Content, report_content
 from benchmarks.report.ensembles import ensemble_file_names, ensemble_files
@@ -15,19 +16,15 @@ from benchmarks.report.pages import html_page, markdown_page
 from benchmarks.report.path import PATH_FILES, path_files
 from benchmarks.report.search import SEARCH_FILES, search_files
 from benchmarks.report.spreadsheets import runs_csv, summary_csv
-from benchmarks.store import Registration, Store
-from benchmarks.suite.suite import Suite
 
 
-def write_report(suite: Suite, registration: Registration, store: Store, folder: Path) -> Path:
+def write_report(study: Study, folder: Path) -> Path:
     """Write report.html, report.md, summary.csv, runs.csv and tables in LaTeX, and claims.json where there are claims.
 
-    The same store and suite give the same bytes. The index of the runs folder is written anew.
+    The same study and store give the same bytes. The index of the runs folder is written anew.
 
     Args:
-        suite: what was run.
-        registration: the same suite as the store has it: its seeds and datasets are the plan.
-        store: holds the runs.
+        study: what was run.
         folder: where the files go; made where it is missing.
 
     Returns:
@@ -38,7 +35,7 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         StoreError: the store cannot be read.
         UserError: the folder cannot be written.
     """
-    content = report_content(suite, registration, store)
+    content = report_content(study)
     summaries = [summary for dataset in content.datasets for summary in dataset.summaries]
     files = {
         "summary.csv": summary_csv(summaries),
@@ -51,7 +48,7 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         **ensemble_files({dataset.name: dataset.ensembles for dataset in content.datasets}),
     }
     if content.claims:
-        files[CLAIMS_FILE] = claims_json(suite, content.claims, registration.versions, registration.seeds)
+        files[CLAIMS_FILE] = claims_json(study.suite, content.claims, study.versions, study.seeds)
     if folder.is_symlink():
         raise UserError(
             f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder"
@@ -60,14 +57,14 @@ def write_report(suite: Suite, registration: Registration, store: Store, folder:
         for name, text in files.items():
             with replaced(folder / name) as file:
                 file.write(text.encode())
-        optional = (CLAIMS_FILE, "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(suite.datasets))
+        optional = (CLAIMS_FILE, "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(study.suite.datasets))
         for name in optional:
             # Verdicts on claims that were taken out must not stay behind, nor what a search found that was.
             if name not in files:
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written: {error.strerror}") from None
-    write_index(store)
+    write_index(study.store)
     return folder / "report.html"
 
 

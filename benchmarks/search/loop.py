@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.files import states_folder
 from benchmarks.plan.groups import Group
-from benchmarks.plan.plan import states_folder
 from benchmarks.plan.stacks import training_key
 from benchmarks.results import FINAL
 from benchmarks.runs import Run

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.errors import UserError
-from benchmarks.store import Registration, Store
+from benchmarks.plan.study import Study
 from benchmarks.tracking.records import Tracked
 from zoo.settings import SettingError, unknown
 
@@ -63,19 +63,19 @@ class Tracker:
 
     modules: tuple[str, ...]
     """What has to be installed."""
-    track: Callable[[Registration, Store, Destinations], Tracked]
+    track: Callable[[Study, Destinations], Tracked]
 
 
-def _track_with_mlflow(registration: Registration, store: Store, destinations: Destinations) -> Tracked:
+def _track_with_mlflow(study: Study, destinations: Destinations) -> Tracked:
     from benchmarks.tracking.with_mlflow import track
 
-    return track(registration, store, destinations.uri)
+    return track(study, destinations.uri)
 
 
-def _track_with_tensorboard(registration: Registration, store: Store, destinations: Destinations) -> Tracked:
+def _track_with_tensorboard(study: Study, destinations: Destinations) -> Tracked:
     from benchmarks.tracking.with_tensorboard import track
 
-    return track(registration, store, destinations.folder)
+    return track(study, destinations.folder)
 
 
 TRACKERS: Mapping[str, Tracker] = {
@@ -84,11 +84,10 @@ TRACKERS: Mapping[str, Tracker] = {
 }
 
 
-def track_suite(registration: Registration, store: Store, destinations: Destinations) -> list[Tracked]:
-    """Write the stored runs of a suite to every tracker; what is there already stays as it is.
+def track_suite(study: Study, destinations: Destinations) -> list[Tracked]:
+    """Write the stored runs of a study to every tracker; what is there already stays as it is.
 
     Raises:
-        SettingError: this version of the program no longer understands the suite.
         UserError: a tracker cannot be written.
     """
-    return [TRACKERS[name].track(registration, store, destinations) for name in destinations.trackers]
+    return [TRACKERS[name].track(study, destinations) for name in destinations.trackers]

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from benchmarks.labels import column_of
 from benchmarks.metrics import OUTCOME_METRICS
-from benchmarks.plan.plan import all_registered_runs
+from benchmarks.plan.study import Study
 from benchmarks.results import Status
 from benchmarks.runs import Run
-from benchmarks.store import DatasetFacts, Registration, Store, StoredRun
+from benchmarks.store import DatasetFacts, StoredRun
 
 RUNS_A_PART = 500
 """Runs that are read at once: a store can hold more than memory does."""
@@ -101,25 +101,20 @@ class Record:
         return max((epoch for curve in self.curves.values() for epoch in curve), default=0)
 
 
-def records_of(registration: Registration, store: Store) -> Iterator[Record]:
-    """Every run of a suite that is stored, in the order of the plan; those without what a search finds at the end.
-
-    Raises:
-        SettingError: this version of the program no longer understands the suite.
-    """
-    reported, untuned = all_registered_runs(registration)
-    planned, machines = [*reported, *untuned], store.machines()
-    for start in range(0, len(planned), RUNS_A_PART):
-        part = planned[start : start + RUNS_A_PART]
-        stored = store.runs(run.key for run in part)
-        for place, run in enumerate(part, start):
+def records_of(study: Study) -> Iterator[Record]:
+    """Every run of a study that is stored, in the order of the plan; those without what a search finds at the end."""
+    machines, place = study.store.machines(), 0
+    has_untuned = len(study.all_runs) > len(study.runs)
+    for part, stored in study.stored_in_parts(study.all_runs, RUNS_A_PART):
+        for run in part:
             found = stored.get(run.key)
             if found is not None:
                 levels = {column_of(factor, COLUMNS): level for factor, level in run.cell.levels.items()}
-                if untuned:
-                    levels["settings"] = "tuned" if place < len(reported) else "untuned"
-                facts = registration.datasets[run.cell.dataset]
-                yield _record(registration.name, run, levels, found, facts, machines.get(found.machine, {}))
+                if has_untuned:
+                    levels["settings"] = "tuned" if place < len(study.runs) else "untuned"
+                facts = study.facts[run.cell.dataset]
+                yield _record(study.name, run, levels, found, facts, machines.get(found.machine, {}))
+            place += 1
 
 
 def _record(

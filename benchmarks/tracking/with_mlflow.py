@@ -34,11 +34,10 @@ from mlflow.utils.validation import (
 from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.errors import UserError
-from benchmarks.plan.plan import stored_counts
+from benchmarks.plan.study import Study
 from benchmarks.results import Status
 from benchmarks.settings.run import canonical_json
-from benchmarks.store import Registration, Store
-from benchmarks.suite.reading import parse_suite
+from benchmarks.suite.suite import Suite
 from benchmarks.tracking.records import Record, Tracked, records_of
 
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlflow-artifacts", ".mlflow.lock"
@@ -84,22 +83,21 @@ class _Wanted:
     """Artifacts."""
 
 
-def track(registration: Registration, store: Store, uri: str | None = None) -> Tracked:
+def track(study: Study, uri: str | None = None) -> Tracked:
     """Write the runs of a suite that MLflow does not have, and the report where there is one.
 
     Args:
-        registration: the suite as it was last run.
-        store: holds the runs.
+        study: the suite as it was last run.
         uri: where MLflow tracks; by default MLflow's own variable MLFLOW_TRACKING_URI, and without that a database in
             the runs folder.
 
     Raises:
-        SettingError: this version of the program no longer understands the suite.
         UserError: MLflow cannot be written.
     """
     given = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    store = study.store
     place = given or f"sqlite:///{(store.folder / DATABASE).resolve()}"
-    artifacts = None if given else (store.folder / ARTIFACTS / registration.name).resolve().as_uri()
+    artifacts = None if given else (store.folder / ARTIFACTS / study.name).resolve().as_uri()
     # MLflow tells of its database's tables, and Alembic of each of their versions.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -107,19 +105,19 @@ def track(registration: Registration, store: Store, uri: str | None = None) -> T
     try:
         with _alone(store.folder):
             client = MlflowClient(place)
-            experiment = _experiment(client, registration, artifacts)
+            experiment = _experiment(client, study.suite, artifacts)
             known = _known(client, experiment)
-            for record in records_of(registration, store):
+            for record in records_of(study):
                 if _ensure(client, experiment, known.get(record.key), _wanted(record)):
                     written += 1
                 else:
                     unchanged += 1
-            report = _report(registration, store)
+            report = _report(study)
             if report:
                 _ensure(client, experiment, known.get(REPORT), report)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
         (first, *_) = str(error).strip().splitlines() or [type(error).__name__]
-        again = f"ablate track {registration.name} --to mlflow"
+        again = f"ablate track {study.name} --to mlflow"
         raise UserError(
             f"{place}: MLflow cannot be written: {first}\nThe runs are stored: `{again}` tries again"
         ) from None
@@ -139,13 +137,12 @@ def _alone(folder: Path) -> Iterator[None]:
         yield
 
 
-def _experiment(client: MlflowClient, registration: Registration, artifacts: str | None) -> str:
+def _experiment(client: MlflowClient, suite: Suite, artifacts: str | None) -> str:
     """Id of the suite's experiment, which is made where it is missing."""
-    question = parse_suite(registration.text, f"the stored suite {registration.name}").question
-    tags = {"ablate.suite": registration.name, "mlflow.note.content": question}
-    found: Experiment | None = client.get_experiment_by_name(registration.name)
+    tags = {"ablate.suite": suite.name, "mlflow.note.content": suite.question}
+    found: Experiment | None = client.get_experiment_by_name(suite.name)
     if found is None:
-        return str(client.create_experiment(registration.name, artifact_location=artifacts, tags=tags))
+        return str(client.create_experiment(suite.name, artifact_location=artifacts, tags=tags))
     for name, value in tags.items():
         if found.tags.get(name) != value:
             client.set_experiment_tag(found.experiment_id, name, value)
@@ -247,25 +244,24 @@ def _params(record: Record) -> dict[str, str]:
     return {_name(name): _cut(text, MAX_PARAM_VAL_LENGTH) for name, text in texts.items()}
 
 
-def _report(registration: Registration, store: Store) -> _Wanted | None:
+def _report(study: Study) -> _Wanted | None:
     """The run that holds the report; None where no report was written."""
-    folder = store.folder / registration.name
+    folder = study.store.folder / study.name
     if not (folder / "report.html").is_file():
         return None
     files = tuple(path for path in sorted(folder.iterdir()) if path.is_file() and path.suffix in REPORT_SUFFIXES)
     state = hashlib.sha256()
     for path in files:
         state.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
-    registered_at = datetime.fromisoformat(registration.registered_at).timestamp()
-    counts = stored_counts(registration, store)
+    registered_at = datetime.fromisoformat(study.registered_at).timestamp()
     return _Wanted(
         key=REPORT,
         state=state.hexdigest(),
-        name=f"report of {registration.name}",
+        name=f"report of {study.name}",
         status="FINISHED",
         started_at=registered_at,
         finished_at=max(path.stat().st_mtime for path in files),
-        tags={"ablate.suite": registration.name, "ablate.runs": json.dumps(counts)},
+        tags={"ablate.suite": study.name, "ablate.runs": json.dumps(study.counts)},
         files=files,
     )
 

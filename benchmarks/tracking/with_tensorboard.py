@@ -26,8 +26,8 @@ from tensorboard.util.tensor_util import make_tensor_proto
 
 from benchmarks.errors import UserError
 from benchmarks.metrics import METRICS
+from benchmarks.plan.study import Study
 from benchmarks.results import OUTCOMES
-from benchmarks.store import Registration, Store
 from benchmarks.tracking.records import FINAL, OUTCOME, Record, Tracked, records_of
 
 EVENTS_FILE = "events.out.tfevents.{seconds:010d}.ablate"
@@ -40,31 +40,29 @@ Values = Mapping[str, float | str]
 """The dataset and each factor of a cell -> its level."""
 
 
-def track(registration: Registration, store: Store, folder: Path | None = None) -> Tracked:
+def track(study: Study, folder: Path | None = None) -> Tracked:
     """Write one folder a run, and one file for the suite; runs that it no longer plans are removed.
 
     Args:
-        registration: the suite as it was last run.
-        store: holds the runs.
+        study: the suite as it was last run.
         folder: where the suite's own folder goes; by default it is `tensorboard` in the folder of its report.
 
     Raises:
-        SettingError: this version of the program no longer understands the suite.
         UserError: the folder cannot be written.
     """
-    place = store.folder / registration.name / "tensorboard" if folder is None else folder / registration.name
-    numeric = _numeric_factors(records_of(registration, store))
+    place = study.store.folder / study.name / "tensorboard" if folder is None else folder / study.name
+    numeric = _numeric_factors(records_of(study))
     cells: dict[str, Values] = {}
     metrics: dict[str, None] = {}
     kept, written = set(), 0
     try:
-        for record in records_of(registration, store):
+        for record in records_of(study):
             cells[record.cell] = values = _values(record, numeric)
             metrics |= dict.fromkeys(record.metrics)
             path = place / _folder_name(record) / EVENTS_FILE.format(seconds=int(record.finished_at))
             kept.add(path)
             written += _write(path, _events(record, values))
-        created = datetime.fromisoformat(registration.registered_at).timestamp()
+        created = datetime.fromisoformat(study.registered_at).timestamp()
         path = place / EVENTS_FILE.format(seconds=int(created))
         kept.add(path)
         _write(path, [_event(_table(cells.values(), metrics, created), created)])
