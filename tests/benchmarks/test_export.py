@@ -13,16 +13,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from scipy import special, stats
+from studies import study_of
 
 import zoo
 from benchmarks import metrics
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load
 from benchmarks.errors import UserError
+from benchmarks.files import weights_file
 from benchmarks.models import export
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.keys import short_keys
-from benchmarks.plan.plan import make_plan, registered_runs, weights_file
+from benchmarks.plan.plan import make_plan
 from benchmarks.results import RunResult, kept_predictions
 from benchmarks.settings.run import RunSettings, run_key, settings_from
 from benchmarks.store import DatasetFacts, Store, StoredRun
@@ -204,7 +206,7 @@ def test_numbers_that_differ_from_the_stored_ones_are_told(name, trained, tmp_pa
 
 def test_card_has_the_interval_of_all_seeds(trained, exported):
     """The card tells the mean over the seeds of the cell with the t interval of SciPy."""
-    planned = registered_runs(trained.store.registration("tables"))
+    planned = study_of(trained.store, "tables").runs
     keys = [run.key for run in planned if run.dataset == "breast_cancer" and run.cell.title == "he_normal"]
     values = [100 * run.metrics["test_accuracy"] for run in trained.store.runs(keys).values()]
     assert len(values) == 3

@@ -7,6 +7,7 @@ import sys
 from html.parser import HTMLParser
 
 import pytest
+from studies import study_of
 
 from benchmarks import cli
 from benchmarks.errors import UserError
@@ -93,7 +94,7 @@ def stored(folder, text, results=result_of, report=True):
         if found is not None:
             store.record(run, found, {"cpu": "a processor"})
     if report:
-        write_report(suite, store.registration(suite.name), store, folder / suite.name)
+        write_report(study_of(store, suite.name), folder / suite.name)
     return store
 
 

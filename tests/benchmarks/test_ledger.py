@@ -18,6 +18,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from studies import study_of
 
 from benchmarks.cli import progress
 from benchmarks.cli.progress import watch
@@ -64,7 +65,7 @@ def runs():
 
 
 def current(store):
-    return ledger_of(store.registration("tiny"), store)
+    return ledger_of(study_of(store, "tiny"))
 
 
 def statuses_of(store):
@@ -222,6 +223,10 @@ def test_retry_that_is_none():
     assert "nearest: failed" in str(caught.value)
 
 
+READ_NO_MORE = {"renewed": lambda _: None}
+"""Of a stand-in for a plan: nobody asks it what is stored afterwards."""
+
+
 def test_trials_are_retried_with_their_search(store, runs):
     """A trial that failed is opened too, and its search with it; a search without one stays as it is."""
     plan_of = SimpleNamespace(
@@ -230,14 +235,13 @@ def test_trials_are_retried_with_their_search(store, runs):
             "bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}]),
             "good": SimpleNamespace(trials=[{"keys": [runs[2].key]}]),
         },
+        **READ_NO_MORE,
     )
     store.record(runs[1], RunResult("failed"), {})
     store.record(runs[2], RunResult("done"), {})
     for key in ("bad", "good"):
         store.record_search(key, [], {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.plan.ledger.renewed", lambda plan, _: plan)
-        reopened(plan_of, store, {"failed"})
+    reopened(plan_of, store, {"failed"})
     assert store.statuses([run.key for run in runs]) == {runs[2].key: "done"}
     assert set(store.found()) == {"good"}
 
@@ -245,10 +249,11 @@ def test_trials_are_retried_with_their_search(store, runs):
 @pytest.mark.parametrize("broken_at", ["reopen", "forget_searches"])
 def test_retry_after_an_interrupt(broken_at, store, runs, monkeypatch):
     """Interrupted between a trial and its search, `--retry` finds both the next time: none is lost."""
-    plan = SimpleNamespace(all_runs=[], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])})
+    plan = SimpleNamespace(
+        all_runs=[], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])}, **READ_NO_MORE
+    )
     store.record(runs[1], RunResult("failed"), {})
     store.record_search("bad", [], {})
-    monkeypatch.setattr("benchmarks.plan.ledger.renewed", lambda plan, _: plan)
     with monkeypatch.context() as patch:
         patch.setattr(Store, broken_at, lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -259,12 +264,12 @@ def test_retry_after_an_interrupt(broken_at, store, runs, monkeypatch):
 
 def test_trials_alone_are_retried(store, runs):
     """`ablate tune` opens the trials of a search, and leaves the runs of the report as they are."""
-    plan = SimpleNamespace(all_runs=runs[:1], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])})
+    plan = SimpleNamespace(
+        all_runs=runs[:1], searches={"bad": SimpleNamespace(trials=[{"keys": [runs[1].key]}])}, **READ_NO_MORE
+    )
     for run in runs[:2]:
         store.record(run, RunResult("failed"), {})
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("benchmarks.plan.ledger.renewed", lambda plan, _: plan)
-        reopened(plan, store, {"failed"}, trials_alone=True)
+    reopened(plan, store, {"failed"}, trials_alone=True)
     assert store.statuses([run.key for run in runs]) == {runs[0].key: "failed"}
 
 

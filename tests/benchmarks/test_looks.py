@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from studies import plan_of, study_of
 
 from benchmarks.cli.rendering import make_console
 from benchmarks.cli.resolving import resolve
 from benchmarks.errors import UserError
-from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.interim import planned_looks, seeds_at
-from benchmarks.plan.plan import Plan, make_plan, renewed
+from benchmarks.plan.plan import make_plan
 from benchmarks.plan.registration import register_claims, standing
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
@@ -138,9 +138,7 @@ class Runner:
         self.suite = parse_suite(self.text, "suite.toml")
 
     def plan(self):
-        cells = expand_cells(self.suite)
-        runs = expand_runs(cells, self.suite.seed_list, {"digits": "1.0.0"})
-        return Plan(Path("suite.toml"), self.suite, self.text, self.suite.seed_list, {}, cells, runs, {})
+        return plan_of(self.text, self.store)
 
     def train(self, plan, stop_after=None):
         register_claims(plan, self.store)
@@ -150,7 +148,7 @@ class Runner:
             noise = np.random.default_rng(run.seed).normal() * (run.cell.levels["model.activation"] == "tanh")
             level = self.advantage * (run.cell.levels["model.activation"] == "tanh")
             self.store.record(run, RunResult("done", {"test_accuracy": 0.5 + 0.01 * (level + noise)}), {})
-        return renewed(plan, self.store), list(plan.runs)
+        return plan.renewed(self.store), list(plan.runs)
 
     def resolve(self, most, train=None):
         plan = self.plan()
@@ -158,8 +156,7 @@ class Runner:
         return resolve(plan, looks, self.store, train or self.train, make_console())
 
     def claims(self):
-        registration = self.store.registration(self.suite.name)
-        folder = write_report(self.suite, registration, self.store, self.folder / "report").parent
+        folder = write_report(study_of(self.store, self.suite.name), self.folder / "report").parent
         pages = [(folder / name).read_text(encoding="utf-8") for name in ("report.html", "report.md")]
         return json.loads((folder / "claims.json").read_text(encoding="utf-8")), pages
 
@@ -169,9 +166,8 @@ class Runner:
 
 
 @pytest.fixture
-def runner(tmp_path, monkeypatch):
+def runner(tmp_path):
     """Makes runners on one folder; datasets are not looked up."""
-    monkeypatch.setattr(Plan, "versions", {"digits": "1.0.0"})
     return lambda advantage, more=CLAIM, seeds=7: Runner(tmp_path, advantage, SUITE.format(seeds=seeds, more=more))
 
 

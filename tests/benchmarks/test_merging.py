@@ -11,11 +11,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import sqlalchemy as sa
+from studies import study_of
 
 from benchmarks import cli
 from benchmarks.errors import StoreError, UserError
+from benchmarks.files import weights_file
 from benchmarks.plan.merging import merge
-from benchmarks.plan.plan import weights_file
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
 from benchmarks.store import STORE_FILE, DatasetFacts, RegisteredClaim, Store, place_of
@@ -103,7 +104,7 @@ def test_two_halves_are_the_whole(tmp_path, stores, issue_suite):
     texts = []
     for store in (whole, joined):
         folder = store.folder / "report"
-        write_report(suite, store.registration(suite.name), store, folder)
+        write_report(study_of(store, suite.name), folder)
         texts.append((folder / "summary.csv").read_bytes())
     assert texts[0] == texts[1]
     assert texts[0].count(b"\n") == 9

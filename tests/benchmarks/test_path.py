@@ -13,13 +13,14 @@ import time
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from studies import study_of
 
 from benchmarks.analysis.paths import steps_along
 from benchmarks.analysis.tables import run_table
-from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells, expand_runs, with_cells_along
 from benchmarks.plan.ledger import reopened
 from benchmarks.plan.path import changes_taken, path_to_find
-from benchmarks.plan.plan import make_plan, registered_runs
+from benchmarks.plan.plan import make_plan
 from benchmarks.report.content import report_content
 from benchmarks.report.pages import markdown_page
 from benchmarks.results import RunResult
@@ -225,7 +226,7 @@ def test_cells_before_and_after():
         ("sigmoid", "8", "0"), ("relu", "8", "0"), ("tanh", "8", "0"), ("sigmoid", "16", "0"), ("sigmoid", "8", "0.5")
     ]  # fmt: skip
     changes = [("model.width", "16"), ("model.activation", "tanh")]
-    after = [tuple(cell.levels.values()) for cell in expand_cells(suite, changes)]
+    after = [tuple(cell.levels.values()) for cell in with_cells_along(suite, expand_cells(suite), changes)]
     assert after == [*before, ("tanh", "16", "0")]
 
 
@@ -233,7 +234,7 @@ def test_gains_by_hand():
     """Gain, gain since the baseline, and gain alone, seed by seed; a diverged run counts, a hole is left out."""
     suite = suite_with(seeds=3)
     changes = [("model.width", "16"), ("model.activation", "relu")]
-    runs = expand_runs(expand_cells(suite, changes), [0, 1, 2], VERSIONS)
+    runs = expand_runs(with_cells_along(suite, expand_cells(suite), changes), [0, 1, 2], VERSIONS)
     accuracy = {
         ("sigmoid", 8, 0.0): [0.5, 0.5, 0.5],
         ("sigmoid", 16, 0.0): [0.6, 0.7, 0.8],
@@ -392,12 +393,11 @@ def test_report_says_how_it_was_found(tmp_path):
     text = TEXT_OF_LAB
     suite = parse_suite(text, "road")
     lab.store.register("road", text, [0, 1], {"digits": FACTS})
-    empty = markdown_page(report_content(suite, lab.store.registration("road"), lab.store))
+    empty = markdown_page(report_content(study_of(lab.store, "road")))
     assert "has not been found yet" in empty
     lab.find(suite)
-    registration = lab.store.registration("road")
-    lab.train(registered_runs(registration))
-    page = markdown_page(report_content(suite, registration, lab.store))
+    lab.train(study_of(lab.store, "road").runs)
+    page = markdown_page(report_content(study_of(lab.store, "road")))
     path = page.partition("## Path")[2].partition("## Cells")[0]
     assert "exploratory" in path
     rows = [line.split(" | ")[1] for line in path.splitlines() if line.endswith("of 2 |")]
@@ -406,7 +406,7 @@ def test_report_says_how_it_was_found(tmp_path):
     declared = text.replace('objective = "val_accuracy"', f"order = {list(reversed(FACTORS))}")
     declared = declared.replace('"relu", "tanh"', '"relu"')
     lab.store.register("road", declared, [0, 1], {"digits": FACTS})
-    page = markdown_page(report_content(parse_suite(declared, "road"), lab.store.registration("road"), lab.store))
+    page = markdown_page(report_content(study_of(lab.store, "road")))
     path = page.partition("## Path")[2].partition("## Cells")[0]
     assert "was declared in the suite, and does not follow from any result" in path
     assert "What was tried" not in path

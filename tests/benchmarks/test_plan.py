@@ -8,7 +8,8 @@ import pytest
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.errors import StoreError, UserError
-from benchmarks.plan.plan import make_plan, stored_counts
+from benchmarks.plan.plan import make_plan
+from benchmarks.plan.study import Study
 from benchmarks.results import RunResult
 from benchmarks.store import STORE_FILE, DatasetFacts, Store
 from zoo.settings import SettingError
@@ -91,7 +92,7 @@ def test_stored_counts(path, folder, tmp_path):
     store.register(plan.suite.name, plan.text, list(plan.seeds), DIGITS)
     path.write_text("changed since", encoding="utf-8")
     (registration,) = store.registrations()
-    assert stored_counts(registration, store) == NONE | {"done": 5, "failed": 1, "missing": 18}
+    assert Study.registered(registration, store).counts == NONE | {"done": 5, "failed": 1, "missing": 18}
     store.close()
 
 

@@ -18,8 +18,8 @@ from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.errors import DatasetError
 from benchmarks.execution.executors import RayCluster
 from benchmarks.execution.workers import Workers, resources
+from benchmarks.files import weights_file
 from benchmarks.plan.expansion import expand_cells, expand_runs
-from benchmarks.plan.plan import weights_file
 from benchmarks.store import Store
 from benchmarks.suite.reading import parse_suite
 from benchmarks.training.checkpoints import Checkpoints

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies import plan_of, study_of
 
 from benchmarks.analysis.reading import tuning_trials
-from benchmarks.plan.expansion import expand_cells, expand_runs
+from benchmarks.plan.expansion import expand_cells
 from benchmarks.plan.groups import groups_of
-from benchmarks.plan.plan import Plan
 from benchmarks.plan.registration import register_claims, standing
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
@@ -74,13 +74,7 @@ class Bench:
 
     def plan(self, text, seeds=None):
         """A suite beside what is stored by now."""
-        suite = parse_suite(text, "suite.toml")
-        seeds = suite.seed_list if seeds is None else list(seeds)
-        cells = expand_cells(suite)
-        runs = expand_runs(cells, seeds, dict.fromkeys(suite.datasets, "1.0.0"))
-        return Plan(
-            Path("suite.toml"), suite, text, seeds, {}, cells, runs, self.store.statuses(run.key for run in runs)
-        )
+        return plan_of(text, self.store, None if seeds is None else list(seeds))
 
     def start(self, text, seeds=None):
         """What `ablate run` does before it trains."""
@@ -99,9 +93,8 @@ class Bench:
 
     def report(self, text):
         """The files of the report."""
-        suite = parse_suite(text, "suite.toml")
-        registration = self.store.registration(suite.name)
-        folder = write_report(suite, registration, self.store, self.folder / suite.name).parent
+        name = parse_suite(text, "suite.toml").name
+        folder = write_report(study_of(self.store, name), self.folder / name).parent
         return {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
 
     def standing(self, text, seeds=None):
@@ -406,7 +399,7 @@ def test_trials_are_those_of_each_cell(bench):
         number = 9 if "batch" in group.where.values() else 4
         bench.store.record_search(group.key, [{"number": trial} for trial in range(number)], {})
     found = {
-        tuple(dict(levels).values()): n for (_, levels), n in tuning_trials(suite, registration, bench.store).items()
+        tuple(dict(levels).values()): n for (_, levels), n in tuning_trials(study_of(bench.store, "claimed")).items()
     }
     assert {frozenset(levels): n for levels, n in found.items()} == {
         frozenset({"relu", "none"}): 4,
@@ -424,9 +417,8 @@ settings = {{ {setting} = 0.1 }}
 """
     text = BASE + CLAIM + tuned.format(where="", trials=5, setting='"train.learning_rate"')
     text += tuned.format(where='where = { "model.activation" = "tanh" }\n', trials=3, setting='"model.dropout"')
-    suite = parse_suite(text, "suite.toml")
     bench.run(text)
-    trials = tuning_trials(suite, bench.store.registration("claimed"), bench.store)
+    trials = tuning_trials(study_of(bench.store, "claimed"))
     assert {place: n for place, n in trials.items() if ("model.activation", "tanh") in place[1]} == dict.fromkeys(
         [place for place in trials if ("model.activation", "tanh") in place[1]], 8
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.plan.plan import make_plan, renewed
+from benchmarks.plan.plan import make_plan
 from benchmarks.plan.registration import register_claims
 from benchmarks.results import RunResult
 from benchmarks.search.greedy import find_path
@@ -167,7 +167,7 @@ def made(tmp_path_factory):
         plan = make_plan(path, folder / "runs", folder)
         register_claims(plan, store)
         store.register(name, plan.text, list(plan.seeds), {each: FACTS[each] for each in plan.suite.datasets})
-        trained(renewed(searched(plan, store), store).all_runs, store)
+        trained(searched(plan, store).renewed(store).all_runs, store)
     store.close()
     return folder
 

@@ -10,6 +10,7 @@ import sqlite3
 
 import numpy as np
 import pytest
+from studies import study_of
 
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import ensembles
@@ -53,7 +54,7 @@ def write(tmp_path):
             store.record(run, RunResult(status, metrics, {"train_loss": [1.0]}, 9, 0.1, "", predictions=kept), {})
         if labels is not None:
             store.keep_labels("digits", "1.0.0", labels)
-        folder = write_report(suite, store.registration(suite.name), store, tmp_path / "report").parent
+        folder = write_report(study_of(store, suite.name), tmp_path / "report").parent
         files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
         page = files["report.html"].split('id="ensembles"')[1].split("</section>")[0]
         return page, files["report.md"].split("## Ensembles")[1].split("## Failures")[0], files

@@ -7,6 +7,7 @@ import re
 import numpy as np
 import pytest
 from scipy import stats
+from studies import study_of
 
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import example_noise
@@ -47,7 +48,7 @@ def write(tmp_path):
             store.record(run, RunResult("done", metrics, {"train_loss": [1.0]}, 9, 0.1, predictions=made), {})
         if labels is not None:
             store.keep_labels("digits", "1.0.0", labels)
-        folder = write_report(suite, store.registration(suite.name), store, tmp_path / "report").parent
+        folder = write_report(study_of(store, suite.name), tmp_path / "report").parent
         html, markdown = ((folder / name).read_text(encoding="utf-8") for name in ("report.html", "report.md"))
         return html.split('id="reliability"')[1].split("</section>")[0], markdown.split("## Reliability")[1]
 

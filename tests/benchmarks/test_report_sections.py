@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from studies import study_of
 
 from benchmarks.analysis.effects import pareto_points
 from benchmarks.analysis.estimates import estimate
@@ -63,7 +64,7 @@ def made_up(tmp_path_factory):
 
 def written(made_up, folder):
     suite, store = made_up
-    path = write_report(suite, store.registration(suite.name), store, folder / "report")
+    path = write_report(study_of(store, suite.name), folder / "report")
     return path.with_suffix(".md").read_text(encoding="utf-8")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy import stats
+from studies import study_of
 
 import zoo
 from benchmarks.errors import UserError
@@ -66,9 +67,7 @@ class Stored:
 
     def write(self) -> dict[str, str]:
         """Write the report and give its files by name."""
-        registration = self.store.registration(self.suite.name)
-        assert registration
-        folder = write_report(self.suite, registration, self.store, self.folder / self.suite.name).parent
+        folder = write_report(study_of(self.store, self.suite.name), self.folder / self.suite.name).parent
         return {path.name: path.read_bytes().decode() for path in sorted(folder.iterdir())}
 
 

@@ -246,8 +246,8 @@ def test_runs_wait_for_their_search():
     """Before a search has ended, its cells' runs have keys of no run that can be stored, and are counted as missing."""
     suite = suite_with()
     cells, versions = expand_cells(suite), {"digits": "1.0.0"}
-    waiting = tuned_runs(suite, cells, suite.seed_list, versions, {})
-    untuned = tuned_runs(suite_with(None), cells, [0, 1], versions, {})
+    waiting = tuned_runs(suite, cells, groups_of(suite, cells, versions), suite.seed_list, versions, {})
+    untuned = tuned_runs(suite_with(None), cells, groups_of(suite_with(None), cells, versions), [0, 1], versions, {})
     assert all(isinstance(run, WaitingRun) for run in waiting)
     assert not {run.key for run in waiting} & {run.key for run in untuned}
     assert len({run.key for run in waiting}) == len(waiting) == 8
@@ -259,7 +259,7 @@ def test_tuned_runs_have_what_was_found():
     cells, versions = expand_cells(suite), {"digits": "1.0.0"}
     first, second, *_ = groups_of(suite, cells, versions)
     found = {first.key: {"train.learning_rate": 0.02}, second.key: {}}
-    runs = tuned_runs(suite, cells, suite.seed_list, versions, found)
+    runs = tuned_runs(suite, cells, groups_of(suite, cells, versions), suite.seed_list, versions, found)
     assert [(run.cell.settings.train.learning_rate, isinstance(run, WaitingRun)) for run in runs] == (
         [(0.02, False)] * 2 + [(0.001, False)] * 2 + [(0.001, True)] * 4
     )
@@ -282,10 +282,16 @@ def test_written_settings_give_the_same_runs():
     assert [(table.trials, table.search) for table in tables] == [(7, group.key) for group in groups]
     entries = [table.model_dump() for table in tables]
     written = suite_with(None, datasets=["digits", "wine"], tuned=entries)
-    keys = [run.key for run in tuned_runs(suite, cells, [0, 1], versions, found)]
-    assert [run.key for run in tuned_runs(written, expand_cells(written), [0, 1], versions, {})] == keys
+    keys = [run.key for run in tuned_runs(suite, cells, groups_of(suite, cells, versions), [0, 1], versions, found)]
+    assert [
+        run.key
+        for run in tuned_runs(
+            written, expand_cells(written), groups_of(written, expand_cells(written), versions), [0, 1], versions, {}
+        )
+    ] == keys
     assert Counter(
-        run.cell.settings.train.learning_rate for run in tuned_runs(suite, cells, [0, 1], versions, found)
+        run.cell.settings.train.learning_rate
+        for run in tuned_runs(suite, cells, groups_of(suite, cells, versions), [0, 1], versions, found)
     ) == {
         0.01: 8,
         0.02: 8,
@@ -310,7 +316,7 @@ def test_tuned_settings_are_checked(tuned, path):
 
     def expand():
         suite = suite_with(None, exclude=[{"model.activation": "tanh", "model.depth": 2}], tuned=tuned)
-        tuned_runs(suite, expand_cells(suite), [0], {"digits": "1.0.0"}, {})
+        tuned_runs(suite, expand_cells(suite), [], [0], {"digits": "1.0.0"}, {})
 
     with pytest.raises(SettingError) as caught:
         expand()

@@ -12,8 +12,8 @@ import pytest
 
 from benchmarks.analysis.searches import search_outcome
 from benchmarks.plan.plan import make_plan
+from benchmarks.plan.study import Study
 from benchmarks.store import Store
-from benchmarks.suite.reading import parse_suite
 
 SUITE = """
 # A comment that stays.
@@ -203,7 +203,7 @@ def test_outcome_of_a_real_search(undisturbed):
     folder, _ = undisturbed("hyperband")
     store = Store.open(folder.runs)
     registration = store.registration("study")
-    outcome = search_outcome(parse_suite(registration.text, "study"), registration, store)
+    outcome = search_outcome(Study.registered(registration, store))
     store.close()
     assert len({group.budget.trials for group in outcome.groups}) == 1
     for group in outcome.groups:

@@ -6,11 +6,12 @@ import json
 import math
 
 import pytest
+from studies import study_of
 
 from benchmarks.analysis.searches import search_outcome
+from benchmarks.files import states_folder
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.groups import WaitingRun, groups_of
-from benchmarks.plan.plan import registered_runs, states_folder
 from benchmarks.plan.stacks import training_key
 from benchmarks.plan.under_way import search_state
 from benchmarks.results import RunResult
@@ -91,11 +92,10 @@ class Lab:
     def outcome(self, suite):
         """What a report is told, once the reported runs are trained."""
         self.store.register(suite.name, as_toml(suite), suite.seed_list, {"digits": FACTS})
-        registration = self.store.registration(suite.name)
-        reported = registered_runs(registration)
-        if not any(isinstance(run, WaitingRun) for run in reported):
-            self.train(reported)
-        return search_outcome(suite, registration, self.store)
+        study = study_of(self.store, suite.name)
+        if not any(isinstance(run, WaitingRun) for run in study.runs):
+            self.train(study.runs)
+        return search_outcome(study)
 
 
 def as_toml(suite):
@@ -289,11 +289,10 @@ def test_who_looks_on_sees_each_trial_end(strategy, tmp_path):
     """Before, during and after a search, and after a kill, the store tells how many trials of each group have ended."""
     suite, lab, seen = suite_with(**STRATEGIES[strategy], seeds=[7, 8]), Lab(tmp_path), []
     lab.store.register(suite.name, as_toml(suite), suite.seed_list, {"digits": FACTS})
-    registration = lab.store.registration(suite.name)
     record = lab.store.record
 
     def state():
-        return search_state(suite, registration, lab.store).groups
+        return search_state(study_of(lab.store, suite.name)).groups
 
     def recorded(run, *others):
         record(run, *others)
@@ -312,7 +311,7 @@ def test_who_looks_on_sees_each_trial_end(strategy, tmp_path):
     assert [each.trials for each in state()] == [len(search.trials) for search in searches]
     assert [each.most_trials for each in before] == [each.most_trials for each in state()]
     assert {each.status for each in state()} == {"ended"}
-    assert search_state(suite, registration, lab.store).as_text().startswith("search: 2 of 2 groups searched, ")
+    assert search_state(study_of(lab.store, suite.name)).as_text().startswith("search: 2 of 2 groups searched, ")
 
 
 def test_outcome_for_a_report(tmp_path):

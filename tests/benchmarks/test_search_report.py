@@ -10,10 +10,10 @@ import re
 import numpy as np
 import pytest
 from scipy import stats
+from studies import study_of
 
 from benchmarks.plan.expansion import expand_cells
 from benchmarks.plan.groups import groups_of, untuned_runs
-from benchmarks.plan.plan import registered_runs
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
 from benchmarks.search.loop import search_groups
@@ -92,12 +92,11 @@ class Study:
         cells = expand_cells(self.suite)
         if searches:
             search_groups(groups_of(self.suite, cells, VERSIONS), self.store, self.train)
-        self.registration = self.store.registration(self.suite.name)
-        self.reported = registered_runs(self.registration)
+        self.reported = study_of(self.store, self.suite.name).runs
         self.untuned = untuned_runs(self.suite, cells, self.suite.seed_list, VERSIONS)
         if reports:
             self.train(self.reported + self.untuned)
-        write_report(self.suite, self.registration, self.store, folder / "report")
+        write_report(study_of(self.store, self.suite.name), folder / "report")
 
     def train(self, runs):
         """Store what is made up of these runs."""
@@ -262,7 +261,7 @@ def test_figures_answer_their_questions(study):
 
 def test_report_is_the_same_each_time(study, tmp_path):
     """The same store gives the same bytes, section and files alike."""
-    write_report(study.suite, study.registration, study.store, tmp_path)
+    write_report(study_of(study.store, "searched"), tmp_path)
     for path in (study.folder / "report").iterdir():
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
@@ -276,8 +275,7 @@ def test_files_of_a_search_that_was_taken_out_do_not_stay(tmp_path):
     assert "Was tuning worth it?" not in study.section()
     text = text_of().split("[search]")[0]
     study.store.register("searched", text, [0, 1, 2], {"digits": FACTS["digits"]})
-    suite = parse_suite(text, "searched.toml")
-    write_report(suite, study.store.registration("searched"), study.store, tmp_path / "report")
+    write_report(study_of(study.store, "searched"), tmp_path / "report")
     assert list((tmp_path / "report").glob("search*")) == []
     assert 'id="search"' not in study.read("report.html")
 

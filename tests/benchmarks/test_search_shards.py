@@ -36,7 +36,7 @@ def plan_of(suite, found):
     cells = expand_cells(suite)
     groups = groups_of(suite, cells, VERSIONS)
     chosen = {group.key: {"train.learning_rate": 0.01} for group in groups[:found]}
-    runs = tuned_runs(suite, cells, suite.seed_list, VERSIONS, chosen)
+    runs = tuned_runs(suite, cells, groups_of(suite, cells, VERSIONS), suite.seed_list, VERSIONS, chosen)
     every = {run.key: run for run in (*runs, *untuned_runs(suite, cells, suite.seed_list, VERSIONS))}
     open_groups = [group for group in groups if group.key not in chosen]
     return SimpleNamespace(runs=runs, all_runs=list(every.values()), groups=groups, open_groups=open_groups)

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from studies import study_of
 
 from benchmarks.cli.app import COMMANDS
 from benchmarks.errors import StoreError
@@ -335,7 +336,7 @@ def test_report_is_the_same_from_both(tmp_path, new_database):
     written = []
     for store in (first, server, back):
         folder = store.folder / "report"
-        write_report(suite, store.registration(suite.name), store, folder)
+        write_report(study_of(store, suite.name), folder)
         written.append(files_of(folder))
     assert set(written[0]) >= {"report.html", "report.md", "summary.csv", "runs.csv", "claims.json"}
     assert written[0] == written[1]

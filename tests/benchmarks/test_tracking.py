@@ -16,10 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from studies import study_of
 
 from benchmarks.plan.expansion import expand_cells
 from benchmarks.plan.groups import groups_of
-from benchmarks.plan.plan import all_registered_runs, registered_runs
 from benchmarks.report.writing import write_report
 from benchmarks.results import FINAL, RunResult
 from benchmarks.store import DatasetFacts, Store
@@ -51,10 +51,11 @@ MACHINE = {"ablation-zoo": "0.1.0", "python": "3.11.7"}
 TRACK = """
 import sys
 from pathlib import Path
+from benchmarks.plan.study import Study
 from benchmarks.store import Store
 from benchmarks.tracking.config import Destinations, track_suite
 store = Store.open(Path(sys.argv[1]))
-[tracked] = track_suite(store.registration("tracked"), store, Destinations((sys.argv[2],)))
+[tracked] = track_suite(Study.registered(store.registration("tracked"), store), Destinations((sys.argv[2],)))
 print(tracked.written, tracked.unchanged, "tensorflow" in sys.modules)
 """
 """Tracks in a process of its own: (runs folder, tracker) -> runs written and unchanged, and if TensorFlow was there."""
@@ -81,7 +82,7 @@ def store(tmp_path):
     """A store with the suite: a cell whose runs have no metrics, two that are done, and one that nobody has begun."""
     store = Store.create_or_open(tmp_path / "runs")
     store.register("tracked", SUITE, [0, 1, 2], {"digits": DIGITS})
-    for run in registered_runs(store.registration("tracked"))[:9]:
+    for run in study_of(store, "tracked").runs[:9]:
         level = run.cell.levels["the recipe (ours)"]
         is_first = (run.cell.levels["train.learning_rate"], level) == ("0.5", "plain")
         store.record(run, OTHER_RESULTS[run.seed] if is_first else result_of(run.seed, level), MACHINE)
@@ -112,7 +113,7 @@ def client(store, empty_database, monkeypatch):
 
 def track(store, tracker="mlflow", **place):
     """How many runs were written, and how many were there."""
-    [tracked] = track_suite(store.registration("tracked"), store, Destinations((tracker,), **place))
+    [tracked] = track_suite(study_of(store, "tracked"), Destinations((tracker,), **place))
     return tracked.written, tracked.unchanged
 
 
@@ -126,7 +127,7 @@ def runs_by_key(client):
 
 
 def planned(store):
-    return registered_runs(store.registration("tracked"))
+    return study_of(store, "tracked").runs
 
 
 def place_of(run):
@@ -257,7 +258,7 @@ def test_mlflow_has_the_report(store, client, tmp_path):
     folder = store.folder / "tracked"
     for text in (SUITE, SUITE.replace("recipe matter", "report change")):
         store.register("tracked", text, [0, 1, 2], {"digits": DIGITS})
-        write_report(parse_suite(text, "suite.toml"), store.registration("tracked"), store, folder)
+        write_report(study_of(store, "tracked"), folder)
         assert track(store) == (0, 9)
         report = runs_by_key(client)["report"]
         assert report.info.run_name == "report of tracked"
@@ -397,7 +398,8 @@ def test_untuned_runs_are_tracked_too(store, client):
     suite = parse_suite(SUITE + SEARCH, "suite.toml")
     for group in groups_of(suite, expand_cells(suite), {"digits": "1.0.0"}):
         store.record_search(group.key, [], {"train.weight_decay": 0.1})
-    tuned, untuned = all_registered_runs(store.registration("tracked"))
+    study = study_of(store, "tracked")
+    tuned, untuned = study.runs, study.all_runs[len(study.runs) :]
     assert not store.statuses(run.key for run in tuned)
     for run in tuned:
         store.record(run, result_of(run.seed, "plain"), MACHINE)
@@ -476,7 +478,7 @@ def test_every_ending_is_told(store):
     from benchmarks.tracking.with_mlflow import STATUSES
 
     assert set(STATUSES) == set(FINAL)
-    assert {record.status for record in records_of(store.registration("tracked"), store)} == {
+    assert {record.status for record in records_of(study_of(store, "tracked"))} == {
         "done", "diverged", "failed", "timed_out"
     }  # fmt: skip
 
