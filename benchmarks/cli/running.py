@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from benchmarks.execution.running import Options, Session
     from benchmarks.plan.plan import Plan
     from benchmarks.plan.shards import Shard
+    from benchmarks.plan.study import Study
     from benchmarks.runs import Run
     from benchmarks.store import Store
     from benchmarks.training.stopwatch import Stopwatch
@@ -337,11 +338,13 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
         tell(console, f"timeline: {timeline}, for https://ui.perfetto.dev")
 
 
-def _as_run(plan: Plan, store: Store) -> Plan:
+def _as_run(plan: Plan, store: Store) -> Study:
     """The plan as it was run, which its report is about."""
+    from benchmarks.plan.study import Study
+
     registration = store.registration(plan.name)
     assert registration is not None  # as `begun` does before anything is trained
-    return plan.as_registered(registration, store)
+    return Study.registered(registration, store, plan)
 
 
 def _tell_part(suite: str, plan: Plan, part: Shard, counts: dict[str, int], as_json: bool) -> None:

@@ -84,7 +84,7 @@ def _with_looks(plan: Plan, store: Store) -> Plan:
     if registration is None or not registration.looks or not plan.suite.claims or plan.suite.analysis.looks:
         return plan
     try:
-        before = Study.registered(registration, store).counts
+        before = Study.registered(registration, store, plan).counts
     except SettingError:  # a suite of an older version of this program
         before = {}
     has_results = any(plan.counts[status] or before.get(status) for status in OUTCOMES)

@@ -76,7 +76,7 @@ def register_claims(plan: Plan, store: Store) -> None:
     given = {claim_hash(claim): _as_given(claim, plan, finished) for claim in suite.claims}
     anew = {hashed: claim for hashed, claim in given.items() if _is_anew(claim, known)}
     left = [claim for hashed, claim in known.items() if not claim.is_former and (hashed in anew or hashed not in given)]
-    seen = _results_seen(store, suite.name) if left else {}
+    seen = _results_seen(store, plan) if left else {}
     n_seen = {claim.hash: _n_seen(claim, seen) for claim in left}
     noted = [_noted(claim, known, n_seen.get(hashed, 0)) for hashed, claim in anew.items()]
     # One that was exploratory had no verdict, and no share of alpha.
@@ -132,13 +132,13 @@ def _n_seen(claim: RegisteredClaim, seen: Mapping[str, Sequence[Run]]) -> int:
     return len(runs) if any(run.seed in claim.seeds for run in runs) else 0
 
 
-def _results_seen(store: Store, name: str) -> dict[str, list[Run]]:
+def _results_seen(store: Store, plan: Plan) -> dict[str, list[Run]]:
     """Hash of each claim of a suite as it was last run -> the runs that it compares and that have results."""
-    registration = store.registration(name)
+    registration = store.registration(plan.name)
     if registration is None:
         return {}
     try:
-        study = Study.registered(registration, store)
+        study = Study.registered(registration, store, plan)
         finished = [run for run in study.runs if study.statuses.get(run.key) in OUTCOMES]
     except SettingError:  # a suite of an older version of this program
         return {}

@@ -78,22 +78,23 @@ class Study:
     """The suite as it was last run; None where it never was, or is to be run otherwise."""
 
     @classmethod
-    def registered(cls, registration: Registration, store: Store) -> Study:
+    def registered(cls, registration: Registration, store: Store, like: Study | None = None) -> Study:
         """A suite as it was last run.
+
+        Args:
+            registration: its suite file, seeds and data.
+            store: holds its runs.
+            like: a study whose expansion it shares where it is of the same suite and data.
 
         Raises:
             SettingError: this version of the program no longer understands the suite.
             StoreError: the store cannot be read.
         """
-        suite = parse_suite(registration.text, f"the stored suite {registration.name}")
-        study = cls(Expansion(suite, registration.versions), registration.text, registration.seeds)
-        return study.as_registered(registration, store)
-
-    def as_registered(self, registration: Registration, store: Store) -> Self:
-        """The same study with the seeds and looks with which it was last run, beside what is stored by now."""
-        return self.changed(seeds=registration.seeds, looks=registration.looks, registration=registration).renewed(
-            store
-        )
+        if like is None or (like.text, like.versions) != (registration.text, registration.versions):
+            suite = parse_suite(registration.text, f"the stored suite {registration.name}")
+            like = cls(Expansion(suite, registration.versions), registration.text, registration.seeds)
+        known = like.changed(seeds=registration.seeds, looks=registration.looks, registration=registration)
+        return known.renewed(store)
 
     def renewed(self, store: Store) -> Self:
         """The same study beside what is stored by now.

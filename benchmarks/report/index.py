@@ -73,13 +73,17 @@ class IndexEntry:
         return "; ".join(filter(None, (done, ", ".join(others))))
 
 
-def index_entries(store: Store) -> list[IndexEntry]:
+def index_entries(store: Store, study: Study | None = None) -> list[IndexEntry]:
     """Every suite that was run into a store, by name, with the verdicts that its report has.
+
+    Args:
+        store: which.
+        study: one of these suites, where it was expanded already.
 
     Raises:
         StoreError: the store cannot be read.
     """
-    return [_entry(registration, store) for registration in store.registrations()]
+    return [_entry(registration, store, study) for registration in store.registrations()]
 
 
 def index_page(entries: Sequence[IndexEntry]) -> str:
@@ -96,8 +100,12 @@ def index_page(entries: Sequence[IndexEntry]) -> str:
     return environment.get_template("index.html.j2").render(entries=entries, most_claims=MOST_CLAIMS)
 
 
-def write_index(store: Store) -> Path:
+def write_index(store: Store, study: Study | None = None) -> Path:
     """Write index.html into the runs folder of a store.
+
+    Args:
+        store: which.
+        study: one of its suites, where it was expanded already.
 
     Returns:
         Where it is.
@@ -107,7 +115,7 @@ def write_index(store: Store) -> Path:
         UserError: the folder cannot be written.
     """
     path = store.folder / INDEX_FILE
-    text = index_page(index_entries(store))
+    text = index_page(index_entries(store, study))
     try:
         with replaced(path) as file:
             file.write(text.encode())
@@ -116,11 +124,11 @@ def write_index(store: Store) -> Path:
     return path
 
 
-def _entry(registration: Registration, store: Store) -> IndexEntry:
+def _entry(registration: Registration, store: Store, known: Study | None) -> IndexEntry:
     name, folder = registration.name, store.folder / registration.name
     link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
     try:
-        study = Study.registered(registration, store)
+        study = Study.registered(registration, store, known)
         suite, counts = study.suite, study.counts
     except SettingError:
         return IndexEntry(name, "", {}, (), link, NOT_UNDERSTOOD)

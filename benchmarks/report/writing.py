@@ -64,7 +64,7 @@ def write_report(study: Study, folder: Path) -> Path:
                 (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"{folder}: the report cannot be written: {error.strerror}") from None
-    write_index(study.store)
+    write_index(study.store, study)
     return folder / "report.html"
 
 
