@@ -10,15 +10,12 @@ from dataclasses import dataclass
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
 from benchmarks.metrics import Metric
 from benchmarks.plan.groups import Group
-from benchmarks.plan.study import Study
+from benchmarks.plan.study import RUNS_A_PART, Study
 from benchmarks.runs import Cell, Levels, Run
 from benchmarks.search.loop import TrialRecord, best_of
 from benchmarks.store import Store, StoredSearch
 from benchmarks.suite.search import OBJECTIVES, SearchTable
 from tuning import Space
-
-RUNS_A_PART = 5_000
-"""Runs that are read at once: a store can hold more than memory does."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from benchmarks.errors import UserError
 from benchmarks.labels import counted, with_levels
 from benchmarks.metrics import METRICS, OUTCOME_METRICS
 from benchmarks.plan.groups import WaitingRun
-from benchmarks.plan.study import Study
+from benchmarks.plan.study import RUNS_A_PART, Study
 from benchmarks.report.formatting import Style, style_of
 from benchmarks.report.provenance import flat_facts
 from benchmarks.runs import Run
@@ -37,7 +37,6 @@ from zoo.settings import SettingError, as_written, nearest, unknown
 BUDGETS = ("train.epochs", "train.steps", "train.images", "train.stop_after")
 """Settings that say how long is trained: cells in which they differ are not compared."""
 
-RUNS_A_PART = 5_000
 _MOST_NAMED = 4
 
 Revisions = tuple[int, int]

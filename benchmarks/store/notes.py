@@ -48,8 +48,6 @@ class NoteRecords(Database):
     def registrations(self) -> list[Registration]:
         """All suites that were run into this store, by name."""
         query = sa.select(SUITES).order_by(SUITES.c.name)
-        rows = self._all(query)
-        found = self.found()
         return [
             Registration(
                 row.name,
@@ -57,10 +55,9 @@ class NoteRecords(Database):
                 row.seeds,
                 {name: _facts_from_json(facts) for name, facts in row.datasets.items()},
                 row.registered_at,
-                found,
                 row.looks,
             )
-            for row in rows
+            for row in self._all(query)
         ]
 
     def register_claims(self, suite: str, claims: Iterable[RegisteredClaim], dropped: Iterable[str] = ()) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,8 +47,6 @@ class Registration:
     datasets: dict[str, DatasetFacts]
     """Name as in the suite -> facts."""
     registered_at: str
-    found: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Key of each search of the store that has ended -> the values that it chose."""
     looks: list[int] = field(default_factory=list)
     """Numbers of seeds at which there are looks, as `ablate run --until-resolved` declared them; else none."""
 
