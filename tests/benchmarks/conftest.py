@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -79,6 +80,13 @@ def ablate(tmp_path, monkeypatch, capsys):
         return caught.value.code or 0, output.out, output.err
 
     return call
+
+
+@pytest.fixture(scope="session")
+def known_cases():
+    """The worked cases of the statistical specification, docs/statistics.md."""
+    path = Path(__file__).parents[1] / "known_answers" / "statistics.json"
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -24,7 +23,6 @@ from benchmarks.plan.expansion import expand_cells
 from benchmarks.suite.claims import Claim
 from benchmarks.suite.suite import Suite
 
-SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}
 ONE = {"initializer": ["glorot", "he"]}
 BASE_OF_ONE = {"initializer": "glorot"}
@@ -37,15 +35,6 @@ SKEWED = [0.62, 0.48, 0.71, 0.55, 0.39, 0.30]
 
 # Making a failing table smaller takes longer than reading it.
 unhurried = settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])
-
-
-@pytest.fixture(scope="module")
-def known_cases():
-    """The worked cases of the specification."""
-    path = SHARED / "stats_cases.json"
-    if not path.exists():
-        pytest.skip(f"the known answers are not there: {path}")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def table(cells, dataset="digits", task="classification", factors=FACTORS):

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,21 +17,11 @@ from benchmarks.analysis.summaries import cell_summaries
 from benchmarks.analysis.tables import level_column
 from benchmarks.metrics import METRICS
 
-SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}
 BASELINE = {"initializer": "glorot", "normalization": "none"}
 statuses = st.sampled_from(["done", "done", "done", "diverged", "failed", "missing"])
 
 unhurried = settings(deadline=None, max_examples=60)
-
-
-@pytest.fixture(scope="module")
-def known_cases():
-    """The worked cases of the specification."""
-    path = SHARED / "stats_cases.json"
-    if not path.exists():
-        pytest.skip(f"the known answers are not there: {path}")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def table(cells, statuses=None, dataset="digits"):

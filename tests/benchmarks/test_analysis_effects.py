@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,7 +17,6 @@ from benchmarks.analysis.effects import effects_obstacle, importance, interactio
 from benchmarks.analysis.tables import level_column
 from benchmarks.metrics import METRICS
 
-SHARED = Path(__file__).parents[3] / "shared"
 FACTORS = {"model.initializer": ["glorot", "he"], "model.norm": ["none", "bn", "ln"]}
 BASELINE = {"model.initializer": "glorot", "model.norm": "none"}
 
@@ -44,12 +41,9 @@ def full(n_seeds, seed=0, **changes):
 
 
 @pytest.fixture(scope="module")
-def known():
+def known(known_cases):
     """The worked factorial of the specification."""
-    path = SHARED / "stats_cases.json"
-    if not path.exists():
-        pytest.skip(f"the known answers are not there: {path}")
-    return json.loads(path.read_text(encoding="utf-8"))["interaction"]
+    return known_cases["interaction"]
 
 
 def test_the_known_interaction(known):

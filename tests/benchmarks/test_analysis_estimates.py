@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -14,19 +12,9 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from benchmarks.analysis.estimates import LEAST_N, estimate, standardized_mean
 
-SHARED = Path(__file__).parents[3] / "shared"
 finite = st.floats(-1, 1, allow_nan=False)
 
 unhurried = settings(deadline=None, max_examples=100)
-
-
-@pytest.fixture(scope="module")
-def known_cases():
-    """The worked cases of the specification."""
-    path = SHARED / "stats_cases.json"
-    if not path.exists():
-        pytest.skip(f"the known answers are not there: {path}")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def test_known_intervals(known_cases):

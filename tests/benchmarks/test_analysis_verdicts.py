@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from benchmarks.analysis.skewness import skew_p, transformed
 from benchmarks.analysis.verdicts import Verdict, evidence_of, is_exact, sign_flip_p, verdict_of
 from benchmarks.suite.claims import least_seeds
 
-SHARED = Path(__file__).parents[3] / "shared"
 KINDS = ["superiority", "equivalence", "non_inferiority"]
 
 unhurried = settings(deadline=None, max_examples=60)
@@ -30,15 +28,6 @@ unhurried = settings(deadline=None, max_examples=60)
 sixteenths = st.integers(-32, 32).map(lambda number: number / 16)
 margins = st.integers(1, 16).map(lambda number: number / 16)
 samples = st.lists(sixteenths, min_size=1, max_size=9)
-
-
-@pytest.fixture(scope="module")
-def known_cases():
-    """The worked cases of the specification."""
-    path = SHARED / "stats_cases.json"
-    if not path.exists():
-        pytest.skip(f"the known answers are not there: {path}")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def judged(differences, margin, kind="superiority", alpha=0.05):

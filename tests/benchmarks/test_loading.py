@@ -7,7 +7,6 @@ import os
 import shutil
 import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,12 +22,9 @@ from benchmarks.plan.plan import make_plan
 from benchmarks.store import Store
 from benchmarks.tasks import TASKS
 
-SHARED = Path(__file__).parents[3] / "shared" / "tfds"
 CLASS = tfds.features.ClassLabel(num_classes=3)
 TABLE = {"height": np.float32, "count": np.int64, "flag": np.bool_, "wide": np.float64, "label": CLASS}
 TABLE |= dict.fromkeys("abc", np.float32)
-
-needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason=f"no folder of prepared datasets at {SHARED}")
 
 
 @pytest.fixture
@@ -121,10 +117,9 @@ def test_digits_are_prepared_once(tmp_path, monkeypatch):
     assert np.array_equal(load(reference).train.inputs, first.train.inputs)
 
 
-@needs_shared
-def test_mnist(tmp_path):
+def test_mnist(tmp_path, shared_tfds):
     """MNIST has the class counts, the mean and the standard deviation that are published for it."""
-    reference = find_dataset("mnist", SHARED, tmp_path)
+    reference = find_dataset("mnist", shared_tfds, tmp_path)
     prepare(reference)
     dataset = load(reference)
     assert dataset.train.inputs.shape == (60_000, 28, 28, 1)
@@ -139,10 +134,9 @@ def test_mnist(tmp_path):
     assert dataset.test_split == "the official test split"
 
 
-@needs_shared
-def test_cifar10(tmp_path):
+def test_cifar10(tmp_path, shared_tfds):
     """CIFAR-10 as JPEG has its shapes, 6,000 images a class, and the channel means published for the original."""
-    dataset = load(find_dataset("cifar10_jpeg", SHARED, tmp_path))
+    dataset = load(find_dataset("cifar10_jpeg", shared_tfds, tmp_path))
     assert dataset.train.inputs.shape == (50_000, 32, 32, 3)
     assert dataset.test.inputs.shape == (10_000, 32, 32, 3)
     assert np.bincount(dataset.train.labels).tolist() == [5000] * 10
