@@ -24,7 +24,7 @@ from zoo.settings import SettingError
 ROOT = Path(__file__).parents[1]
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in
          [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]}  # fmt: skip
-SHIPPED = {path.stem for path in (ROOT / "benchmarks" / "suites").glob("*.toml")}
+SHIPPED = {path.stem for path in (ROOT / "benchmarks" / "suite" / "suites").glob("*.toml")}
 
 COMMANDS = typer.main.get_command(cli.app).commands
 
