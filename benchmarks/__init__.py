@@ -1,20 +1,56 @@
 """The benchmark runner: a suite of ablations, trained on TFDS datasets, stored run by run, reported with intervals.
 
-`benchmarks.load_results("runs")` gives the results of a runs folder as a table of pandas, for notebooks.
+The command `ablate` runs suites. What Python code asks of the results is here; all other modules are internal.
+
+    results = benchmarks.load_results("runs", "quickstart")     # a tidy table of pandas, one row a run
+    network = benchmarks.load_network("4c6a")                   # a finished run's keras.Model, fed raw inputs
+    together = benchmarks.load_ensemble(["4c6a", "b81d"])       # one that averages what several runs give
+    checks = benchmarks.check_gradients(model, inputs, loss, seed=0)    # of any Keras model, in double precision
+    signal = benchmarks.measure_signal(model, inputs, loss)     # how far outputs and gradients get, layer by layer
+
+Models themselves come from `zoo`, search spaces and Keras Tuner's hypermodels from `tuning`.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from benchmarks.analysis.loading import load_results
+    from benchmarks.errors import DatasetError, StoreError, UserError
+    from benchmarks.models.diagnosis.networks import check_gradients, measure_signal
+    from benchmarks.models.export import OtherResults, load_ensemble, load_network
 
-__all__ = ["load_results"]
+__all__ = [
+    "DatasetError",
+    "OtherResults",
+    "StoreError",
+    "UserError",
+    "check_gradients",
+    "load_ensemble",
+    "load_network",
+    "load_results",
+    "measure_signal",
+]
+
+# Pandas takes half a second to import and TensorFlow some, and most who import this package do without.
+_PLACES = {
+    "load_results": "benchmarks.analysis.loading",
+    "load_network": "benchmarks.models.export",
+    "load_ensemble": "benchmarks.models.export",
+    "OtherResults": "benchmarks.models.export",
+    "check_gradients": "benchmarks.models.diagnosis.networks",
+    "measure_signal": "benchmarks.models.diagnosis.networks",
+    "UserError": "benchmarks.errors",
+    "StoreError": "benchmarks.errors",
+    "DatasetError": "benchmarks.errors",
+}
 
 
 def __getattr__(name: str) -> Any:
-    # Pandas takes half a second to import, and most who import this package do without.
-    if name == "load_results":
-        from benchmarks.analysis.loading import load_results
-
-        return load_results
+    if name in _PLACES:
+        return getattr(importlib.import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_PLACES})

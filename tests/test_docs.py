@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import os
 import re
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 import typer
 
+import benchmarks
 import zoo
 from benchmarks import cli
 from benchmarks.plan.expansion import expand_cells
@@ -23,7 +25,7 @@ from zoo.settings import SettingError
 
 ROOT = Path(__file__).parents[1]
 PAGES = {page.relative_to(ROOT).as_posix(): page.read_text(encoding="utf-8") for page in
-         [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]}  # fmt: skip
+         [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]}  # fmt: skip
 SHIPPED = {path.stem for path in (ROOT / "benchmarks" / "suite" / "suites").glob("*.toml")}
 
 COMMANDS = typer.main.get_command(cli.app).commands
@@ -132,7 +134,7 @@ def test_the_error_is_the_one_that_is_shown():
 
 def test_python_is_valid(monkeypatch):
     """What is asked of the zoo exists, each setting is one of the model's, and the list is what it is said to be."""
-    ((_, text),) = blocks("python")
+    (text,) = (text for _, text in blocks("python") if text.startswith("import zoo"))
 
     def checked(function):
         def call(*given, **named):
@@ -148,14 +150,26 @@ def test_python_is_valid(monkeypatch):
     assert eval(call) == eval(said)
 
 
+def test_calls_of_the_public_list_are_valid():
+    """What the README asks of `benchmarks` is in its public list, with arguments that it takes."""
+    (text,) = (text for _, text in blocks("python") if text.startswith("import benchmarks"))
+    calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
+    assert len(calls) == 3
+    for call in calls:
+        assert call.func.value.id == "benchmarks"
+        assert call.func.attr in benchmarks.__all__
+        function = getattr(benchmarks, call.func.attr)
+        inspect.signature(function).bind(*(ast.literal_eval(each) for each in call.args))
+
+
 def test_modules_and_names_exist():
     """Each module that is to be run is there, and each name of the packages that is mentioned is in its module."""
     text = "\n".join(PAGES[page] for page in PAGES if page != "docs/design.md")
-    for module in set(re.findall(r"python -m (benchmarks\.[\w.]*\w)", text)):
+    for module in set(re.findall(r"python -m ((?:benchmarks|tools)\.[\w.]*\w)", text)):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
     names = set(re.findall(r"`((?:zoo|tuning|benchmarks)(?:\.\w+)+)[(`]", text))
-    assert {"benchmarks.load_results", "benchmarks.models.export.load", "zoo.load_model", "tuning.hypermodel"} <= names
+    assert {"benchmarks.check_gradients", "benchmarks.measure_signal", "zoo.load_model", "tuning.hypermodel"} <= names
     for each in names:
         place, name = ROOT / each.rpartition(".")[0].replace(".", "/"), each.rpartition(".")[2]
         module = place.with_suffix(".py") if place.with_suffix(".py").is_file() else place / "__init__.py"
@@ -168,6 +182,21 @@ def test_links_lead_somewhere(page):
     """What a page links to in this repository is there."""
     for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", PAGES[page]):
         assert (ROOT / page).parent.joinpath(link).exists(), link
+
+
+def test_every_room_is_explained():
+    """The page on the design has each folder and file directly under `benchmarks`, on a line of its own."""
+    rooms = re.findall(r"^\| `([\w.]+/?)` \| .+ \|$", PAGES["docs/design.md"], re.MULTILINE)
+    entries = [path for path in (ROOT / "benchmarks").iterdir() if path.name != "__pycache__"]
+    assert sorted(rooms) == sorted(f"{path.name}/" if path.is_dir() else path.name for path in entries)
+    assert len(entries) <= 27
+
+
+def test_files_to_read_first_are_there():
+    """What the page on the design tells a newcomer to read is there."""
+    files = re.findall(r"`((?:benchmarks|zoo)/[\w/]+\.py)`", PAGES["docs/design.md"])
+    assert len(files) >= 7
+    assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
 def test_slurm_script(tmp_path):

@@ -1,8 +1,8 @@
 """From a finished run to a model that others can use: plain Keras, fed raw inputs, with a card that says what it is.
 
-    >>> from benchmarks import export
-    >>> model = export.load("3f2a9c", runs_dir="runs")
-    >>> together = export.ensemble(["3f2a9c", "b81d07"], runs_dir="runs")
+    >>> import benchmarks
+    >>> model = benchmarks.load_network("3f2a9c", runs_dir="runs")
+    >>> together = benchmarks.load_ensemble(["3f2a9c", "b81d07"], runs_dir="runs")
 
 Finding a run needs no TensorFlow; it is imported when a model is made.
 """
@@ -141,7 +141,7 @@ def settings_of(stored: StoredRun) -> RunSettings:
     )
 
 
-def load(
+def load_network(
     run: str,
     runs_dir: str | os.PathLike[str] = "runs",
     data_dir: Path | None = None,
@@ -168,7 +168,7 @@ def load(
         store.close()
 
 
-def ensemble(
+def load_ensemble(
     runs: Sequence[str],
     runs_dir: str | os.PathLike[str] = "runs",
     data_dir: Path | None = None,
@@ -186,7 +186,8 @@ def ensemble(
         data_dir: the TFDS folder of prepared datasets; by default TFDS's own.
         store_url: where given, the store is on this server and not in the folder.
 
-    Raises, warns: as `load`; UserError also where there are fewer than two runs, or they are of several datasets.
+    Raises, warns: as `load_network`; UserError also where there are fewer than two runs, or they are of several
+    datasets.
     """
     data_dir = data_dir or default_data_dir()
     store = Store.open(Path(runs_dir), store_url)

@@ -128,7 +128,7 @@ def test_exported_model_predicts_as_the_run_did(name, trained, exported):
 def test_an_ensemble_averages_its_members(trained, tmp_path):
     """Of two networks of different families: the mean of their probabilities, also once saved and loaded."""
     dataset, keys = data_of(trained, "mlp"), [trained.keys["mlp"], trained.keys["conv"]]
-    model = export.ensemble([key[:12] for key in keys], trained.runs_dir, trained.runs_dir / "none")
+    model = export.load_ensemble([key[:12] for key in keys], trained.runs_dir, trained.runs_dir / "none")
     model.save(tmp_path / "ensemble.keras")
     again = zoo.load_model(tmp_path / "ensemble.keras")
     kept = trained.store.predictions(keys)
@@ -152,13 +152,13 @@ def test_what_is_averaged(head, task):
 def test_runs_that_make_no_ensemble(names, told, trained):
     """One run, twice, or runs on several datasets."""
     with pytest.raises(UserError, match=told):
-        export.ensemble([trained.keys[name] for name in names], trained.runs_dir, trained.runs_dir / "none")
+        export.load_ensemble([trained.keys[name] for name in names], trained.runs_dir, trained.runs_dir / "none")
 
 
 def test_one_key_is_no_list_of_runs(trained):
     """A text is not taken for the list of its characters."""
     with pytest.raises(UserError, match="in place of a list") as caught:
-        export.ensemble("4c6a", trained.runs_dir, trained.runs_dir / "none")
+        export.load_ensemble("4c6a", trained.runs_dir, trained.runs_dir / "none")
     assert "given:   '4c6a'" in str(caught.value)
 
 
@@ -173,9 +173,9 @@ def test_export_tells_where_the_weights_come_from(name, origin, exported):
 def test_training_again_gives_the_weights_that_were_kept(name, trained, tmp_path):
     """A run that is trained again, alone, comes out with the very weights that it had among others."""
     runs_dir = copy_of(trained, tmp_path)
-    kept = export.load(trained.keys[name], runs_dir, runs_dir / "none")
+    kept = export.load_network(trained.keys[name], runs_dir, runs_dir / "none")
     weights_file(runs_dir, trained.keys[name]).unlink()
-    again = export.load(trained.keys[name][:12], runs_dir, runs_dir / "none")
+    again = export.load_network(trained.keys[name][:12], runs_dir, runs_dir / "none")
     assert kept.count_params() > 9_000
     for one, other in zip(kept.variables, again.variables, strict=True):
         np.testing.assert_array_equal(np.asarray(one), np.asarray(other), err_msg=one.path)
@@ -200,7 +200,7 @@ def test_numbers_that_differ_from_the_stored_ones_are_told(name, trained, tmp_pa
         connection.execute("delete from digests where key = ?", [trained.keys[name]])  # else it is seen as damage
     connection.close()
     with pytest.warns(export.OtherResults, match=rf"{outcome} {true:.10g}, stored 0\.125") as caught:
-        export.load(trained.keys[name], runs_dir, runs_dir / "none")
+        export.load_network(trained.keys[name], runs_dir, runs_dir / "none")
     assert len(caught) == 1
 
 
@@ -298,7 +298,7 @@ def test_damaged_weights_are_told(trained, tmp_path):
     path = weights_file(runs_dir, trained.keys["mlp"])
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(UserError, match=r"the kept weights cannot be used.*without the file"):
-        export.load(trained.keys["mlp"], runs_dir, runs_dir / "none")
+        export.load_network(trained.keys["mlp"], runs_dir, runs_dir / "none")
 
 
 def test_weights_of_another_model_are_told(trained, tmp_path):
@@ -306,7 +306,7 @@ def test_weights_of_another_model_are_told(trained, tmp_path):
     runs_dir = copy_of(trained, tmp_path)
     shutil.copy(weights_file(runs_dir, trained.keys["conv"]), weights_file(runs_dir, trained.keys["mlp"]))
     with pytest.raises(UserError, match="the kept weights cannot be used"):
-        export.load(trained.keys["mlp"], runs_dir, runs_dir / "none")
+        export.load_network(trained.keys["mlp"], runs_dir, runs_dir / "none")
 
 
 def test_folder_with_something_in_it_is_left_alone(trained, tmp_path):

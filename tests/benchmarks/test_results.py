@@ -174,6 +174,15 @@ def test_what_is_not_there(tmp_path):
         benchmarks.load_results(stored(tmp_path / "runs", FIRST), "frist")
 
 
+def test_public_list():
+    """Each public name is there, is explained, and is told by the package's help."""
+    assert set(benchmarks.__all__) <= set(dir(benchmarks))
+    for name in benchmarks.__all__:
+        assert getattr(benchmarks, name).__doc__, name
+    functions = [name for name in benchmarks.__all__ if name.islower()]
+    assert [name for name in functions if f"benchmarks.{name}(" not in benchmarks.__doc__] == []
+
+
 def test_importing_the_package_is_cheap():
     """`import benchmarks` imports no pandas; what is asked of it does, and what it does not have is an error."""
     code = (
