@@ -15,7 +15,7 @@ from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
 from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally
 from tools.faults.faults import FAULTS, chosen_faults, outcome_of
-from tools.faults.outcome import COLUMNS, Outcome, Table
+from tools.faults.outcome import COLUMNS, FaultOutcome, Table
 
 # How often each is done here. Two runners, a loss that is not finite and all that is fuzzed have tests of their own,
 # in test_end_to_end.py and benchmarks/test_fuzz_suites.py.
@@ -95,7 +95,7 @@ def test_a_run_that_is_stored_again_is_seen(finished):
     """A second result of a finished run, which the store does not take, is counted."""
     folder, runs, other = finished
     assert (folder.doubled(), folder.lost(), folder.number_finished()) == (0, 0, 30)
-    folder.look()
+    folder.note_runs()
     store = Store.open(folder.runs)
     store.record(runs[3], other, {"cores": 2})
     store.close()
@@ -106,7 +106,7 @@ def test_a_run_that_is_stored_again_is_seen(finished):
 def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
     """A finished run that is gone, or another, is counted as lost, and the results are not equal."""
     folder, runs, _ = finished
-    folder.look()
+    folder.note_runs()
     expected = folder.results()
     with sqlite3.connect(folder.store) as connection:
         connection.execute(change, [runs[3].key])
@@ -130,13 +130,14 @@ def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
 )
 def test_what_is_good(tried, survived, lost, doubled, is_equal, is_good):
     """Only where all was survived, nothing lost or doubled and all is equal, a fault did no harm."""
-    assert Outcome("it", tried, survived, lost, doubled, is_equal, 1.0).is_good is is_good
+    assert FaultOutcome("it", tried, survived, lost, doubled, is_equal, 1.0).is_good is is_good
 
 
 def test_table():
     """A row a fault under the columns' names, sums below, and a program is told the same."""
     table = Table(
-        [Outcome("a", 3, 2, 1, 0, False, 12.4), Outcome("bcd", 4000, 4000, 0, 2, True, 1.0, "so")], {"cores": 2}
+        [FaultOutcome("a", 3, 2, 1, 0, False, 12.4), FaultOutcome("bcd", 4000, 4000, 0, 2, True, 1.0, "so")],
+        {"cores": 2},
     )
     lines = table.as_markdown().splitlines()
     assert [cell.strip() for cell in lines[0].strip("|").split("|")] == list(COLUMNS)

@@ -92,7 +92,7 @@ class Rate:
         return f"{100 * self.share:5.1f} ({100 * low:4.1f} to {100 * high:4.1f})"
 
 
-def words_of(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: float = ALPHA) -> list[Word]:
+def verdicts_on(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: float = ALPHA) -> list[Word]:
     """The verdict on each row of differences, as if it were the only claim."""
     words: list[Word] = ["inconclusive"] * len(samples)
     for row in np.flatnonzero(_largest_p(samples, margin, kind) < alpha):
@@ -118,7 +118,7 @@ def false_positives(
     random = np.random.default_rng([seed, n, list(CLAIM_KINDS).index(kind)])
     margin = 0.0 if kind == "superiority" else 1.0
     samples = DISTRIBUTIONS[distribution](random, (repeats, n)) + margin
-    counts = Counter(words_of(samples, margin, kind, alpha))
+    counts = Counter(verdicts_on(samples, margin, kind, alpha))
     return {word: Rate(counts[word], repeats) for word in ("supported", "refuted")}
 
 
@@ -131,7 +131,7 @@ def false_positives_over_looks(
     """
     random = np.random.default_rng([seed, *looks])
     samples = DISTRIBUTIONS[distribution](random, (repeats, looks[-1]))
-    words = [words_of(samples[:, :number], 0.0, "superiority", alpha / len(looks)) for number in looks]
+    words = [verdicts_on(samples[:, :number], 0.0, "superiority", alpha / len(looks)) for number in looks]
     return Rate(sum(set(of_sample) != {"inconclusive"} for of_sample in zip(*words, strict=True)), repeats)
 
 
@@ -216,7 +216,7 @@ def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed:
     """How often a claim with margin 0 is supported where the true difference is `effect` standard deviations."""
     random = np.random.default_rng([seed, n])
     samples = DISTRIBUTIONS[distribution](random, (repeats, n)) + effect
-    return Rate(Counter(words_of(samples, 0.0, "superiority", alpha))["supported"], repeats)
+    return Rate(Counter(verdicts_on(samples, 0.0, "superiority", alpha))["supported"], repeats)
 
 
 def report(repeats: int, seed: int) -> str:

@@ -190,7 +190,7 @@ class Settings(BaseModel):
         try:
             super().__init__(**plain)
         except ValidationError as error:
-            raise SettingError(problems_of(error, type(self).model_fields)) from None
+            raise SettingError(problems_from_pydantic(error, type(self).model_fields)) from None
 
     @model_validator(mode="after")
     def _refuse_settings_without_effect(self) -> Self:
@@ -262,7 +262,7 @@ _TYPES = {
 }
 
 
-def problems_of(error: ValidationError, names: Iterable[str]) -> list[Problem]:
+def problems_from_pydantic(error: ValidationError, names: Iterable[str]) -> list[Problem]:
     """Pydantic's findings as problems for people.
 
     Args:

@@ -1,4 +1,4 @@
-"""Applies augmentations to batches, as pure functions of tensors."""
+"""Augmenter: applies augmentations to batches, as pure functions of tensors."""
 
 from __future__ import annotations
 

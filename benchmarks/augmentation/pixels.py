@@ -1,4 +1,4 @@
-"""Operations on images that Keras's layers do not offer as their papers have them. All are pure.
+"""Pixel operations that Keras's layers do not offer as their papers have them. All are pure.
 
 Images are float32 (batch, height, width, channels). What is drawn is handed in, one value an image.
 """

@@ -1,4 +1,4 @@
-"""A sheet of images before and after augmentation, to be looked at."""
+"""Sheet of images before and after augmentation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""All commands in one table, and what is around each of them."""
+"""Command line: all commands in one table, and what is around each of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command about datasets: list them, tell what one holds, draw its examples."""
+"""`ablate datasets`: list datasets, tell what one holds, draw its examples."""
 
 from __future__ import annotations
 

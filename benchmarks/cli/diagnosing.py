@@ -1,4 +1,4 @@
-"""The command that looks at networks before they are trained."""
+"""`ablate diagnose`: networks before they are trained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def diagnose(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Look at the new network of each cell on one batch: gradients checked and followed, first loss, idle units.
+    """Diagnose the new network of each cell on one batch: gradients checked and followed, first loss, idle units.
 
     Each gradient is compared with difference quotients in double precision. Exit code: 0 all gradients are right, 1 one
     is wrong or something is not finite, 2 the suite or the call is wrong.

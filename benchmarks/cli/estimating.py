@@ -1,4 +1,4 @@
-"""How long the runs of a plan will take: from stored runs of the same programs, or from a short probe."""
+"""Estimate of how long the runs of a plan will take: from stored runs of the same programs, or from a short probe."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ PROBE_EPOCHS, PROBE_STEPS = 2, 200
 LENGTHS = ("steps", "images", "epochs")
 """The settings that say how long a training is; one of them is set."""
 
-Program = tuple[str, str]
+ProgramOfAnyLength = tuple[str, str]
 """A dataset, and a program without the length of its training."""
 
 
@@ -81,12 +81,12 @@ def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, p
     return _with_searches(_expected(plan.missing, rates, available.workers), plan, rates)
 
 
-def program_without_length(run: Run) -> Program:
+def program_without_length(run: Run) -> ProgramOfAnyLength:
     """What runs have in common whose epochs take equally long."""
     return _program(run.dataset, run.cell.settings)
 
 
-def _expected(runs: Iterable[Run], rates: Mapping[Program, float], workers: int) -> Expected:
+def _expected(runs: Iterable[Run], rates: Mapping[ProgramOfAnyLength, float], workers: int) -> Expected:
     seconds, known, unknown = 0.0, 0, 0
     rate_of_cell: dict[int, float | None] = {}
     for run in runs:
@@ -102,7 +102,7 @@ def _expected(runs: Iterable[Run], rates: Mapping[Program, float], workers: int)
     return Expected(seconds, known, unknown, workers)
 
 
-def _with_searches(expected: Expected, plan: Plan, rates: Mapping[Program, float]) -> Expected:
+def _with_searches(expected: Expected, plan: Plan, rates: Mapping[ProgramOfAnyLength, float]) -> Expected:
     """The same with the trials that are to come; those that are stored already count too."""
     seconds, known, unknown = 0.0, 0, 0
     for group in plan.open_groups:
@@ -126,7 +126,7 @@ def _with_searches(expected: Expected, plan: Plan, rates: Mapping[Program, float
     )
 
 
-def stored_rates(store: Store, plan: Plan) -> dict[Program, float]:
+def stored_rates(store: Store, plan: Plan) -> dict[ProgramOfAnyLength, float]:
     """Seconds an epoch (a step, an image: as the training is counted) of each program that a store knows."""
     found = defaultdict(list)
     for reference in plan.references.values():
@@ -139,13 +139,13 @@ def stored_rates(store: Store, plan: Plan) -> dict[Program, float]:
     return {program: statistics.median(rates) for program, rates in found.items()}
 
 
-def probe(workers: Workers, plan: Plan, rates: Mapping[Program, float]) -> dict[Program, float]:
+def probe(workers: Workers, plan: Plan, rates: Mapping[ProgramOfAnyLength, float]) -> dict[ProgramOfAnyLength, float]:
     """Train some runs of each program that has no rate yet for a moment, and give all rates; nothing is stored.
 
     Raises:
         DatasetError, SettingError: a dataset cannot be had, or settings do not fit it.
     """
-    samples: dict[Program, list[Run]] = defaultdict(list)
+    samples: dict[ProgramOfAnyLength, list[Run]] = defaultdict(list)
     of_searches = [run for group in plan.open_groups for run in group.sampled_runs()]
     for run in (*plan.missing, *of_searches):
         sample = samples[program_without_length(run)]
@@ -162,7 +162,7 @@ def probe(workers: Workers, plan: Plan, rates: Mapping[Program, float]) -> dict[
     return {**rates, **{program: statistics.median(values) for program, values in found.items()}}
 
 
-def _program(dataset: str, settings: RunSettings) -> Program:
+def _program(dataset: str, settings: RunSettings) -> ProgramOfAnyLength:
     shaping = json.loads(settings.program())
     shaping["train"] = {name: value for name, value in shaping["train"].items() if name not in (*LENGTHS, "stop_after")}
     return dataset, canonical_json(shaping)

@@ -1,4 +1,4 @@
-"""Which suite is meant on the command line."""
+"""Suite that is meant on the command line: found by name or path."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands that show and join what is stored: how suites come on, and how each run went."""
+"""Commands that follow stores and merge them: status, watch, logs, runs, merge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Commands about models: list and measure them, and write down a trained one."""
+"""Commands about models: list and measure them, and export a trained one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far a training has come, shown as a bar on a terminal and as plain lines elsewhere."""
+"""Progress of a training, shown as a bar on a terminal and as plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from benchmarks.runs import Run
 
 SECONDS_BETWEEN_LINES = 5.0
 
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_READS = 1.0
 """At the store, by who watches a suite."""
 
 _LINES_BESIDE_CELLS = 6
@@ -105,13 +105,13 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
         return ", ".join(parts)
 
 
-def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_BETWEEN_LOOKS) -> Ledger:
+def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_BETWEEN_READS) -> Ledger:
     """Show a ledger until nothing of it is left to be trained; the last one.
 
     Args:
         read: gives the ledger as it is now.
         console: where to write: a table that is kept up to date on a terminal, elsewhere a line at each change.
-        pause: seconds between two looks.
+        pause: seconds between two reads.
     """
     ledger = read()
     pace = _Pace(ledger)

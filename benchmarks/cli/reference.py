@@ -1,4 +1,4 @@
-"""All that can be chosen, told by the declarations themselves: `python -m benchmarks.cli.reference` prints the page.
+"""Reference of all that can be chosen, from the declarations: `python -m benchmarks.cli.reference` prints the page.
 
 A setting's facts come from its field, and the tables of named choices are found through the fields that accept their
 names: a new field, row or table is on the page without an edit here. `make docs` writes the page to docs/reference.md.

@@ -1,4 +1,4 @@
-"""How the command line writes to a terminal or a pipe. Nothing heavy is imported here."""
+"""Rendering of what the command line writes to a terminal or a pipe. Nothing heavy is imported here."""
 
 from __future__ import annotations
 

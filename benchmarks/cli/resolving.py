@@ -1,4 +1,4 @@
-"""`ablate run --until-resolved`: seeds are added from look to look until no claim is open."""
+"""`ablate run --until-resolved`: seeds are added from one interim analysis to the next until no claim is open."""
 
 from __future__ import annotations
 

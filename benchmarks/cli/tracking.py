@@ -1,4 +1,4 @@
-"""The command that hands stored runs to tools which show runs, and what `ablate run --track` has of it."""
+"""`ablate track`: hands stored runs to tools which show runs, and what `ablate run --track` has of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prepared datasets in buckets: gs://, s3:// and whatever else fsspec reaches. They are copied once, and read as files.
+"""Buckets of datasets: gs://, s3:// and whatever else fsspec reaches. They are copied once, and read as files.
 
 Copies and not streams: every epoch reads all of a dataset, in an order of its own.
 """

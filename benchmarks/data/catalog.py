@@ -1,4 +1,4 @@
-"""Where a dataset is: embedded, prepared on disk, or to be downloaded. It needs neither TensorFlow nor TFDS to look."""
+"""Catalog: where a dataset is, embedded, prepared on disk, or to be downloaded; told without TensorFlow and TFDS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset as arrays, and as a folder of files that several processes map into their memory.
+"""Dataset: arrays, or a folder of files that several processes map into their memory.
 
 It needs neither TensorFlow nor TFDS.
 """
@@ -47,7 +47,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset; its arrays are in memory, or files that are read where they are looked at."""
+    """A dataset; its arrays are in memory, or files that are read where they are indexed."""
 
     name: str
     version: str

@@ -1,4 +1,4 @@
-"""Which features of a TFDS dataset are the input and which is the target, told from its own description."""
+"""Features of a TFDS dataset: which are the input and which is the target, told from its own description."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ import tensorflow_datasets as tfds
 
 from benchmarks.errors import DatasetError
 
-Kind = Literal["image", "number", "category", "text", "other"]
+FeatureKind = Literal["image", "number", "category", "text", "other"]
 
 TARGET_NAMES = ("label", "target")
-"""The names under which a target is looked for where the dataset does not say what it is."""
+"""The names under which a target is searched for where the dataset does not say what it is."""
 
 
 @dataclass(frozen=True)
 class Feature:
     """One feature of a dataset: a plain thing in place of TFDS's own."""
 
-    kind: Kind
+    kind: FeatureKind
     shape: tuple[int | None, ...]
     categories: tuple[str, ...] = ()
     """The names of its classes, where it is a category."""

@@ -1,4 +1,4 @@
-"""Reading a dataset through TFDS."""
+"""Loading of datasets through TFDS: preparing, choosing splits, reading."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The random streams of a run that concern data: validation split, parts of the training part, order of batches.
+"""Splits and order of a run's data, each from a random stream: validation split, subset of the training part, batches.
 
 All of them depend on the run's seed alone, so that runs of different cells with one seed are pairs: they see the same
 examples in the same order.

@@ -1,1 +1,1 @@
-"""Execution: which runs go together, and the loop that trains them."""
+"""Execution: workers, here or on a cluster, and the dispatcher that gives them stacks of runs."""

@@ -1,4 +1,4 @@
-"""What the control groups of this process leave it of its machine: batch systems and containers set limits there.
+"""Control groups: the limits that batch systems and containers set on what this process may use of its machine.
 
 Both versions are read, see cgroups(7); where there are none, as beside Linux, nothing is limited.
 """

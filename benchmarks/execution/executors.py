@@ -1,4 +1,4 @@
-"""Where runs are trained: in worker processes of this machine, or on the nodes of a Ray cluster."""
+"""Executors: where runs are trained, in worker processes of this machine or on the nodes of a Ray cluster."""
 
 from __future__ import annotations
 

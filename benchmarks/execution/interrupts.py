@@ -1,7 +1,7 @@
-"""Ctrl-C and SIGTERM. They interrupt at once, or, where that would tear something apart, at the next look for them.
+"""Interrupts: Ctrl-C and SIGTERM strike at once, or are held back where that would tear something apart.
 
 An exception that a signal raises may strike between any two steps of any library: a lock that was just taken stays
-taken, and who waits for it waits for ever. So what trains holds interrupts back and looks for them where it is safe.
+taken, and who waits for it waits for ever. So what trains holds interrupts back and raises them where it is safe.
 What is kept here belongs to the process, as signals do.
 """
 
@@ -49,24 +49,24 @@ def listening() -> Iterator[None]:
 
 @contextmanager
 def held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back that arrive inside, until `look` is called or the end is reached.
+    """Hold Ctrl-C and SIGTERM back that arrive inside, until `raise_held` is called or the end is reached.
 
     Raises:
-        KeyboardInterrupt: at the end, where one arrived that was not looked for. `Terminated` for SIGTERM.
+        KeyboardInterrupt: at the end, where one arrived that was not raised before. `Terminated` for SIGTERM.
     """
     before, _received.is_held = _received.is_held, True
     try:
         with listening():
             yield
         if not before:
-            look()
+            raise_held()
     finally:
         _received.is_held = before
         if not before:
             _received.waiting.clear()
 
 
-def look() -> None:
+def raise_held() -> None:
     """Raise the interrupt that was held back, if there is one.
 
     Raises:

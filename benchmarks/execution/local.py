@@ -1,4 +1,4 @@
-"""Trains stacks of runs one after another in this process."""
+"""Engine: trains stacks of runs one after another in this process."""
 
 from __future__ import annotations
 

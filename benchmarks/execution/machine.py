@@ -1,4 +1,4 @@
-"""Facts of the machine and software that ran something."""
+"""Machine: facts of it, and of the software that ran something."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The connection to a Ray cluster, or one that is started on this machine and seen by nobody else."""
+"""Connection to a Ray cluster, or one that is started on this machine and seen by nobody else."""
 
 from __future__ import annotations
 

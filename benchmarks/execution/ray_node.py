@@ -1,4 +1,4 @@
-"""What runs on the nodes of a Ray cluster: an actor that trains stacks, as a worker process of this machine does.
+"""Actors on the nodes of a Ray cluster: each trains stacks, as a worker process of this machine does.
 
 It takes what it needs from where its node has it. A node that sees the runs folder of the runner works in it; another
 one keeps datasets in a folder of its own and hands weights back.

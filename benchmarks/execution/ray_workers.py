@@ -1,6 +1,6 @@
-"""Trains runs on the nodes of a Ray cluster: what happens to a node costs the stacks that it was on, and nothing else.
+"""Workers on the nodes of a Ray cluster: what happens to a node costs the stacks that it was on, and nothing else.
 
-The process that hands out the work is the only one that writes the store. It imports no TensorFlow.
+The dispatching process is the only one that writes the store. It imports no TensorFlow.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from typing import Any, Self
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset
 from benchmarks.errors import UserError
+from benchmarks.execution.dispatcher import MOST_ATTEMPTS, AnyWorker, Dispatcher, Task
 from benchmarks.execution.executors import RayCluster
-from benchmarks.execution.handing_out import MOST_ATTEMPTS, AnyWorker, HandingOut, Task
-from benchmarks.execution.interrupts import held, look
+from benchmarks.execution.interrupts import held, raise_held
 from benchmarks.execution.ray_cluster import connected, no_room, room
 from benchmarks.execution.ray_node import REVISIONS, Begun, NodeOrders, NodeWorker, Outline, Sign, Trained
 from benchmarks.execution.worker import STOP, Orders, Resources
-from benchmarks.execution.workers import LOOK_SECONDS, MOST_OF_MEMORY
+from benchmarks.execution.workers import MOST_OF_MEMORY, POLL_SECONDS
 from benchmarks.files import replaced, weights_file
 from benchmarks.plan.stacks import Stack
 from benchmarks.results import RunResult
@@ -174,10 +174,10 @@ class RayWorkers:
             UserError: they cannot begin.
         """
         while len(self.places) < workers:
-            look()
+            raise_held()
             self._fill(max(workers, len(self._workers)))
             self._wait()
-            self._look_for_ready()
+            self._note_ready()
 
     def open_datasets(self) -> dict[str, Dataset]:
         """Have the datasets prepared and decoded on one node, and tell what they are like; their inputs stay there.
@@ -207,25 +207,25 @@ class RayWorkers:
             DatasetError: a node cannot have a dataset.
             UserError: no worker can begin.
         """
-        given = HandingOut(runs, datasets, take, self._orders.orders, self._time_limit)
+        dispatcher = Dispatcher(runs, datasets, take, self._orders.orders, self._time_limit)
         while True:
-            look()
-            self._fill(len(given.queue) + sum(worker.task is not None for worker in self._workers))
-            self._look_for_ready()
+            raise_held()
+            self._fill(len(dispatcher.queue) + sum(worker.task is not None for worker in self._workers))
+            self._note_ready()
             for worker in self._workers:
                 if worker.begun and worker.task is None:
-                    self._hand_out(worker, given)
+                    self._hand_out(worker, dispatcher)
             under_way = [worker for worker in self._workers if worker.task]
-            if not under_way and not len(given.queue):
+            if not under_way and not len(dispatcher.queue):
                 return
             self._wait()
             self._ask(under_way)
             on_progress(sum(worker.share * len(worker.at_work_on.stack) for worker in under_way))
             for worker in under_way:
                 if self._is_there(worker.at_work_on.future):
-                    yield from self._finish(worker, given)
-                elif given.is_over_time(worker.at_work_on):
-                    yield from self._end_over_time(worker, given)
+                    yield from self._finish(worker, dispatcher)
+                elif dispatcher.is_over_time(worker.at_work_on):
+                    yield from self._end_over_time(worker, dispatcher)
 
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of the node that a run was trained on whose result was given last."""
@@ -258,7 +258,7 @@ class RayWorkers:
         # It takes Ray a moment to see that a node is gone.
         self._fitting, self._counted = len(self._workers), time.monotonic()
 
-    def _look_for_ready(self) -> None:
+    def _note_ready(self) -> None:
         for worker in [each for each in self._workers if each.begun is None]:
             if not self._is_there(worker.ready):
                 continue
@@ -285,8 +285,8 @@ class RayWorkers:
             worker = next(each for each in self._workers if each.begun)
             found = worker.actor.outline.remote(name)
             while not self._is_there(found):
-                look()
-                self._ray.wait([found], timeout=LOOK_SECONDS)
+                raise_held()
+                self._ray.wait([found], timeout=POLL_SECONDS)
             try:
                 told: Outline = self._get(found)
             except self._ray.exceptions.RayError as error:
@@ -296,25 +296,25 @@ class RayWorkers:
             return told
         raise UserError(f"--executor ray: {name} cannot be opened\n  reason:  {_told(last)}") from last
 
-    def _hand_out(self, worker: _Worker, given: HandingOut) -> None:
-        if stack := given.next_for(worker, self._workers):
+    def _hand_out(self, worker: _Worker, dispatcher: Dispatcher) -> None:
+        if stack := dispatcher.next_for(worker, self._workers):
             worker.share, worker.asked = 0.0, None
             worker.task = Task(stack, worker.actor.train.remote(stack))
 
-    def _finish(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
+    def _finish(self, worker: _Worker, dispatcher: Dispatcher) -> Iterator[tuple[Run, RunResult]]:
         task, worker.task = worker.at_work_on, None
         self._note_machine(worker, task)
         try:
             trained: Trained = self._get(task.future)
         except self._ray.exceptions.RayError as error:
             self._drop(worker)
-            yield from given.try_again(task.stack, self._lost(error))
+            yield from dispatcher.try_again(task.stack, self._lost(error))
             return
         for key, weights in trained.weights.items():
             with replaced(weights_file(self._runs_dir, key)) as file:
                 file.write(weights)
         self._note_spans(trained.report.spans, trained.ended)
-        if (yield from given.settle(worker, task, trained.report)):
+        if (yield from dispatcher.settle(worker, task, trained.report)):
             self._drop(worker)
 
     def _lost(self, error: Exception) -> RunResult:
@@ -341,7 +341,7 @@ class RayWorkers:
             if worker.asked is None:
                 worker.asked = worker.actor.share.options(concurrency_group="watch").remote()
 
-    def _end_over_time(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
+    def _end_over_time(self, worker: _Worker, dispatcher: Dispatcher) -> Iterator[tuple[Run, RunResult]]:
         """End a worker whose stack takes too long."""
         try:
             asked = worker.actor.trace.options(concurrency_group="watch").remote()
@@ -350,7 +350,7 @@ class RayWorkers:
             trace = None
         self._note_machine(worker, worker.at_work_on)
         self._drop(worker)
-        yield from given.timed_out(worker.at_work_on, trace)
+        yield from dispatcher.timed_out(worker.at_work_on, trace)
 
     def _note_machine(self, worker: _Worker, task: Task) -> None:
         assert worker.begun is not None  # else it would have no task
@@ -373,17 +373,17 @@ class RayWorkers:
             worker.actor.order.options(concurrency_group="watch").remote(STOP)
         left, end = [worker.at_work_on.future for worker in writing], time.monotonic() + STOP_SECONDS
         while left and time.monotonic() < end:
-            _, left = self._ray.wait(left, num_returns=len(left), timeout=LOOK_SECONDS)
-            look()
+            _, left = self._ray.wait(left, num_returns=len(left), timeout=POLL_SECONDS)
+            raise_held()
 
     def _wait(self) -> None:
         """Wait a moment, or until a worker is ready or done."""
         promises = [worker.ready for worker in self._workers if worker.begun is None]
         promises += [worker.task.future for worker in self._workers if worker.task]
         if promises:
-            self._ray.wait(promises, timeout=LOOK_SECONDS)
+            self._ray.wait(promises, timeout=POLL_SECONDS)
         else:
-            time.sleep(LOOK_SECONDS)
+            time.sleep(POLL_SECONDS)
 
     def _is_there(self, promise: Any) -> bool:
         return bool(self._ray.wait([promise], timeout=0)[0])

@@ -1,4 +1,4 @@
-"""Runs a suite: from plan and store to every run trained and stored."""
+"""Session: runs a suite, from plan and store to every run trained and stored."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.data.dataset import Dataset
 from benchmarks.errors import naming_file
 from benchmarks.execution.executors import Executor, RayCluster
-from benchmarks.execution.interrupts import look
+from benchmarks.execution.interrupts import raise_held
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.files import states_folder
 from benchmarks.metrics import rmse_of_the_mean
@@ -63,7 +63,7 @@ class Options:
     dataset_bytes: float | None = None
     """Inputs of a dataset that take more are streamed; by default a quarter of a worker's share of the memory."""
     checkpoint_every: float = 60.0
-    """Seconds between two checkpoints of runs under way; 0: after every look at the clock."""
+    """Seconds between two checkpoints of runs under way; 0: at every check of the clock."""
     keep_weights: bool = False
     """Whether the weights of each run that is done are kept beside the store."""
     time_limit: float | None = None
@@ -153,7 +153,7 @@ def begun(
             check_runs(plan.missing, datasets)
             check_runs((run for group in plan.open_groups for run in group.corner_runs()), datasets)
             check_runs(of_path, datasets)
-        facts = {name: facts_of(data) for name, data in datasets.items()}
+        facts = {name: dataset_facts(data) for name, data in datasets.items()}
         store.register(plan.suite.name, plan.text, list(plan.seeds), facts, plan.looks)
         _keep_labels(store, plan, datasets)
         # A runner that was killed may have stored a run and not yet removed its checkpoint.
@@ -263,7 +263,7 @@ def _train_shared(
     left = {run.key: run for run in runs}
 
     def moved(runs_under_way: float) -> None:
-        look()
+        raise_held()
         leases.sign_of_life()
         observer.moved(runs_under_way)
 
@@ -290,7 +290,7 @@ def _keep_labels(store: Store, plan: Plan, datasets: Mapping[str, Dataset]) -> N
             store.keep_labels(reference.name, reference.version, labels)
 
 
-def facts_of(dataset: Dataset) -> DatasetFacts:
+def dataset_facts(dataset: Dataset) -> DatasetFacts:
     """What the store keeps of a dataset."""
     return DatasetFacts(
         version=dataset.version,

@@ -1,6 +1,6 @@
-"""What runs inside a worker process.
+"""Worker: what runs inside a worker process.
 
-The process that hands out the work imports this too, so TensorFlow is imported where a worker begins.
+The dispatching process imports this too, so TensorFlow is imported where a worker begins.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from benchmarks.training.stopwatch import Stopwatch
 if TYPE_CHECKING:
     from benchmarks.execution.local import Engine, TrainedValues
 
-_SECONDS_BETWEEN_LOOKS_AT_PARENT = 1.0
+_SECONDS_BETWEEN_POLLS_OF_PARENT = 1.0
 
 _SECONDS_FOR_TRACE = 1.0
 
@@ -118,7 +118,7 @@ def begin(orders: ProcessOrders, progress: Any, stop: Any) -> None:
         progress: shared numbers: the share that is done of the stack that each worker is on.
         stop: shared numbers: what each worker is to do, one of `GO_ON`, `STOP` and `LEAVE`.
     """
-    # A batch system that ends a job tells every process. A worker leaves when the one that hands out the work says so,
+    # A batch system that ends a job tells every process. A worker leaves when the dispatching process says so,
     # after it has written its checkpoint.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if stop[orders.number] == LEAVE else None)
     threading.Thread(target=_end_with_parent, args=[orders.parent, orders.traces], daemon=True).start()
@@ -186,7 +186,7 @@ def train(stack: Stack) -> Report:
 
 def _open(reference: DatasetReference, runs_dir: Path) -> Dataset:
     found = open_prepared(reference, runs_dir)
-    if found is None:  # whoever hands out the work has opened it before
+    if found is None:  # the dispatching process has opened it before
         raise DatasetError(f"datasets: {reference.name}: its records, or what was decoded of them, are gone or changed")
     return found
 
@@ -199,9 +199,9 @@ def _keep(runs_dir: Path) -> Any:
 
 
 def _end_with_parent(parent: int, traces: Path) -> None:
-    """End this process when the one that hands out the work is gone, however it went."""
+    """End this process when the dispatching process is gone, however it went."""
     while os.getppid() == parent:
-        time.sleep(_SECONDS_BETWEEN_LOOKS_AT_PARENT)
+        time.sleep(_SECONDS_BETWEEN_POLLS_OF_PARENT)
     shutil.rmtree(traces, ignore_errors=True)
     os._exit(1)
 

@@ -1,7 +1,7 @@
-"""Trains runs in worker processes: what happens to one costs the stack that it was on, and nothing else.
+"""Worker processes of this machine: what happens to one costs the stack that it was on, and nothing else.
 
 Each worker is a pool of one process (Pebble), so that it is known which stack a dead process was on, and so that a
-worker keeps the program that it has compiled. Nothing here imports TensorFlow in the process that hands out the work.
+worker keeps the program that it has compiled. Nothing here imports TensorFlow in the dispatching process.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.errors import DatasetError
 from benchmarks.execution.cgroups import limits
+from benchmarks.execution.dispatcher import MOST_ATTEMPTS, AnyWorker, Dispatcher, Task
 from benchmarks.execution.executors import WORKER_BYTES
-from benchmarks.execution.handing_out import MOST_ATTEMPTS, AnyWorker, HandingOut, Task
-from benchmarks.execution.interrupts import held, look
+from benchmarks.execution.interrupts import held, raise_held
 from benchmarks.execution.machine import machine_facts
 from benchmarks.execution.worker import (
     GO_ON,
@@ -54,8 +54,8 @@ from benchmarks.training.stopwatch import Stopwatch
 
 T = TypeVar("T")
 
-LOOK_SECONDS = 0.2
-"""How often the workers' progress is looked at."""
+POLL_SECONDS = 0.2
+"""Between two polls of the workers."""
 
 STOP_SECONDS = 10.0
 """How long workers have to write their checkpoints when everything is to stop."""
@@ -242,24 +242,24 @@ class Workers:
             on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
             take: is asked which runs of a stack are to be trained, when its turn comes.
         """
-        given = HandingOut(runs, datasets, take, self._orders, self._time_limit)
+        dispatcher = Dispatcher(runs, datasets, take, self._orders, self._time_limit)
         while True:
-            look()
+            raise_held()
             for worker in self._workers:
                 if worker.task is None:
-                    self._hand_out(worker, given)
+                    self._hand_out(worker, dispatcher)
             under_way = [worker for worker in self._workers if worker.task]
             if not under_way:
                 return
-            wait([worker.at_work_on.future for worker in under_way], LOOK_SECONDS, FIRST_COMPLETED)
+            wait([worker.at_work_on.future for worker in under_way], POLL_SECONDS, FIRST_COMPLETED)
             on_progress(sum(self._progress[worker.number] * len(worker.at_work_on.stack) for worker in under_way))
             for worker in under_way:
                 if worker.ready.done():
                     worker.at_work_on.note_running()
                 if _has_ended(worker, worker.at_work_on.future):
-                    yield from self._finish(worker, given)
-                elif given.is_over_time(worker.at_work_on):
-                    yield from self._end_over_time(worker, given)
+                    yield from self._finish(worker, dispatcher)
+                elif dispatcher.is_over_time(worker.at_work_on):
+                    yield from self._end_over_time(worker, dispatcher)
 
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of this machine, on which all runs are trained."""
@@ -304,7 +304,7 @@ class Workers:
         for _ in range(MOST_ATTEMPTS):
             preparing = self._schedule(0, prepare_and_decode, [reference, self._orders.runs_dir])
             while not _has_ended(self._workers[0], preparing):
-                _wait([preparing], LOOK_SECONDS)
+                _wait([preparing], POLL_SECONDS)
             try:
                 return _result_of(preparing)
             except (ProcessExpired, BrokenProcessPool) as error:
@@ -313,32 +313,32 @@ class Workers:
         message = f"tried {MOST_ATTEMPTS} times: its worker process {reason}"
         raise DatasetError(f"datasets: {reference.name} cannot be prepared\n  reason:  {message}")
 
-    def _hand_out(self, worker: _Worker, given: HandingOut) -> None:
-        if stack := given.next_for(worker, self._workers):
+    def _hand_out(self, worker: _Worker, dispatcher: Dispatcher) -> None:
+        if stack := dispatcher.next_for(worker, self._workers):
             self._progress[worker.number] = 0.0
             task = Task(stack, self._schedule(worker.number, train, [stack]))
             self._workers[worker.number].program, self._workers[worker.number].task = worker.program, task
 
-    def _finish(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
+    def _finish(self, worker: _Worker, dispatcher: Dispatcher) -> Iterator[tuple[Run, RunResult]]:
         task, worker.task = worker.at_work_on, None
         try:
             report: Report = _result_of(task.future)
         except (ProcessExpired, BrokenProcessPool) as error:
             died = _died(worker, error, trace_of(self._trace(worker)))
             self._restart(worker)
-            yield from given.try_again(task.stack, died)
+            yield from dispatcher.try_again(task.stack, died)
             return
         if self._stopwatch:
             self._stopwatch.spans += report.spans
-        if (yield from given.settle(worker, task, report)):
+        if (yield from dispatcher.settle(worker, task, report)):
             self._restart(worker)
 
-    def _end_over_time(self, worker: _Worker, given: HandingOut) -> Iterator[tuple[Run, RunResult]]:
+    def _end_over_time(self, worker: _Worker, dispatcher: Dispatcher) -> Iterator[tuple[Run, RunResult]]:
         """End a worker whose stack takes too long."""
         trace = trace_of(self._trace(worker), worker.ready.result())
         task, worker.task = worker.at_work_on, None
         self._restart(worker)
-        yield from given.timed_out(task, trace)
+        yield from dispatcher.timed_out(task, trace)
 
     def _trace(self, worker: _Worker) -> Path:
         return replace(self._orders, number=worker.number).trace
@@ -354,8 +354,8 @@ def _wait(futures: Sequence[ProcessFuture[Any]], seconds: float = math.inf) -> N
     """Wait until these are done, so many seconds have passed, or an interrupt has come."""
     end = time.monotonic() + seconds
     while not all(future.done() for future in futures) and time.monotonic() < end:
-        wait(futures, LOOK_SECONDS)
-        look()
+        wait(futures, POLL_SECONDS)
+        raise_held()
 
 
 def _has_ended(worker: _Worker, future: ProcessFuture[Any]) -> bool:

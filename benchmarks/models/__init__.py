@@ -1,1 +1,1 @@
-"""A model, new or trained: export with its card, profile, diagnosis."""
+"""Models, new or trained: export with a card, profile, diagnosis."""

@@ -1,4 +1,4 @@
-"""From a finished run to a model that others can use: plain Keras, fed raw inputs, with a card that says what it is.
+"""Export: a finished run as a model that others can use, plain Keras, fed raw inputs, with a card that says what it is.
 
     >>> import benchmarks
     >>> model = benchmarks.load_network("3f2a9c", runs_dir="runs")
@@ -500,14 +500,14 @@ def _cell(store: Store, stored: StoredRun, settings: RunSettings, dataset: Datas
     """What all runs with these settings on these data say together, as a report's cell does."""
     from benchmarks.analysis.summaries import cell_summaries
     from benchmarks.analysis.tables import run_table
-    from benchmarks.execution.running import facts_of
+    from benchmarks.execution.running import dataset_facts
 
     seeds = sorted({stored.seed}.union(*(each.seeds for each in store.registrations())))
     cell = Cell(stored.dataset, {}, settings)
     planned = [Run(cell, seed, stored.dataset_version) for seed in seeds]
     found = store.runs(run.key for run in planned)
     planned = [run for run in planned if run.key in found]
-    (summary,) = cell_summaries(run_table(planned, found, {stored.dataset: facts_of(dataset)}))
+    (summary,) = cell_summaries(run_table(planned, found, {stored.dataset: dataset_facts(dataset)}))
     outcome = OUTCOME_METRICS[dataset.task]
     return {
         "runs": {run.seed: run.key for run in planned},

@@ -1,4 +1,4 @@
-"""What models cost on this machine: memory, the time to build and to trace, images a second and latency.
+"""Profiles of models on this machine: memory, the time to build and to trace, images a second and latency.
 
 A training step is forward pass, backward pass and an update by SGD with momentum, in one `tf.function`; inference is a
 forward pass. Both get random inputs that are on the device already, so reading data is in neither. TensorFlow is

@@ -1,4 +1,4 @@
-"""What the design of a suite can estimate, and the cells that each of its claims compares; pure."""
+"""Comparisons: the cells that each claim of a suite compares, and what its design can estimate; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a suite to its cells and runs; pure, and fast for large matrices."""
+"""Expansion: from a suite to its cells and runs; pure, and fast for large matrices."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which cells are tuned together, what their trials are as runs, and the runs of a suite once it is tuned; pure."""
+"""Groups of cells that are tuned together, their trials as runs, and the runs of a suite once it is tuned; pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Looks: the numbers of seeds at which claims are judged while seeds are added until they are decided; pure.
+"""Looks, the interim analyses: numbers of seeds at which claims are judged while seeds are added; pure.
 
 All looks are known before the first, and alpha is divided evenly among them (Bonferroni), so that however many are
 made, and whenever one stops, no more than alpha of true null hypotheses are rejected over all of them.
@@ -16,7 +16,7 @@ from benchmarks.suite.suite import Suite
 
 @dataclass(frozen=True)
 class Looks:
-    """Numbers of seeds at which a suite is judged, growing."""
+    """The interim analyses of a suite: the growing numbers of seeds at which it is judged."""
 
     declared: tuple[int, ...]
     """Those that alpha is divided among."""

@@ -1,4 +1,4 @@
-"""Runs by their keys, and by the beginnings of these that people read and write."""
+"""Keys of runs, and the beginnings of these by which people name a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several runners on one store: who trains what, so that no run is trained twice at once.
+"""Leases: which of several runners on one store trains which run, so that none is trained twice at once.
 
 A runner holds a lease on each run that it is on. It gives signs of life by counting up a number; a runner whose number
 stands still for a time is dead, and its leases end. Every runner measures that time on its own steady clock, so that
@@ -69,17 +69,17 @@ class Leases:
         dead = {owner for owner, number in numbers.items() if self._end_if_dead(owner, number)}
         return {key for key, lease in held.items() if lease.owner not in dead}
 
-    def wait(self, keys: Iterable[str], on_look: Callable[[], None], pause: float = 1.0) -> None:
+    def wait(self, keys: Iterable[str], on_poll: Callable[[], None], pause: float = 1.0) -> None:
         """Wait until some of these runs, which others are on, are finished or free.
 
         Args:
             keys: of the runs.
-            on_look: is called now and then.
-            pause: seconds between two looks.
+            on_poll: is called now and then.
+            pause: seconds between two polls.
         """
         wanted = list(keys)
         while wanted and len(self.others(wanted)) == len(wanted):
-            on_look()
+            on_poll()
             time.sleep(pause)
 
     def _end_if_dead(self, owner: str, number: int) -> bool:

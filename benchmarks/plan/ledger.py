@@ -1,4 +1,4 @@
-"""The ledger of a suite: every run that it plans has exactly one status, and what is known of each."""
+"""Ledger of a suite: every run that it plans has exactly one status, and what is known of each."""
 
 from __future__ import annotations
 

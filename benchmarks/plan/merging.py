@@ -1,4 +1,4 @@
-"""Joins stores: those of several jobs, or machines, that trained parts of one suite or different suites."""
+"""Merging of stores: those of several jobs, or machines, that trained shards of one suite or different suites."""
 
 from __future__ import annotations
 

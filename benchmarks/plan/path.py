@@ -1,4 +1,4 @@
-"""A path from the baseline whose changes are found one by one: what is tried at each step, as runs; pure."""
+"""Path from the baseline whose changes are found one by one: what is tried at each step, as runs; pure."""
 
 from __future__ import annotations
 

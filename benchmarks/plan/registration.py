@@ -1,4 +1,4 @@
-"""Which claims stood in the suite before anything was seen of their runs, and what of the plan was changed since."""
+"""Registration: claims that stood in the suite before anything was seen of their runs, and what was changed since."""
 
 from __future__ import annotations
 

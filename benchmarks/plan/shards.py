@@ -1,4 +1,4 @@
-"""Which part of a suite with a search each job of an array has: whole groups, or a share of one where they are few."""
+"""Shards: the part of a suite with a search that each job of an array has, whole groups or a share of one."""
 
 from __future__ import annotations
 

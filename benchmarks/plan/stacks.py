@@ -1,4 +1,4 @@
-"""Which runs are trained together, and where; pure."""
+"""Stacks: the runs that are trained together, the slot of each, and their order; pure."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from benchmarks.training.parts import LARGEST_STACK, check_fit, stack_size
 from zoo.config import MLPConfig
 from zoo.seeds import child_seed
 
-Program = tuple[str, ...]
+ProgramKey = tuple[str, ...]
 """Names the compiled program that a run needs."""
 
 Stack = Mapping[int, Run]
@@ -30,7 +30,7 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
         check_fit(settings, datasets[dataset])
 
 
-def program_of(run: Run) -> Program:
+def program_of(run: Run) -> ProgramKey:
     """The program of a run: equal for runs that can share one."""
     return run.dataset, run.dataset_version, run.cell.settings.program()
 
@@ -42,7 +42,7 @@ def keys_of(stack: Stack) -> dict[int, str]:
 
 def group_by_program(runs: Iterable[Run]) -> list[list[Run]]:
     """Runs that can share one compiled program, in the order in which each program first appears."""
-    groups: dict[Program, list[Run]] = defaultdict(list)
+    groups: dict[ProgramKey, list[Run]] = defaultdict(list)
     for run in runs:
         groups[program_of(run)].append(run)
     return list(groups.values())
@@ -134,16 +134,16 @@ class StackQueue:
     """
 
     def __init__(self, stacks: Iterable[Stack]):
-        self._waiting: dict[Program, deque[Stack]] = {}
+        self._waiting: dict[ProgramKey, deque[Stack]] = {}
         for stack in stacks:
             self._waiting.setdefault(program_of(next(iter(stack.values()))), deque()).append(stack)
-        self._begun: set[Program] = set()
-        self._seconds: dict[Program, tuple[float, float]] = {}
+        self._begun: set[ProgramKey] = set()
+        self._seconds: dict[ProgramKey, tuple[float, float]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
-    def take(self, has: Program | None, *, is_alone: bool = False) -> Stack | None:
+    def take(self, has: ProgramKey | None, *, is_alone: bool = False) -> Stack | None:
         """The next stack for a worker; None where there is none, or none that is worth its while.
 
         Args:
@@ -164,11 +164,11 @@ class StackQueue:
         self._begun.discard(program)
         self._waiting.setdefault(program, deque()).appendleft(stack)
 
-    def note(self, program: Program, compiling: float, training: float) -> None:
+    def note(self, program: ProgramKey, compiling: float, training: float) -> None:
         """Learn how many seconds compiling a program and training one of its stacks took."""
         self._seconds[program] = (compiling or self._seconds.get(program, (0.0, 0.0))[0], training)
 
-    def _pop(self, program: Program) -> Stack:
+    def _pop(self, program: ProgramKey) -> Stack:
         self._begun.add(program)
         waiting = self._waiting[program]
         stack = waiting.popleft()
@@ -176,7 +176,7 @@ class StackQueue:
             del self._waiting[program]
         return stack
 
-    def _gain(self, program: Program) -> float:
+    def _gain(self, program: ProgramKey) -> float:
         """Seconds that a second worker would spare, roughly; before anything is known, help is taken to pay."""
         compiling, training = self._seconds.get(program, (0.0, 1.0))
         return len(self._waiting[program]) * training - compiling

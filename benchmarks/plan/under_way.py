@@ -1,4 +1,4 @@
-"""How far the searches of a suite have come, for those who look on: from what is noted of them in the store."""
+"""Searches under way: how far those of a suite have come, from what is noted of them in the store."""
 
 from __future__ import annotations
 

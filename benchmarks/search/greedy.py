@@ -1,4 +1,4 @@
-"""Finds the path of a suite: at each step every change that is left is tried, and the best is taken if it improves.
+"""Greedy path of a suite: at each step every change that is left is tried, and the best is taken if it improves.
 
 As of a search, nothing is kept while it is under way: a path that was killed is asked for again from its beginning, and
 what is stored is not trained again.

@@ -1,8 +1,8 @@
-"""Searches all groups of a suite at once: every trial is some runs of the store, trained where they are not stored.
+"""Search loop over all groups of a suite at once: a trial is some runs of the store, trained where they are not stored.
 
 Nothing that a search needs is kept while it is under way. It is asked again from its beginning, and what is stored is
 told to it at once, so that one that was killed goes on with the trials that it would have had. How far it has come is
-noted for those who look on.
+noted for `ablate status`.
 """
 
 from __future__ import annotations
@@ -144,7 +144,7 @@ class _Progress:
         store.record_search(self.group.key, trials, best.values if best else {})
 
     def note(self, store: Store, waiting: Iterable[Sequence[Run]]) -> None:
-        """Note how far the search has come and the runs of each trial that is trained now, for those who look on."""
+        """Note how far the search has come and the runs of each trial that is trained now, for `ablate status`."""
         keys = [[run.key for run in runs] for runs in waiting]
         store.note_search(self.group.key, {"ended": len(self.records), "under_way": keys})
 

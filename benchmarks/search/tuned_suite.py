@@ -1,4 +1,4 @@
-"""Writes a suite with the settings that its search has found in place of the search."""
+"""Tuned suite: written with the settings that its search has found in place of the search."""
 
 from __future__ import annotations
 

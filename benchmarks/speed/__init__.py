@@ -1,1 +1,1 @@
-"""The runner against plain loops of Keras and PyTorch on the same runs, in one session."""
+"""Speed of the runner against plain loops of Keras and PyTorch on the same runs, in one session."""

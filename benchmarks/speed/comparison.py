@@ -1,4 +1,4 @@
-"""Times the runner and its peers in turn.
+"""Speed comparison: times the runner and its peers in turn.
 
 All sides get the same networks, data, splits, batch sizes and epochs, evaluate on validation every epoch and on the
 test split at the end. Importing libraries and reading the data are left out of all; building models and tracing are
@@ -36,8 +36,8 @@ OURS = "ablate"
 
 
 @dataclass(frozen=True)
-class Side:
-    """One of the programs that are compared."""
+class SideTimes:
+    """What one of the compared programs took."""
 
     seconds: list[float] = field(default_factory=list)
     """Seconds a run, one value a repetition."""
@@ -46,12 +46,12 @@ class Side:
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """What was measured."""
+class SpeedComparison:
+    """What the runner and its peers took on one work."""
 
     work: str
     num_runs: int
-    sides: dict[str, Side]
+    sides: dict[str, SideTimes]
     """Name -> what it took; the runner itself is "ablate"."""
     first_step_seconds: float
     """From the start of this process to the end of the runner's first call of training steps."""
@@ -99,7 +99,7 @@ class Comparison:
         return "\n".join(lines)
 
 
-def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path, workers: int | None = None) -> Comparison:
+def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path, workers: int | None = None) -> SpeedComparison:
     """Time all sides in turn, `repeats` times.
 
     Raises:
@@ -108,7 +108,7 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path, workers: in
     runs, reference = runs_of(work, data_dir, runs_dir)
     compared = peer_runs_of(work, runs)
     peers = [peer for peer in PEERS if importlib.util.find_spec(peer)]
-    sides = {OURS: Side(), **{PEERS[peer]: Side() for peer in peers}}
+    sides = {OURS: SideTimes(), **{PEERS[peer]: SideTimes() for peer in peers}}
     num_stacks = least_stacks(runs)
     available = resources(num_stacks, num_stacks, workers)
     first_step = 0.0
@@ -129,7 +129,7 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path, workers: in
     (dataset,) = datasets.values()
     # Each worker is in a step for a part of the time; together they do all of the work in that time over their number.
     step_seconds = stopwatch.totals()["step"] / available.workers
-    return Comparison(
+    return SpeedComparison(
         work=work,
         num_runs=len(runs),
         sides=sides,

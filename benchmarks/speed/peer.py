@@ -1,4 +1,4 @@
-"""Trains the runs of a peer in this process and prints what they took, as JSON.
+"""Peer: trains its runs in this process and prints what they took, as JSON.
 
     python -m benchmarks.speed.peer keras digits DATA_DIR RUNS_DIR
 

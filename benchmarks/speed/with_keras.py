@@ -1,4 +1,4 @@
-"""The peer in Keras: a loop of `fit`, as a Keras user would write it."""
+"""Keras peer: a loop of `fit`, as a Keras user would write it."""
 
 from __future__ import annotations
 

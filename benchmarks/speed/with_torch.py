@@ -1,4 +1,4 @@
-"""The peer in PyTorch: a plain eager loop over the same networks, as a PyTorch user would write it."""
+"""PyTorch peer: a plain eager loop over the same networks, as a PyTorch user would write it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is measured: suites, and how many of their runs the peers train."""
+"""Works that are measured: suites, and how many of their runs the peers train."""
 
 from __future__ import annotations
 

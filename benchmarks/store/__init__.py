@@ -1,4 +1,4 @@
-"""The store: every run, one transaction a run; one SQLite file, or a database of a Postgres server."""
+"""Store: every run, one transaction a run; one SQLite file, or a database of a Postgres server."""
 
 from benchmarks.store.records import (
     DatasetFacts,

@@ -1,4 +1,4 @@
-"""What all parts of a store share: transactions, and what differs between SQLite and Postgres."""
+"""Database of a store: transactions, and what differs between SQLite and Postgres."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a store that says which runner is on which run."""
+"""Leases in a store: which runner is on which run."""
 
 from __future__ import annotations
 

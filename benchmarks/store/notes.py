@@ -1,4 +1,4 @@
-"""The part of a store that holds what is noted beside runs: suites, their claims, and searches."""
+"""Notes in a store beside its runs: suites, their claims, and searches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in a database of a Postgres server, for runners on many machines.
+"""Postgres store: a database of a server, for runners on many machines.
 
 Its format is marked in a table of its own, together with a name that was drawn when the store was made.
 """

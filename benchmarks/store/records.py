@@ -1,4 +1,4 @@
-"""What lies in a store, as the rest of the program sees it."""
+"""Records of a store, as the rest of the program sees them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The part of a store that holds runs: how they ended, what they gave, and on which machines."""
+"""Runs in a store: how they ended, what they gave, and on which machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store in one SQLite file of the runs folder.
+"""SQLite store: one file of the runs folder.
 
 Its format is marked in the file itself (SQLite's application id and user version), so that a foreign or newer file is
 told apart before anything is written to it.

@@ -1,4 +1,4 @@
-"""The store of a runs folder, or of many machines."""
+"""Store of a runs folder, or of many machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of a store, the same for SQLite and Postgres."""
+"""Tables of a store, the same for SQLite and Postgres."""
 
 from __future__ import annotations
 

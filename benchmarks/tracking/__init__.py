@@ -1,1 +1,1 @@
-"""Writes what is stored for other tools to show: MLflow and TensorBoard. Nothing of it is there while runs train."""
+"""Trackers: stored runs written for other tools to show, MLflow and TensorBoard. None takes part while runs train."""

@@ -1,4 +1,4 @@
-"""Where the runs of a suite are to be tracked, checked before anything is trained."""
+"""Destinations: where the runs of a suite are to be tracked, checked before anything is trained."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What trackers show of a run: one plain record, the same for all of them."""
+"""Records: what trackers show of a run, the same for all of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COLUMNS = ("dataset", "seed", "settings")
 OUTCOME = "outcome"
 """The metric that reports compare: test accuracy or RMSE, and for a diverged run the level of who learnt nothing."""
 
-FINAL = "final/"
+FINAL_PREFIX = "final/"
 """Begins the name of a metric that is followed over the epochs too: its value for the weights that were kept."""
 
 
@@ -42,12 +42,12 @@ class Tracked:
     """Runs that were written, for the first time or anew."""
     unchanged: int
     """Runs that were there already."""
-    look: str
-    """The command that shows them."""
+    viewer: str
+    """The command that shows them, or the address of a server that does."""
 
     def as_text(self) -> str:
         """Two lines for people."""
-        return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  look: {self.look}"
+        return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  viewer: {self.viewer}"
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain values."""
@@ -160,7 +160,7 @@ def _values(stored: StoredRun, facts: DatasetFacts) -> dict[str, float | None]:
     elif stored.status == "diverged":
         values[OUTCOME] = facts.level_without_learning
     for name, value in stored.metrics.items():
-        values[FINAL + name if name in stored.history else name] = value
+        values[FINAL_PREFIX + name if name in stored.history else name] = value
     if stored.parameters is not None:
         values["parameters"] = stored.parameters
     return values | {"seconds": stored.seconds}

@@ -1,4 +1,4 @@
-"""Writes an MLflow experiment for a suite: a run for each of its runs, and one more that holds the report.
+"""MLflow: an experiment for a suite, with a run for each of its runs, and one more that holds the report.
 
 A run is found again by its key, which is one of its tags, and stays as it is unless it was tried again since. MLflow's
 database in the runs folder is made where no tracking URI is given; then nothing goes over a network.
@@ -43,7 +43,7 @@ from benchmarks.tracking.records import Record, Tracked, records_of
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlflow-artifacts", ".mlflow.lock"
 """What lies in the runs folder where no tracking URI is given, and the lock of those who write from it."""
 
-STATUSES: Mapping[Status, str] = {
+MLFLOW_STATUSES: Mapping[Status, str] = {
     "done": "FINISHED",
     "diverged": "FINISHED",
     "failed": "FAILED",
@@ -121,13 +121,13 @@ def track(study: Study, uri: str | None = None) -> Tracked:
         raise UserError(
             f"{place}: MLflow cannot be written: {first}\nThe runs are stored: `{again}` tries again"
         ) from None
-    look = place if place.startswith("http") else f"mlflow ui --backend-store-uri {place}"
-    return Tracked("mlflow", place, written, unchanged, look)
+    viewer = place if place.startswith("http") else f"mlflow ui --backend-store-uri {place}"
+    return Tracked("mlflow", place, written, unchanged, viewer)
 
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Wait until nobody else writes from this runs folder: two who look for a run at once would both write it.
+    """Wait until nobody else writes from this runs folder: two who searched for a run at once would both write it.
 
     SQLite's lock ends with its process, and works wherever the store does.
     """
@@ -226,7 +226,7 @@ def _wanted(record: Record) -> _Wanted:
         key=record.key,
         state=f"{record.status} {record.finished_at}",
         name=record.name,
-        status=STATUSES[record.status],
+        status=MLFLOW_STATUSES[record.status],
         started_at=record.started_at,
         finished_at=record.finished_at,
         tags={_name(name): _cut(value, MAX_TAG_VAL_LENGTH) for name, value in tags.items()},

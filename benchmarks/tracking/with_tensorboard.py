@@ -1,4 +1,4 @@
-"""Writes TensorBoard's event files: curves of every run, and the suite as a table in the HParams tab.
+"""TensorBoard: event files with the curves of every run, and the suite as a table in the HParams tab.
 
 A cell is a group of sessions, and each of its runs a session, so that the table has a line a cell with the mean over
 its seeds. The files follow from the store alone: written twice they are the same, to the byte, and are left alone.
@@ -28,7 +28,7 @@ from benchmarks.errors import UserError
 from benchmarks.metrics import METRICS
 from benchmarks.plan.study import Study
 from benchmarks.results import OUTCOMES
-from benchmarks.tracking.records import FINAL, OUTCOME, Record, Tracked, records_of
+from benchmarks.tracking.records import FINAL_PREFIX, OUTCOME, Record, Tracked, records_of
 
 EVENTS_FILE = "events.out.tfevents.{seconds:010d}.ablate"
 """With the time when the run ended: TensorBoard goes on reading files that it knows, and takes a new one for news."""
@@ -36,7 +36,7 @@ EVENTS_FILE = "events.out.tfevents.{seconds:010d}.ablate"
 LARGEST = float(np.finfo(np.float32).max)
 """TensorBoard has numbers in single precision."""
 
-Values = Mapping[str, float | str]
+SettingValues = Mapping[str, float | str]
 """The dataset and each factor of a cell -> its level."""
 
 
@@ -52,7 +52,7 @@ def track(study: Study, folder: Path | None = None) -> Tracked:
     """
     place = study.store.folder / study.name / "tensorboard" if folder is None else folder / study.name
     numeric = _numeric_factors(records_of(study))
-    cells: dict[str, Values] = {}
+    cells: dict[str, SettingValues] = {}
     metrics: dict[str, None] = {}
     kept, written = set(), 0
     try:
@@ -72,7 +72,7 @@ def track(study: Study, folder: Path | None = None) -> Tracked:
     return Tracked("tensorboard", str(place), written, len(kept) - 1 - written, f"tensorboard --logdir {place}")
 
 
-def _events(record: Record, values: Values) -> Iterator[Event]:
+def _events(record: Record, values: SettingValues) -> Iterator[Event]:
     """The events of a run: its settings, the curves, its metrics, and how it ended."""
     end = record.finished_at
     begun = summary_v2.hparams_pb(dict(values), trial_id=record.cell, start_time_secs=record.started_at)
@@ -90,7 +90,7 @@ def _events(record: Record, values: Values) -> Iterator[Event]:
     yield _event(summary, end)
 
 
-def _table(cells: Iterable[Values], metrics: Iterable[str], created: float) -> Summary:
+def _table(cells: Iterable[SettingValues], metrics: Iterable[str], created: float) -> Summary:
     """What the columns of the HParams tab are."""
     levels: dict[str, dict[Any, None]] = {}
     for values in cells:
@@ -123,7 +123,7 @@ def _numeric_factors(records: Iterable[Record]) -> set[str]:
     return {factor for factor, is_numeric in found.items() if is_numeric}
 
 
-def _values(record: Record, numeric: set[str]) -> Values:
+def _values(record: Record, numeric: set[str]) -> SettingValues:
     levels = {name: float(record.settings[name]) if name in numeric else label for name, label in record.levels.items()}
     return {"dataset": record.dataset} | levels
 
@@ -143,7 +143,7 @@ def _scalars(name: str, values: Mapping[int, float], moment: float) -> Iterator[
 def _explanation(name: str) -> str:
     if name == OUTCOME:
         return "what reports compare: test accuracy or RMSE, and for a diverged run the level of who learnt nothing"
-    known = METRICS.get(name.removeprefix(FINAL))
+    known = METRICS.get(name.removeprefix(FINAL_PREFIX))
     return known.explanation if known else ""
 
 

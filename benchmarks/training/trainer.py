@@ -24,7 +24,7 @@ from benchmarks.training.program import Program, RunInputs
 Array = np.ndarray[Any, Any]
 
 STEPS_A_CALL = 200
-"""Most steps that the program takes without a look at the clock, at interrupts, and at losses that are not finite."""
+"""Most steps that the program takes without checking the clock, interrupts, and losses that are not finite."""
 
 SECONDS_A_CALL = 1.0
 """How long such a call should take at most, once it is known how long a step takes."""

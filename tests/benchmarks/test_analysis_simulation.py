@@ -18,7 +18,7 @@ from tools.error_rates import (
     false_positives_on_all,
     false_positives_over_looks,
     report,
-    words_of,
+    verdicts_on,
 )
 
 
@@ -30,7 +30,7 @@ def test_the_shortcut_gives_the_verdicts_themselves(kind):
     for row in samples:
         evidence = evidence_of(row, 1.0, kind)
         expected.append(verdict_of(evidence, evidence.tested.p).word)
-    assert words_of(samples, 1.0, kind) == expected
+    assert verdicts_on(samples, 1.0, kind) == expected
     assert set(expected) == {"supported", "refuted", "inconclusive"}
 
 

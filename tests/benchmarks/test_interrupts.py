@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from benchmarks.execution.interrupts import Terminated, held, listening, look
+from benchmarks.execution.interrupts import Terminated, held, listening, raise_held
 
 KINDS = [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)]
 
@@ -27,21 +27,21 @@ def test_interrupts_at_once_where_nothing_is_held(number, kind):
 
 
 @pytest.mark.parametrize(("number", "kind"), KINDS)
-def test_held_back_until_the_next_look(number, kind):
-    """Inside of `held` nothing is raised but by `look`, one for each signal, in their order, whoever listens."""
+def test_held_back_until_raise_held(number, kind):
+    """Inside of `held` nothing is raised but by `raise_held`, one for each signal, in their order, whoever listens."""
     with held():
-        look()
+        raise_held()
         send(number)
         send(signal.SIGINT)
         with pytest.raises(KeyboardInterrupt) as first:
-            look()
+            raise_held()
         with pytest.raises(KeyboardInterrupt) as second:
-            look()
-        look()
+            raise_held()
+        raise_held()
     assert [type(first.value), type(second.value)] == [kind, KeyboardInterrupt]
 
 
-def test_raised_at_the_end_where_nobody_looked():
+def test_raised_at_the_end_where_nobody_raised_them():
     """An interrupt that arrived inside is not lost, and is raised once."""
     steps = []
 
@@ -55,7 +55,7 @@ def test_raised_at_the_end_where_nobody_looked():
     with listening():
         with pytest.raises(Terminated):
             hold()
-        look()
+        raise_held()
     assert len(steps) == 1
 
 
@@ -70,7 +70,7 @@ def test_what_else_is_raised_goes_first():
     with listening():
         with pytest.raises(ZeroDivisionError):
             fail()
-        look()
+        raise_held()
 
 
 @pytest.mark.parametrize("block", [listening, held])

@@ -128,12 +128,12 @@ class TestRoom:
 def test_outline_is_a_dataset_to_plan_with(digits, runs_of, settings_of):
     """A dataset without its inputs is small, and all that is checked before training comes out the same."""
     from benchmarks.execution.ray_node import Outline
-    from benchmarks.execution.running import facts_of
+    from benchmarks.execution.running import dataset_facts
 
     sent = pickle.dumps(Outline.of(digits))
     assert len(sent) < 20_000 < digits.num_bytes
     outlined = pickle.loads(sent).as_dataset()
-    assert facts_of(outlined) == facts_of(digits)
+    assert dataset_facts(outlined) == dataset_facts(digits)
     assert stack_size(settings_of(), outlined) == stack_size(settings_of(), digits)
     assert outlined.train.inputs.dtype == digits.train.inputs.dtype
     np.testing.assert_array_equal(outlined.test.labels, digits.test.labels)
@@ -180,7 +180,7 @@ def test_cluster_that_is_not_there():
 
 
 def test_nothing_heavy_without_need():
-    """Neither the command line nor who hands out work to processes imports Ray; who does to Ray, no TensorFlow."""
+    """Neither the command line nor the dispatcher of processes imports Ray; that of Ray imports no TensorFlow."""
     modules = ["benchmarks.cli", "benchmarks.execution.running", "benchmarks.execution.ray_cluster"]
     if importlib.util.find_spec("ray"):
         modules.append("benchmarks.execution.ray_workers")

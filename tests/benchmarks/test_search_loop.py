@@ -165,7 +165,7 @@ def test_budgets_are_equal(strategy, tmp_path):
 
 
 def test_many_trials_at_a_time(tmp_path):
-    """Trials of all groups are handed out together: grid and random all at once, a model's by batches."""
+    """Trials of all groups are dispatched together: grid and random all at once, a model's by batches."""
     for strategy, batches in (("grid", [16]), ("random", [8, 8]), ("bayesian", [8, 4, 4])):
         lab = Lab(tmp_path / strategy)
         lab.search(suite_with(**STRATEGIES[strategy]))

@@ -428,17 +428,17 @@ def test_tensorboard_stays_the_same(store):
         store.record(run, result_of(0, "plain"), MACHINE)
     assert track(store, "tensorboard") == (9, 0)
 
-    def look():
+    def contents():
         files = (store.folder / "tracked").rglob("*.ablate")
         return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
 
-    before = look()
+    before = contents()
     done = subprocess.run(
         [sys.executable, "-c", TRACK, str(store.folder), "tensorboard"], capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == ["0", "9", "False"]
     assert len(before) == 10
-    assert look() == before
+    assert contents() == before
 
 
 def test_tensorboard_has_what_is_stored_by_now(store, tmp_path):
@@ -475,9 +475,9 @@ def test_tensorboard_leaves_out_what_it_cannot_hold(store):
 @pytest.mark.usefixtures("empty_database")
 def test_every_ending_is_told(store):
     """Whatever a run's status, its record is there, and MLflow has a word for it."""
-    from benchmarks.tracking.with_mlflow import STATUSES
+    from benchmarks.tracking.with_mlflow import MLFLOW_STATUSES
 
-    assert set(STATUSES) == set(FINAL)
+    assert set(MLFLOW_STATUSES) == set(FINAL)
     assert {record.status for record in records_of(study_of(store, "tracked"))} == {
         "done", "diverged", "failed", "timed_out"
     }  # fmt: skip
@@ -522,7 +522,7 @@ def test_the_command(ablate):
     assert code == 0
     assert out.splitlines() == [
         "tensorboard: 9 runs written, 0 there already",
-        f"  look: tensorboard --logdir {Path('runs') / 'tracked' / 'tensorboard'}",
+        f"  viewer: tensorboard --logdir {Path('runs') / 'tracked' / 'tensorboard'}",
     ]
 
 

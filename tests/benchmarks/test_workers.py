@@ -241,7 +241,7 @@ def test_what_exceptions_mean():
 
 
 def test_dataset_that_is_gone_fails_its_runs(runs_dir, tmp_path):
-    """Data that cannot be read any more fail their runs, with the reason, and not the one who hands out the work."""
+    """Data that cannot be read any more fail their runs, with the reason, and not the dispatcher."""
     references = {"digits": find_dataset("digits", runs_dir / "none", runs_dir)}
     with started(runs_dir, number=1) as workers:
         datasets = workers.open_datasets()
@@ -276,7 +276,7 @@ def test_memory_stays_flat(runs_dir, monkeypatch):
 
 def test_worker_that_grows_is_replaced(runs_dir, monkeypatch, undisturbed):
     """A worker that takes more memory than it may is replaced between two stacks, and nothing is lost."""
-    monkeypatch.setattr("benchmarks.execution.handing_out.MOST_GROWTH", -1)
+    monkeypatch.setattr("benchmarks.execution.dispatcher.MOST_GROWTH", -1)
     begun = []
     start = Workers._start
     monkeypatch.setattr(Workers, "_start", lambda self, number: begun.append(number) or start(self, number))
@@ -308,7 +308,7 @@ if __name__ == "__main__":
 
 @pytest.mark.slow
 def test_workers_end_with_the_process_that_started_them(runs_dir, tmp_path):
-    """When the process that hands out the work is killed, its workers end within seconds, in mid-training."""
+    """When the dispatching process is killed, its workers end within seconds, in mid-training."""
     script = tmp_path / "parent.py"
     here = Path(__file__).parent
     script.write_text(PARENT.format(folders=[str(here), str(here.parent / "helpers")]))
@@ -430,7 +430,7 @@ def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
 
 
 def test_main_process_needs_no_tensorflow():
-    """Handing out work imports no TensorFlow."""
+    """Dispatching imports no TensorFlow."""
     code = "import sys, benchmarks.execution.running; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

@@ -14,7 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.execution.machine import machine_facts
 from tools.faults.bench import Bench
 from tools.faults.faults import FAULTS, chosen_faults, try_faults
-from tools.faults.outcome import Outcome, Table
+from tools.faults.outcome import FaultOutcome, Table
 
 
 def main(
@@ -44,7 +44,7 @@ def main(
                 for outcome in try_faults(bench, faults, is_quick=quick):
                     told = outcome if isinstance(outcome, str) else f"{outcome.fault}: {outcome.seconds:.0f} s"
                     print(told, file=sys.stderr, flush=True)
-                    if isinstance(outcome, Outcome):
+                    if isinstance(outcome, FaultOutcome):
                         outcomes.append(outcome)
             finally:
                 bench.close()

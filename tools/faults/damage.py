@@ -26,7 +26,7 @@ from tools.faults.folder import NO_REPORT, RUN, SUITE_FILE, Folder, ended
 SHORT_LOCK, LONG_LOCK = 3.0, 45.0
 """Seconds that another process keeps the store to itself: less and more than a runner waits."""
 
-FLIPS_AT_ONCE = 16
+BITS_AT_ONCE = 16
 """Stores with a flipped bit that are read at the same time."""
 
 
@@ -62,11 +62,11 @@ def _cut_while_used(folder: Folder, generator: random.Random) -> bool:
     process = folder.start(*RUN, *NO_REPORT)
     while process.poll() is None and not folder.number_finished():
         time.sleep(0.01)
-    folder.look()
+    folder.note_runs()
     for path in sorted((folder.runs / ".decoded").glob("*/*.npy")):
         _cut(path, generator)
     is_clear = "Traceback" not in ended(process)[2]
-    folder.look()
+    folder.note_runs()
     return is_clear and went_well(folder.call(*RUN, *NO_REPORT, "--retry", "all"))
 
 
@@ -85,7 +85,7 @@ def fill_disk(bench: Bench, count: int) -> Tally:
             folder = bench.folder(SUITE, path=(mounted or bench.root) / f"full-{number}")
             first = ended(_start_with_little_room(folder, None if mounted else int(size / 4)))
             is_clear = first[0] in (1, 2) and "Traceback" not in first[2]
-            folder.look()
+            folder.note_runs()
             if mounted:
                 _mount(mounted, size=2**30, remount=True)
             again = folder.call(*RUN, *NO_REPORT, "--retry", "all")
@@ -138,7 +138,7 @@ def forbid_writing(bench: Bench, count: int) -> Tally:
     for number in range(count):
         has_runs = number % 2 == 1
         folder = bench.finished(SUITE) if has_runs else bench.folder(SUITE)
-        folder.look()
+        folder.note_runs()
         with _read_only(folder.runs):
             before = _contents(folder.runs)
             is_refused = was_refused(folder.call(through=through), "cannot be written")
@@ -199,7 +199,7 @@ def lock_store(bench: Bench, count: int) -> Tally:
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as locker:
             assert locker.stdout is not None
             locker.stdout.readline()
-            folder.look()
+            folder.note_runs()
             first = ended(process)
         is_clear = went_well(first) or was_refused(first, "locked")
         return is_clear and went_well(folder.call(*RUN, *NO_REPORT))
@@ -229,7 +229,7 @@ def _damaged_store(bench: Bench, count: int, damage: Callable[[Path], None]) -> 
     tally = Tally(whole.results, how="refused, and its back-up put in its place")
     for _ in range(count):
         folder = bench.finished(SUITE)
-        folder.look()
+        folder.note_runs()
         damage(folder.store)
         damaged = folder.store.read_bytes()
         is_refused = all(
@@ -250,7 +250,7 @@ def flip_bytes(bench: Bench, count: int) -> Tally:
     bits = [(generator.randrange(len(content)), generator.randrange(8)) for _ in range(count)]
     tally, refused = Tally(whole.results), 0
     # What is damaged is looked at again a moment later, and in that time others can be tried.
-    with ThreadPoolExecutor(FLIPS_AT_ONCE) as threads:
+    with ThreadPoolExecutor(BITS_AT_ONCE) as threads:
         for found, is_untouched in threads.map(lambda bit: _read_flipped(bench, content, *bit), bits):
             if found is None:
                 refused += 1

@@ -11,7 +11,7 @@ from tools.faults.bench import Bench, NotPossibleError, Tally
 from tools.faults.damage import cut_datasets, cut_store, fill_disk, flip_bytes, forbid_writing, lock_store, newer_store
 from tools.faults.fuzzing import fuzz_suites
 from tools.faults.kills import hang_worker, kill_runner, kill_worker, starve_worker
-from tools.faults.outcome import Outcome
+from tools.faults.outcome import FaultOutcome
 from tools.faults.suites import diverge, fail_half, train_trivial
 from tools.faults.together import jump_clocks, two_runners
 from zoo.settings import nearest
@@ -69,7 +69,7 @@ def chosen_faults(names: Sequence[str]) -> dict[str, Fault]:
     return {name: fault for name, fault in FAULTS.items() if not names or name in names}
 
 
-def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> Iterator[Outcome | str]:
+def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> Iterator[FaultOutcome | str]:
     """Try faults one after another; each gives its outcome, or a sentence where it is not possible here."""
     for fault in faults.values():
         begun = time.monotonic()
@@ -81,6 +81,8 @@ def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> 
         yield outcome_of(fault.summary, tally, time.monotonic() - begun)
 
 
-def outcome_of(summary: str, tally: Tally, seconds: float) -> Outcome:
+def outcome_of(summary: str, tally: Tally, seconds: float) -> FaultOutcome:
     """The row of a fault."""
-    return Outcome(summary, tally.tried, tally.survived, tally.lost, tally.doubled, tally.is_equal, seconds, tally.how)
+    return FaultOutcome(
+        summary, tally.tried, tally.survived, tally.lost, tally.doubled, tally.is_equal, seconds, tally.how
+    )

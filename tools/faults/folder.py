@@ -124,12 +124,12 @@ class Folder:
         with self.connected() as connection:
             return dict(connection.execute("SELECT status, count(*) FROM runs GROUP BY status"))
 
-    def look(self) -> None:
+    def note_runs(self) -> None:
         """Note what is finished by now: from here on it must stay as it is."""
         self._seen |= {key: result for key, result in self.results().items() if key not in self._seen}
 
     def lost(self) -> int:
-        """How many of the runs that `look` saw are gone, or another."""
+        """How many of the runs that `note_runs` saw are gone, or another."""
         found = self.results()
         return sum(found.get(key) != result for key, result in self._seen.items())
 

@@ -41,7 +41,7 @@ def kill_runner(bench: Bench, count: int) -> Tally:
         process.kill()
         ended(process)
         waiting += 1
-        folder.look()
+        folder.note_runs()
     if folder:
         _settle(tally, folder, waiting, folder.call())
     return tally
@@ -100,7 +100,7 @@ def _hit_workers(
                 hits += 1
                 psutil.wait_procs([victim], timeout=60)
             moments.remove(moment)
-            folder.look()
+            folder.note_runs()
         last = ended(process)
         for _ in range(hits):
             tally.note(survived=went_well(last))
@@ -213,7 +213,7 @@ def hang_worker(bench: Bench, count: int) -> Tally:
         if victim:
             victim.suspend()
         first = ended(process)
-        folder.look()
+        folder.note_runs()
         stopped = folder.statuses().get("timed_out", 0)
         again = folder.call(*RUN, *NO_REPORT, "--retry", "timed_out")
         return victim is not None and went_well(first, 1) and stopped > 0 and went_well(again)

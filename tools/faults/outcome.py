@@ -10,7 +10,7 @@ COLUMNS = ("fault", "tried", "survived", "lost", "doubled", "equal", "seconds", 
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FaultOutcome:
     """What became of the runs of one fault."""
 
     fault: str
@@ -45,7 +45,7 @@ class Outcome:
 class Table:
     """All faults that were tried."""
 
-    outcomes: Sequence[Outcome]
+    outcomes: Sequence[FaultOutcome]
     machine: dict[str, Any]
 
     @property

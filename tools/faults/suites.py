@@ -80,7 +80,7 @@ def fail_half(bench: Bench, count: int) -> Tally:
     for path in blocked:
         path.mkdir(parents=True)
     first = folder.call(*RUN, "--keep-weights")
-    folder.look()
+    folder.note_runs()
     statuses = folder.statuses()
     for path in blocked:
         path.rmdir()
@@ -102,7 +102,7 @@ def train_trivial(bench: Bench, count: int) -> Tally:
             begun = time.monotonic()
             last = folder.call(*RUN_WITH_ALL_CORES)
             seconds[folder, which] = time.monotonic() - begun
-            folder.look()
+            folder.note_runs()
     with many.connected() as connection:
         number, training, facts = connection.execute(
             "SELECT count(*), sum(seconds), facts FROM runs JOIN machines ON machines.id = machine"

@@ -52,7 +52,7 @@ def _jump_while(processes: list[subprocess.Popen[str]], folder: Folder, generato
         _set_clock(folder, generator.choice("ab"), f"@{shown:%Y-%m-%d %H:%M:%S}")
         jumps += 1
         time.sleep(pause)
-        folder.look()
+        folder.note_runs()
     return jumps
 
 

@@ -1,1 +1,1 @@
-"""TFDS builders of data that other packages bring along: no network needed."""
+"""Embedded datasets: TFDS builders of data that are generated or that packages bring along; no network needed."""

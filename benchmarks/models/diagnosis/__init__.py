@@ -1,1 +1,1 @@
-"""What is to be seen of a network before it is trained: whether its gradients are right, and whether signals arrive."""
+"""Diagnosis of a network before it is trained: whether its gradients are right, and whether signals arrive."""

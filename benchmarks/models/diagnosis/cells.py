@@ -1,4 +1,4 @@
-"""The cells of a suite, each looked at before it is trained."""
+"""Diagnosis of the cells of a suite, each before it is trained."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ class CellDiagnosis:
 def diagnose(
     cells: Sequence[Cell], datasets: Mapping[str, Dataset], seed: int, steps: int = 0
 ) -> Iterator[CellDiagnosis]:
-    """Look at the new network of each cell, one after another.
+    """Diagnose the new network of each cell, one after another.
 
     Args:
         cells: which.
@@ -119,7 +119,7 @@ def diagnose(
         steps: how many steps each network is then trained on that one batch.
 
     Raises:
-        SettingError: settings do not fit the data; nothing was looked at.
+        SettingError: settings do not fit the data; nothing was diagnosed.
     """
     for cell in cells:
         check_fit(cell.settings, datasets[cell.dataset])
@@ -128,7 +128,7 @@ def diagnose(
 
 
 def diagnose_cell(cell: Cell, dataset: Dataset, seed: int, steps: int = 0) -> CellDiagnosis:
-    """Look at the new network of one cell; see `diagnose`."""
+    """Diagnose the new network of one cell; see `diagnose`."""
     settings = cell.settings
     prepared = run_inputs(settings, seed, dataset)
     indices = batch_order(prepared.train_indices, settings.train.batch_size, seed, 0)[0]

@@ -1,4 +1,4 @@
-"""The flow of signals through the networks of a suite, drawn layer by layer."""
+"""Figure of the flow of signals through the networks of a suite, layer by layer."""
 
 from __future__ import annotations
 

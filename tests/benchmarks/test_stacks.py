@@ -1,4 +1,4 @@
-"""Which runs are trained together, and in which place."""
+"""Stacks: runs that are trained together, and the slot of each."""
 
 from __future__ import annotations
 

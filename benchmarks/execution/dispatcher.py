@@ -1,4 +1,4 @@
-"""What becomes of the stacks that workers are given, wherever these are: results, another attempt, an end."""
+"""Dispatcher: gives stacks to workers, wherever these are, and decides what follows: results, or another attempt."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.execution.worker import Orders, Report
-from benchmarks.plan.stacks import Program, Stack, StackQueue, epochs_behind, keys_of, program_of, stacks_by_program
+from benchmarks.plan.stacks import ProgramKey, Stack, StackQueue, epochs_behind, keys_of, program_of, stacks_by_program
 from benchmarks.results import RunResult
 from benchmarks.runs import Run
 
@@ -40,10 +40,10 @@ class Task:
 
 @dataclass(kw_only=True)
 class AnyWorker:
-    """One worker, as seen from the process that hands out the work."""
+    """One worker, as the dispatching process sees it."""
 
     number: int
-    program: Program | None = None
+    program: ProgramKey | None = None
     """What it has compiled."""
     task: Task | None = None
     first_bytes: int | None = None
@@ -56,7 +56,7 @@ class AnyWorker:
         return self.task
 
 
-class HandingOut:
+class Dispatcher:
     """The stacks that are to be trained, and what becomes of each.
 
     Args:
