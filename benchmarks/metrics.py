@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from benchmarks.arrays import Array
 from benchmarks.tasks import Task
-
-Array = np.ndarray[Any, Any]
 
 Better = Literal["higher", "lower"]
 

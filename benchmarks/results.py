@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from benchmarks.arrays import Array
 from benchmarks.tasks import Task
 
 Status = Literal["done", "diverged", "failed", "out_of_memory", "timed_out"]
@@ -45,7 +46,7 @@ class RunResult:
     message: str | None = None
     """Why a run failed, where it diverged, or why the predictions of one that is done were not kept."""
     traceback: str | None = None
-    predictions: np.ndarray[Any, Any] | None = field(default=None, compare=False, repr=False)
+    predictions: Array | None = field(default=None, compare=False, repr=False)
     """What `kept_predictions` gave for the test examples; None unless the status is "done"."""
     macs: int | None = None
     """Multiply-accumulates of the weight layers for one example."""
@@ -71,7 +72,7 @@ def _precision(task: Task) -> np.dtype[Any]:
     return np.dtype("<f4" if task == "regression" else "<f2")
 
 
-def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[np.ndarray[Any, Any] | None, str | None]:
+def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[Array | None, str | None]:
     """What is stored of a run's outputs for the test split, (n, outputs), and a note where that is nothing.
 
     Logits are kept in half precision, those of several classes less the largest of their example: that changes no

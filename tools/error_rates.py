@@ -263,7 +263,9 @@ def _lines_of_several(repeats: int, seed: int) -> list[str]:
         lines += ["", f"{heads[kind]:27}{'claims':>9}{'seeds':>6}  {'any wrong verdict':>20}"]
         for distribution in DISTRIBUTIONS:
             for n in SIZES_OF_MANY:
-                wrong = false_positives_of_family(distribution, n, number, kind, repeats, seed)
+                wrong = false_positives_of_family(
+                    distribution, n=n, n_claims=number, kind=kind, repeats=repeats, seed=seed
+                )
                 lines.append(f"{distribution:27}{number:9}{n:6}  {wrong!s:>20}")
     lines += ["", f"{'at minus the margin':27}{'claims':>9}{'seeds':>6}  {'any wrong kind':>20}"]
     for distribution in DISTRIBUTIONS:

@@ -80,7 +80,14 @@ def _ready(
         from benchmarks.execution.ray_workers import RayWorkers
 
         cluster = RayCluster()
-        with RayWorkers(cluster, references, runs_dir, num_stacks, workers, THREADS) as on_ray:
+        with RayWorkers(
+            cluster=cluster,
+            references=references,
+            runs_dir=runs_dir,
+            num_missing=num_stacks,
+            workers=workers,
+            threads=THREADS,
+        ) as on_ray:
             on_ray.wait_until_ready(workers)
             yield on_ray
     else:

@@ -218,7 +218,7 @@ def parse_parameter(path: str, written: Any) -> Parameter:
     if type(low) is float and type(alternative) is int:
         alternative = float(alternative)
     numbers = () if step is None else _numbers(log, low, high, step)
-    return Range(low, high, log, step, alternative, when, numbers)
+    return Range(low=low, high=high, log=log, step=step, alternative=alternative, when=when, numbers=numbers)
 
 
 def _numbers(log: bool, low: Number, high: Number, step: Number) -> tuple[Number, ...]:

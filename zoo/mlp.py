@@ -18,7 +18,9 @@ def build_mlp(config: MLPConfig, input_shape: InputShape, num_classes: int, seed
         features = keras.layers.Flatten(name="flatten")(features)
     for index, width in enumerate(config.widths, start=1):
         skipped = config.stochastic_depth * index / config.depth
-        features = _hidden_layer(layers, config, features, width, f"hidden_{index}", skipped)
+        features = _hidden_layer(
+            layers, config=config, features=features, width=width, name=f"hidden_{index}", skipped=skipped
+        )
     return keras.Model(inputs, layers.head(features, head, num_classes), name="mlp")
 
 

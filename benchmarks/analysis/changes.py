@@ -112,7 +112,15 @@ def find_changes(
     """
     sides = [dict(iter(table.groupby("cell", sort=False))) for table in (before, after)]
     found = [
-        _compared(cell, metric, sides[0][cell.before], sides[1][cell.after], margin, alpha, seed)
+        _compared(
+            cell,
+            metric=metric,
+            before=sides[0][cell.before],
+            after=sides[1][cell.after],
+            margin=margin,
+            alpha=alpha,
+            seed=seed,
+        )
         for cell in cells
         for metric in metrics[cell.dataset]
     ]

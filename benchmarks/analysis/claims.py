@@ -139,7 +139,9 @@ def judge_claims(
     datasets = {str(name): _Outcomes(of_dataset, factors) for name, of_dataset in runs.groupby("dataset", sort=False)}
     registered = [claim for claim in claims if claim.statement not in unregistered]
     family = withdrawn + sum(len(datasets) if claim.datasets == "each" else 1 for claim in registered)
-    scene = _Scene(datasets, suite, trials or {}, alpha / looks, max(1, family), seed)
+    scene = _Scene(
+        datasets=datasets, suite=suite, trials=trials or {}, alpha=alpha / looks, family=max(1, family), seed=seed
+    )
     found = {claim.statement: _findings(scene, claim, _cells_of(scene, claim)) for claim in claims}
     exploratory = [claim for claim in claims if claim.statement in unregistered]
 
@@ -151,7 +153,7 @@ def judge_claims(
         _judged(scene, claim, found[claim.statement], adjusted[claim.statement], claim in registered)
         for claim in claims
     )
-    return JudgedClaims(alpha, looks, look, scene.alpha, family, judged)
+    return JudgedClaims(alpha=alpha, looks=looks, look=look, alpha_per_look=scene.alpha, family=family, claims=judged)
 
 
 def explore(contrasts: Iterable[Contrast]) -> list[Explored]:
@@ -344,7 +346,15 @@ def _judged(
     averaged = _averaged_over(claim, compared)
     simple = _simple_findings(scene, claim, compared, averaged) if compared else []
     judgements = tuple(
-        _judgement(scene, claim, dataset, each, adjusted[dataset], is_registered, simple)
+        _judgement(
+            scene,
+            claim=claim,
+            dataset=dataset,
+            found=each,
+            adjusted_p=adjusted[dataset],
+            is_registered=is_registered,
+            simple=simple,
+        )
         for dataset, each in found.items()
     )
     return JudgedClaim(

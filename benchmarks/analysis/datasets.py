@@ -218,7 +218,9 @@ def _without_numbers(parts: Sequence[Evidence], unit: Unit, obstacle: Obstacle |
         wins=nan,
         wins_low=nan,
         wins_high=nan,
-        seeds_needed=planned_seeds(nan, nan, first.margin, first.kind, first.alpha, 1, unit),
+        seeds_needed=planned_seeds(
+            nan, sd=nan, margin=first.margin, kind=first.kind, alpha=first.alpha, family=1, unit=unit
+        ),
     )
 
 
@@ -233,5 +235,7 @@ def _filled(empty: Evidence, found: Combined, sd: float, family: int) -> Evidenc
         ci_high=high,
         df=found.df,
         is_signflip_exact=is_exact(empty.n, empty.alpha),
-        seeds_needed=planned_seeds(found.mean, sd, empty.margin, empty.kind, empty.alpha, family, empty.unit),
+        seeds_needed=planned_seeds(
+            found.mean, sd=sd, margin=empty.margin, kind=empty.kind, alpha=empty.alpha, family=family, unit=empty.unit
+        ),
     )

@@ -81,8 +81,18 @@ def interactions(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, st
         for first, second in itertools.combinations(factors, 2):
             for level, than in _level_pairs_of(factors[first], baseline[first]):
                 for at_level, at_than in _level_pairs_of(factors[second], baseline[second]):
-                    here = level_pairs(of_dataset, factors, first, level, than, {second: at_level}) or ()
-                    there = level_pairs(of_dataset, factors, first, level, than, {second: at_than}) or ()
+                    here = (
+                        level_pairs(
+                            of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_level}
+                        )
+                        or ()
+                    )
+                    there = (
+                        level_pairs(
+                            of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_than}
+                        )
+                        or ()
+                    )
                     pairs = tuple(
                         Pair(a.seed, a.difference - b.difference, a.diverged or b.diverged)
                         for a, b in zip(here, there, strict=True)
@@ -119,12 +129,12 @@ def _shares(dataset: str, runs: pd.DataFrame, factors: Sequence[str]) -> list[Im
     error, total = fitted.mse_resid, found["sum_sq"].sum()
     return [
         Importance(
-            dataset,
-            tuple(short[name] for name in term),
-            int(row["df"]),
-            float(row["F"]),
-            float(row["PR(>F)"]),
-            float((row["sum_sq"] - row["df"] * error) / (total + error)),
+            dataset=dataset,
+            term=tuple(short[name] for name in term),
+            df=int(row["df"]),
+            f=float(row["F"]),
+            p=float(row["PR(>F)"]),
+            omega_squared=float((row["sum_sq"] - row["df"] * error) / (total + error)),
         )
         for term, row in ((term, found.loc[text]) for term, text in written.items())
     ]

@@ -9,17 +9,15 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import logsumexp
 
 from benchmarks.analysis.estimates import estimate
+from benchmarks.arrays import Array
 from benchmarks.metrics import METRICS, Metric, calibration_error, log_softmax
 from benchmarks.tasks import Task
-
-Array = np.ndarray[Any, Any]
 
 SQUARED_ERROR = "test_mse"
 
@@ -125,16 +123,16 @@ def ensemble(task: Task, outputs: Sequence[ArrayLike], labels: ArrayLike, random
     subsets = {size: subsets_of(number, size, max(MOST_SUBSETS, number), random) for size in sizes_of(number)}
     found = {size: [members.sized(subset) for subset in each] for size, each in subsets.items()}
     return Ensemble(
-        number,
-        len(truth),
-        members.scores(),
-        {
+        n_members=number,
+        n_examples=len(truth),
+        scores=members.scores(),
+        by_size={
             name: tuple((size, float(np.mean([each[name] for each in own]))) for size, own in found.items())
             for name in SIZED_METRICS[task]
         },
-        all(len(each) == math.comb(number, size) for size, each in subsets.items()),
-        members.ambiguity(),
-        members.disagreement(),
+        has_all_subsets=all(len(each) == math.comb(number, size) for size, each in subsets.items()),
+        ambiguity=members.ambiguity(),
+        disagreement=members.disagreement(),
     )
 
 

@@ -62,7 +62,14 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N, confidence: float 
         return Estimate("degenerate", kept, mean=float(sample.mean()), sd=0.0)
     interval = stats.ttest_1samp(sample, 0).confidence_interval(confidence)
     sd = float(sample.std(ddof=1))
-    return Estimate("interval", kept, float(sample.mean()), sd, float(interval.low), float(interval.high))
+    return Estimate(
+        state="interval",
+        values=kept,
+        mean=float(sample.mean()),
+        sd=sd,
+        ci_low=float(interval.low),
+        ci_high=float(interval.high),
+    )
 
 
 def half_widths(sd: ArrayLike, n: ArrayLike) -> np.ndarray:

@@ -70,7 +70,7 @@ def _pairs(
     """Seed by seed, the difference that a change makes at these levels; None where the design lacks a cell."""
     factor, level = change
     others = {name: label for name, label in present.items() if name != factor}
-    return level_pairs(turned, factors, factor, level, baseline[factor], others)
+    return level_pairs(turned, factors=factors, factor=factor, level=level, than=baseline[factor], fixed=others)
 
 
 def _estimate(pairs: Iterable[Pair] | None) -> Estimate:

@@ -55,7 +55,7 @@ def rank_over_datasets(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
     """
     obstacle = _obstacle(scores)
     if obstacle:
-        return Ranks(obstacle, len(scores), {}, math.nan, (), "")
+        return Ranks(obstacle=obstacle, n_datasets=len(scores), mean_ranks={}, friedman_p=math.nan, pairs=(), note="")
     ranks = scores.rank(axis="columns", ascending=False).mean().sort_values(kind="stable")
     columns = [scores[name].to_numpy() for name in scores]
     is_tied = bool((scores.nunique(axis="columns") == 1).all())
@@ -65,7 +65,14 @@ def rank_over_datasets(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
     shows_pairs = friedman_p < alpha or (len(columns) == 2 and not is_tied)
     pairs = _pairs(scores) if shows_pairs else ()
     mean_ranks = {str(name): float(rank) for name, rank in ranks.items()}
-    return Ranks(None, len(scores), mean_ranks, friedman_p, pairs, _note(len(scores), len(pairs), alpha))
+    return Ranks(
+        obstacle=None,
+        n_datasets=len(scores),
+        mean_ranks=mean_ranks,
+        friedman_p=friedman_p,
+        pairs=pairs,
+        note=_note(len(scores), len(pairs), alpha),
+    )
 
 
 def _obstacle(scores: pd.DataFrame) -> str | None:

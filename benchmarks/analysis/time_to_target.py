@@ -59,7 +59,16 @@ def survival_of(reached: Sequence[float], censored: Sequence[float], horizon: fl
     watched = max([*reached, *censored], default=math.nan)
     until = watched if horizon is None else horizon
     if n < LEAST_RUNS:
-        return Survival(n, len(reached), (), (), watched, until, math.nan, math.nan)
+        return Survival(
+            n=n,
+            n_reached=len(reached),
+            times=(),
+            not_reached=(),
+            watched=watched,
+            horizon=until,
+            restricted_mean=math.nan,
+            median=math.nan,
+        )
     found = stats.ecdf(stats.CensoredData(uncensored=list(reached), right=list(censored))).sf
     times, shares = found.quantiles, found.probabilities
     inside = times < until
@@ -68,7 +77,16 @@ def survival_of(reached: Sequence[float], censored: Sequence[float], horizon: fl
     # Rounding must not hide that half of the runs are there.
     half = times[shares <= 0.5 + 1e-12]
     median = float(half[0]) if len(half) else math.nan
-    return Survival(n, len(reached), tuple(times.tolist()), tuple(shares.tolist()), watched, float(until), mean, median)
+    return Survival(
+        n=n,
+        n_reached=len(reached),
+        times=tuple(times.tolist()),
+        not_reached=tuple(shares.tolist()),
+        watched=watched,
+        horizon=float(until),
+        restricted_mean=mean,
+        median=median,
+    )
 
 
 def times_to_target(epochs: pd.DataFrame, runs: pd.DataFrame, metric: str, target: float) -> list[TimeToTarget]:

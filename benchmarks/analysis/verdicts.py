@@ -166,7 +166,7 @@ def evidence_of(
         wins=wins,
         wins_low=wins_low,
         wins_high=wins_high,
-        seeds_needed=planned_seeds(found.mean, found.sd, margin, kind, alpha, family),
+        seeds_needed=planned_seeds(found.mean, sd=found.sd, margin=margin, kind=kind, alpha=alpha, family=family),
     )
     if found.state != "interval":
         return evidence

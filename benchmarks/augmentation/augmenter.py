@@ -9,12 +9,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arrays import Array, Tensor
 from benchmarks.augmentation import pixels
 from benchmarks.augmentation.rand_augment import OPERATIONS, apply_operation
 from benchmarks.settings.augmentation import AUGMENTATIONS, AugmentConfig
 from zoo.seeds import child_seed
-
-Array = np.ndarray[Any, Any]
 
 ValueRange = tuple[float | Array, float | Array]
 """The lowest and the highest value of the inputs; for feature vectors, one of each feature."""
@@ -78,7 +77,9 @@ class Augmenter:
         states = [[child_seed(seed, "augmentation", name), 0] for name in self.names]
         return np.array(states, np.int64).reshape(-1, 2)
 
-    def apply(self, inputs: Any, targets: Any, seeds: Any, erased: Any = None) -> tuple[Any, Any, Any]:
+    def apply(
+        self, inputs: Tensor, targets: Tensor, seeds: Tensor, erased: Tensor = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Augment one batch of one run.
 
         Args:
@@ -108,7 +109,9 @@ class Augmenter:
             following = [tf.cast(scope.get_current_value(state), tf.int64) for state in states]
         return inputs, targets, tf.stack(following)
 
-    def apply_to_slots(self, inputs: Any, targets: Any, seeds: Any, erased: Any = None) -> tuple[Any, Any, Any]:
+    def apply_to_slots(
+        self, inputs: Tensor, targets: Tensor, seeds: Tensor, erased: Tensor = None
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Augment one batch of each run of a stack: `apply` with a leading run axis on every argument.
 
         The runs go one after another. `tf.vectorized_map` gives the same, but the operations that matter here, random
@@ -153,7 +156,7 @@ class Augmenter:
         layer = self._layers[name]
         return lambda images, targets, _erased: (layer(images, training=True), targets)
 
-    def _window(self, images: Any, targets: Any, _erased: Any) -> tuple[Any, Any]:
+    def _window(self, images: Tensor, targets: Tensor, _erased: Tensor) -> tuple[Tensor, Tensor]:
         batch, padding = tf.shape(images)[0], self.config.crop_padding
         mirrored = tf.zeros([batch], tf.bool)
         corners = tf.zeros([batch, 2], tf.int32)
@@ -163,7 +166,7 @@ class Augmenter:
             corners = keras.random.randint([batch, 2], 0, 2 * padding + 1, seed=self._generators["crop_padding"])
         return pixels.windows(images, padding, self.value_range[0], corners, mirrored), targets
 
-    def _color_jitter(self, images: Any, targets: Any, _erased: Any) -> tuple[Any, Any]:
+    def _color_jitter(self, images: Tensor, targets: Tensor, _erased: Tensor) -> tuple[Tensor, Tensor]:
         # Keras's RandomColorJitter shifts brightness where Howard 2013 multiplies it, keeps one order, makes every
         # other image grey altogether (RandomSaturation takes s for -s to s), and leaves the value range where it
         # makes colours stronger.
@@ -180,7 +183,7 @@ class Augmenter:
             images = tf.clip_by_value(without + factor * (images - without), *self.value_range)
         return images, targets
 
-    def _rand_augment(self, images: Any, targets: Any, _erased: Any) -> tuple[Any, Any]:
+    def _rand_augment(self, images: Tensor, targets: Tensor, _erased: Tensor) -> tuple[Tensor, Tensor]:
         generator, config = self._generators["rand_augment"], self.config
         low, high = self.value_range
         is_bytes = (low, high) == PIXEL_RANGE
@@ -192,23 +195,23 @@ class Augmenter:
             images = apply_operation(images, operations[turn], signs[turn], config.rand_augment)
         return images if is_bytes else images * ((high - low) / 255) + low, targets
 
-    def _cutout(self, images: Any, targets: Any, erased: Any) -> tuple[Any, Any]:
+    def _cutout(self, images: Tensor, targets: Tensor, erased: Tensor) -> tuple[Tensor, Tensor]:
         # Keras's RandomErasing draws a rectangle that lies within the image; DeVries & Taylor's square may reach over
         # the edge, which they found to matter (section 3).
         (height, width), side = self.input_shape[:2], self.config.cutout
         middle = keras.random.uniform([2, tf.shape(images)[0]], seed=self._generators["cutout"])
         top = tf.cast(middle[0] * height, tf.int32) - side // 2
         left = tf.cast(middle[1] * width, tf.int32) - side // 2
-        square = pixels.rectangles(height, width, top, top + side, left, left + side)
+        square = pixels.rectangles(height, width=width, top=top, bottom=top + side, left=left, right=left + side)
         return tf.where(square, tf.cast(erased, images.dtype), images), targets
 
-    def _gaussian_noise(self, inputs: Any, targets: Any, _erased: Any) -> tuple[Any, Any]:
+    def _gaussian_noise(self, inputs: Tensor, targets: Tensor, _erased: Tensor) -> tuple[Tensor, Tensor]:
         # Keras's GaussianNoise allows deviations up to 1, which is not enough for pixels up to 255.
         low, high = self.value_range
         noise = keras.random.normal(tf.shape(inputs), seed=self._generators["gaussian_noise"])
         return inputs + noise * (self.config.gaussian_noise * (high - low)), targets
 
-    def _mixup(self, inputs: Any, targets: Any, _erased: Any) -> tuple[Any, Any]:
+    def _mixup(self, inputs: Tensor, targets: Tensor, _erased: Tensor) -> tuple[Tensor, Tensor]:
         # Keras's MixUp takes images only, and draws in single precision: see `_symmetric_beta`.
         generator, batch = self._generators["mixup"], tf.shape(inputs)[0]
         partner = keras.random.shuffle(tf.range(batch), seed=generator)
@@ -216,7 +219,7 @@ class Augmenter:
         inputs = _mixed(inputs, tf.gather(inputs, partner), share)
         return inputs, _mixed(targets, tf.gather(targets, partner), share)
 
-    def _cutmix(self, images: Any, targets: Any, _erased: Any) -> tuple[Any, Any]:
+    def _cutmix(self, images: Tensor, targets: Tensor, _erased: Tensor) -> tuple[Tensor, Tensor]:
         # Keras's CutMix draws alpha itself, uniformly from 0 to its factor and anew for each batch, so that areas are
         # not Beta(alpha, alpha); it keeps the rectangle within the image; and it mixes the labels by the area of a
         # rectangle whose corners lie between pixels. Yun et al., algorithm A1, count the pixels of one cut off at the
@@ -228,13 +231,13 @@ class Augmenter:
         middle = keras.random.uniform([2, batch], seed=generator)
         top, bottom = _ends(middle[0], side, height)
         left, right = _ends(middle[1], side, width)
-        pasted = pixels.rectangles(height, width, top, bottom, left, right)
+        pasted = pixels.rectangles(height, width=width, top=top, bottom=bottom, left=left, right=right)
         share = 1 - tf.cast((bottom - top) * (right - left), tf.float32) / (height * width)
         images = tf.where(pasted, tf.gather(images, partner), images)
         return images, _mixed(targets, tf.gather(targets, partner), share)
 
 
-def _symmetric_beta(count: Any, alpha: float, generator: Any) -> Any:
+def _symmetric_beta(count: Tensor, alpha: float, generator: Any) -> Tensor:
     """Draws from Beta(alpha, alpha): (count,).
 
     Keras's `random.beta` divides gamma variates, which TensorFlow keeps from being smaller than the smallest normal
@@ -244,14 +247,14 @@ def _symmetric_beta(count: Any, alpha: float, generator: Any) -> Any:
     return tf.cast(keras.random.beta([count], alpha, alpha, dtype="float64", seed=generator), tf.float32)
 
 
-def _ends(middle: Any, share: Any, size: int) -> tuple[Any, Any]:
+def _ends(middle: Tensor, share: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """First pixel and first pixel after it of `share` of an axis about a pixel, cut off at the image's edges."""
     half = tf.cast(share * size, tf.int32) // 2
     center = tf.cast(middle * size, tf.int32)
     return tf.maximum(center - half, 0), tf.minimum(center + half, size)
 
 
-def _mixed(own: Any, other: Any, share: Any) -> Any:
+def _mixed(own: Tensor, other: Tensor, share: Tensor) -> Tensor:
     """`share` of one and the rest of the other, example by example."""
     share = tf.reshape(share, [-1] + [1] * (len(own.shape) - 1))
     return share * own + (1 - share) * other

@@ -5,15 +5,15 @@ Images are float32 (batch, height, width, channels). What is drawn is handed in,
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
+
+from benchmarks.arrays import Tensor
 
 _LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601-2, as in the Python Imaging Library."""
 
 
-def windows(images: Any, padding: int, black: Any, corners: Any, mirrored: Any) -> Any:
+def windows(images: Tensor, padding: int, black: Tensor, corners: Tensor, mirrored: Tensor) -> Tensor:
     """Windows of the images' own size out of images with a black border, some of which are mirrored left to right.
 
     Keras's RandomCrop takes the same window of every image of a batch; He et al. draw one for each. Mirroring by
@@ -38,7 +38,7 @@ def windows(images: Any, padding: int, black: Any, corners: Any, mirrored: Any) 
     return tf.gather(tf.reshape(padded, [-1, channels]), places)
 
 
-def rectangles(height: int, width: int, top: Any, bottom: Any, left: Any, right: Any) -> Any:
+def rectangles(height: int, width: int, top: Tensor, bottom: Tensor, left: Tensor, right: Tensor) -> Tensor:
     """Which pixels lie in a rectangle, the ends left out and all of it within the image: (batch, height, width, 1)."""
     rows, columns = tf.range(height), tf.range(width)
     in_rows = (rows >= top[:, tf.newaxis]) & (rows < bottom[:, tf.newaxis])
@@ -46,7 +46,7 @@ def rectangles(height: int, width: int, top: Any, bottom: Any, left: Any, right:
     return (in_rows[:, :, tf.newaxis] & in_columns[:, tf.newaxis])[..., tf.newaxis]
 
 
-def warp(images: Any, a: Any, b: Any, x: Any, c: Any, d: Any, y: Any) -> Any:
+def warp(images: Tensor, a: Tensor, b: Tensor, x: Tensor, c: Tensor, d: Tensor, y: Tensor) -> Tensor:
     """Each pixel from where (a b x; c d y) leads it, about the middle of the image; nearest pixel, black outside."""
     height, width = images.shape[1:3]
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
@@ -63,31 +63,31 @@ def warp(images: Any, a: Any, b: Any, x: Any, c: Any, d: Any, y: Any) -> Any:
     )
 
 
-def grey(images: Any) -> Any:
+def grey(images: Tensor) -> Tensor:
     """Images without their colours, one channel."""
     return images if images.shape[-1] == 1 else tf.reduce_sum(images * tf.constant(_LUMA), -1, keepdims=True)
 
 
-def mean_grey(images: Any) -> Any:
+def mean_grey(images: Tensor) -> Tensor:
     """The mean of an image without its colours: (batch, 1, 1, 1)."""
     return tf.reduce_mean(grey(images), [1, 2, 3], keepdims=True)
 
 
-def smooth(images: Any) -> Any:
+def smooth(images: Tensor) -> Tensor:
     """Every pixel replaced by a mean with its neighbours, in which it counts five times; the border stays."""
     inner = images[:, 1:-1, 1:-1]
     mean = tf.nn.avg_pool2d(images, 3, 1, "VALID")
     return images + tf.pad((9 * mean + 4 * inner) / 13 - inner, [[0, 0], [1, 1], [1, 1], [0, 0]])
 
 
-def auto_contrast(images: Any, top: float) -> Any:
+def auto_contrast(images: Tensor, top: float) -> Tensor:
     """Each channel of each image stretched over the range 0 to `top`; constant channels stay."""
     low = tf.reduce_min(images, [1, 2], keepdims=True)
     span = tf.reduce_max(images, [1, 2], keepdims=True) - low
     return tf.where(span > 0, tf.math.divide_no_nan(images - low, span) * top, images)
 
 
-def equalize(images: Any) -> Any:
+def equalize(images: Tensor) -> Tensor:
     """Each channel of each image with its levels spread evenly, as the Python Imaging Library does it; 0 to 255."""
     batch, (height, width, channels) = tf.shape(images)[0], images.shape[1:]
     pixels = height * width

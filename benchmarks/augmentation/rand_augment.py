@@ -12,6 +12,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from benchmarks.arrays import Tensor
 from benchmarks.augmentation import pixels
 from benchmarks.settings.augmentation import LARGEST_MAGNITUDE
 
@@ -44,7 +45,7 @@ _MOST_BITS = 4
 """How many of 8 bits are dropped at most."""
 
 
-def apply_operation(images: Any, operation: Any, sign: Any, magnitude: float) -> Any:
+def apply_operation(images: Tensor, operation: Any, sign: Tensor, magnitude: float) -> Tensor:
     """Change each image by one operation.
 
     The strength grows with the magnitude in every operation. In the authors' code that is not so: there, colours are
@@ -73,26 +74,26 @@ def apply_operation(images: Any, operation: Any, sign: Any, magnitude: float) ->
     return changed
 
 
-def _move(images: Any, chosen: dict[str, Any], strength: Any) -> Any:
+def _move(images: Tensor, chosen: dict[str, Any], strength: Tensor) -> Tensor:
     """Turn, shear or shift the images that are chosen for it, all in one warp; the others stay to the last bit."""
     height, width = images.shape[1:3]
 
-    def where(name: str, value: Any) -> Any:
+    def where(name: str, value: Tensor) -> Tensor:
         return tf.where(chosen[name], value, tf.zeros_like(strength))
 
     angle = where("rotate", strength * _LARGEST_ANGLE)
     return pixels.warp(
         images,
-        tf.cos(angle),
-        where("shear_x", strength * _LARGEST_SHEAR) - tf.sin(angle),
-        where("translate_x", tf.round(strength * (_LARGEST_SHIFT * width))),
-        where("shear_y", strength * _LARGEST_SHEAR) + tf.sin(angle),
-        tf.cos(angle),
-        where("translate_y", tf.round(strength * (_LARGEST_SHIFT * height))),
+        a=tf.cos(angle),
+        b=where("shear_x", strength * _LARGEST_SHEAR) - tf.sin(angle),
+        x=where("translate_x", tf.round(strength * (_LARGEST_SHIFT * width))),
+        c=where("shear_y", strength * _LARGEST_SHEAR) + tf.sin(angle),
+        d=tf.cos(angle),
+        y=where("translate_y", tf.round(strength * (_LARGEST_SHIFT * height))),
     )
 
 
-def _blend(changed: Any, images: Any, chosen: dict[str, Any], factor: Any) -> Any:
+def _blend(changed: Tensor, images: Tensor, chosen: dict[str, Any], factor: Tensor) -> Tensor:
     """Move images towards or away from what they are without colour, contrast, brightness or sharpness."""
     without = tf.zeros_like(images)  # brightness
     for name, other in (
@@ -106,6 +107,6 @@ def _blend(changed: Any, images: Any, chosen: dict[str, Any], factor: Any) -> An
     return tf.where(_spread(is_blended), blended, changed)
 
 
-def _spread(values: Any) -> Any:
+def _spread(values: Tensor) -> Tensor:
     """One value an image: (batch,) to (batch, 1, 1, 1)."""
     return values[:, tf.newaxis, tf.newaxis, tf.newaxis]

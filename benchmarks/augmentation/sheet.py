@@ -11,13 +11,12 @@ import tensorflow as tf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.arrays import Array
 from benchmarks.augmentation.augmenter import Augmenter, value_range_of
 from benchmarks.data.dataset import Dataset
 from benchmarks.errors import DatasetError
 from benchmarks.settings.augmentation import AugmentConfig
 from zoo.seeds import child_seed
-
-Array = np.ndarray[Any, Any]
 
 _MEAN_OF = 1000
 """How many images the mean colour is taken from."""

@@ -40,7 +40,15 @@ def datasets(
         _refuse_without_show(changes, seed)
         _list_datasets(data_dir, as_json)
     elif show:
-        _show_dataset(name, data_dir, runs_dir, show, changes or [], seed or 0, as_json)
+        _show_dataset(
+            name,
+            data_dir=data_dir,
+            runs_dir=runs_dir,
+            path=show,
+            changes=changes or [],
+            seed=seed or 0,
+            as_json=as_json,
+        )
     else:
         _refuse_without_show(changes, seed)
         _tell_dataset(name, data_dir, runs_dir, as_json)

@@ -69,7 +69,16 @@ def compare(
     """
     from benchmarks.report import comparing
 
-    found = comparing.compare(before, after, suite or (), metric or (), margin, alpha, runs_dir, store_url)
+    found = comparing.compare(
+        before,
+        after=after,
+        suites=suite or (),
+        metrics=metric or (),
+        margin=margin,
+        alpha=alpha,
+        runs_dir=runs_dir,
+        store_url=store_url,
+    )
     if as_json:
         print_json(comparing.as_json(found))
     else:

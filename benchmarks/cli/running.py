@@ -139,7 +139,16 @@ def run(
     ways, part = ways_to_retry(retry or ()), None if shard is None else Shard.parse(shard)
     destinations = destinations_of(track, part)
     cluster, dataset_bytes = cluster_of(executor, address, gpus, task_memory), _in_bytes(dataset_memory)
-    options = Options(workers, threads, dataset_bytes, checkpoint_every, keep_weights, time_limit, part, cluster)
+    options = Options(
+        workers=workers,
+        threads=threads,
+        dataset_bytes=dataset_bytes,
+        checkpoint_every=checkpoint_every,
+        keep_weights=keep_weights,
+        time_limit=time_limit,
+        shard=part,
+        cluster=cluster,
+    )
     with _told_if_interrupted("runs", console):
         plan = plan_of(suite, runs_dir, store_url, data_dir, seeds)
         looks = planned_looks(plan.suite, max_seeds) if until_resolved else None

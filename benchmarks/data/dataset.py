@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arrays import Array
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.folders import appearing
 from benchmarks.tasks import Task
-
-Array = np.ndarray[Any, Any]
 
 DECODED_FOLDER = ".decoded"
 """Where a runs folder keeps decoded datasets."""

@@ -15,11 +15,11 @@ import numpy as np
 import tensorflow_datasets as tfds
 from tensorflow_datasets.core.download import downloader
 
+from benchmarks.arrays import Array
 from benchmarks.data.buckets import copy_dataset
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
 from benchmarks.data.dataset import (
     Allocate,
-    Array,
     Dataset,
     Examples,
     decoded_folder,
@@ -145,14 +145,14 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     )
     columns = tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else ()
     return Dataset(
-        name,
-        reference.version,
-        train_examples,
-        test_examples,
-        choice.num_classes,
-        source,
-        columns,
-        tuple(sorted(left_out)),
+        name=name,
+        version=reference.version,
+        train=train_examples,
+        test=test_examples,
+        num_classes=choice.num_classes,
+        test_split=source,
+        columns=columns,
+        left_out=tuple(sorted(left_out)),
     )
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arrays import Array
 from zoo.seeds import child_seed
 
-Array = np.ndarray[Any, Any]
 Indices = np.ndarray[Any, np.dtype[np.int32]]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from benchmarks.arrays import Array
 
 _MOST_OF_CHUNK, _CHUNK_BYTES = 4096, 2**27
 """Examples that are looked at at once, and what they may take in float64; fewer where they are large."""

@@ -12,6 +12,7 @@ import keras
 import numpy as np
 
 import zoo
+from benchmarks.arrays import Array
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
 from benchmarks.files import replaced
@@ -24,8 +25,6 @@ from benchmarks.training.inputs import DatasetOnDevice
 from benchmarks.training.program import HEADS, Program, RunInputs
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.trainer import Trainer, TrainingStoppedError
-
-Array = np.ndarray[Any, Any]
 
 OnEpoch = Callable[[int, float], None]
 """Is told of every epoch: how many runs are in the stack, and what share of their training is done."""

@@ -20,6 +20,7 @@ import numpy as np
 from filelock import FileLock
 
 import zoo
+from benchmarks.arrays import Array
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, Examples, open_prepared
 from benchmarks.errors import DatasetError, UserError
@@ -76,7 +77,7 @@ class Outline:
     """All that is known of it but its examples."""
     shapes: Mapping[str, tuple[tuple[int, ...], str]]
     """Split -> shape and type of its inputs."""
-    labels: Mapping[str, np.ndarray[Any, Any]]
+    labels: Mapping[str, Array]
 
     @classmethod
     def of(cls, dataset: Dataset) -> Outline:

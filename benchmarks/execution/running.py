@@ -147,7 +147,15 @@ def begun(
     num_planned = least_stacks(certain) + least_stacks(of_search)
     num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open) + least_stacks(of_path)
     checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
-    with _started(plan, runs_dir, options, checkpoints, stopwatch, num_planned, num_missing) as workers:
+    with _started(
+        plan,
+        runs_dir=runs_dir,
+        options=options,
+        checkpoints=checkpoints,
+        stopwatch=stopwatch,
+        num_planned=num_planned,
+        num_missing=num_missing,
+    ) as workers:
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             check_runs(plan.missing, datasets)
@@ -159,7 +167,9 @@ def begun(
         # A runner that was killed may have stored a run and not yet removed its checkpoint.
         stored = store.statuses(checkpoints.kept())
         checkpoints.remove_of(key for key, status in stored.items() if status != GOES_ON)
-        yield Session(plan, store, workers, datasets, checkpoints, options.shard)
+        yield Session(
+            plan=plan, store=store, workers=workers, datasets=datasets, checkpoints=checkpoints, shard=options.shard
+        )
 
 
 def _started(
@@ -190,15 +200,15 @@ def _started(
         from benchmarks.execution.ray_workers import RayWorkers
 
         return RayWorkers(
-            options.cluster,
-            plan.references,
-            runs_dir,
-            num_missing,
-            options.workers,
-            options.threads,
-            options.dataset_bytes,
-            checkpoints,
-            states,
+            cluster=options.cluster,
+            references=plan.references,
+            runs_dir=runs_dir,
+            num_missing=num_missing,
+            workers=options.workers,
+            threads=options.threads,
+            dataset_bytes=options.dataset_bytes,
+            checkpoints=checkpoints,
+            states=states,
             keep_weights=options.keep_weights,
             stopwatch=stopwatch,
             time_limit=options.time_limit,

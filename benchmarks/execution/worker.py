@@ -135,12 +135,12 @@ def make_engine(orders: Orders, progress: Any, stop: Any) -> None:
 
     stopwatch = Stopwatch(worker=orders.number)
     engine = Engine(
-        lambda name: _open(orders.references[name], orders.runs_dir),
-        stopwatch,
-        _keep(orders.runs_dir) if orders.keep_weights else None,
-        orders.resources.dataset_bytes,
-        lambda: stop[orders.number] != GO_ON,
-        orders.states,
+        open_dataset=lambda name: _open(orders.references[name], orders.runs_dir),
+        stopwatch=stopwatch,
+        on_trained=_keep(orders.runs_dir) if orders.keep_weights else None,
+        most_bytes=orders.resources.dataset_bytes,
+        should_stop=lambda: stop[orders.number] != GO_ON,
+        states=orders.states,
     )
     _states[:] = [_State(orders, engine, stopwatch, progress, stop)]
 

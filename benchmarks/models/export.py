@@ -48,7 +48,6 @@ if TYPE_CHECKING:
     from benchmarks.data.dataset import Dataset
     from benchmarks.execution.local import TrainedValues
 
-Array = np.ndarray[Any, Any]
 
 KEPT, TRAINED_AGAIN = "kept weights", "trained again"
 """Where the weights of a model come from."""

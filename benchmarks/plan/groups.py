@@ -297,7 +297,15 @@ def _group(
     changes = [suite.changes_at(cell.levels) for cell in cells]
     met = {path: _is_met(path, conditions, cells, changes) for path, conditions in table.outer_conditions().items()}
     of_cells = tuple(versions[cell.dataset] for cell in cells)
-    return Group(dataset, where, tuple(cells), tuple(changes), of_cells, table, table.space_where(met))
+    return Group(
+        dataset=dataset,
+        where=where,
+        cells=tuple(cells),
+        changes=tuple(changes),
+        versions=of_cells,
+        table=table,
+        space=table.space_where(met),
+    )
 
 
 def _is_met(path: str, conditions: Mapping[str, list[Any]], cells: list[Cell], changes: list[dict[str, Any]]) -> bool:

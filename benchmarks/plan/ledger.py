@@ -268,6 +268,24 @@ def log_of(store: Store, given: str) -> Log:
     machine = store.machines().get(stored.machine, {}) if stored else {}
     if key in planned:
         run, suites = planned[key]
-        return Log(key, suites, run.cell.dataset, dict(run.cell.levels), run.seed, status, stored, machine)
+        return Log(
+            key=key,
+            suites=suites,
+            dataset=run.cell.dataset,
+            levels=dict(run.cell.levels),
+            seed=run.seed,
+            status=status,
+            stored=stored,
+            machine=machine,
+        )
     assert stored is not None  # else nobody knows its key
-    return Log(key, [], stored.dataset, {}, stored.seed, status, stored, machine)
+    return Log(
+        key=key,
+        suites=[],
+        dataset=stored.dataset,
+        levels={},
+        seed=stored.seed,
+        status=status,
+        stored=stored,
+        machine=machine,
+    )

@@ -164,7 +164,9 @@ def _join(source: Store, target: Store) -> Joined:
         _copy(weights_file(source.folder, key), weights_file(target.folder, key))
     target.take_over(source, taken)
     target.take_over_notes(source)
-    return Joined(source.title, len(keys), len(taken), equal, close, passed_over)
+    return Joined(
+        store=source.title, runs=len(keys), taken=len(taken), equal=equal, close=close, passed_over=passed_over
+    )
 
 
 def _copy(kept: Path, place: Path) -> None:

@@ -179,7 +179,9 @@ class Study:
         A run whose settings are still to be found is a `WaitingRun`.
         """
         chosen = {key: search.chosen for key, search in self.searches.items()}
-        return tuned_runs(self.suite, self.cells, self.groups, self.seeds, self.versions, chosen)
+        return tuned_runs(
+            self.suite, cells=self.cells, groups=self.groups, seeds=self.seeds, versions=self.versions, found=chosen
+        )
 
     @functools.cached_property
     def untuned(self) -> list[Run]:

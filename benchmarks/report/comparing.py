@@ -123,7 +123,7 @@ def compare(
     wanted = {cell.dataset: _metrics_of(first.registration.datasets[cell.dataset], metrics) for cell in cells}
     if margin:
         _refuse_mixed_units(wanted)
-    changes = find_changes(first.runs, second.runs, cells, wanted, margin, alpha)
+    changes = find_changes(first.runs, after=second.runs, cells=cells, metrics=wanted, margin=margin, alpha=alpha)
     if not any(change.word != "not compared" for change in changes.changes):
         why = dict.fromkeys(change.detail for change in changes.changes)
         reasons = "; ".join(list(why)[:_MOST_NAMED]) or "they have no cell and metric in common"
@@ -312,13 +312,13 @@ def _side(source: _Source) -> Side:
         for name, value in flat_facts(machines.get(machine, {})):
             facts.setdefault(name, set()).add(value)
     return Side(
-        source.label,
-        registration,
-        study.suite,
-        dict(zip(runs["cell"].tolist(), planned, strict=True)),
-        runs,
-        revisions,
-        {name: frozenset(values) for name, values in sorted(facts.items())},
+        label=source.label,
+        registration=registration,
+        suite=study.suite,
+        cells=dict(zip(runs["cell"].tolist(), planned, strict=True)),
+        runs=runs,
+        revisions=revisions,
+        facts={name: frozenset(values) for name, values in sorted(facts.items())},
     )
 
 

@@ -131,17 +131,19 @@ def _entry(registration: Registration, store: Store, known: Study | None) -> Ind
         study = Study.registered(registration, store, known)
         suite, counts = study.suite, study.counts
     except SettingError:
-        return IndexEntry(name, "", {}, (), link, NOT_UNDERSTOOD)
+        return IndexEntry(name=name, question="", counts={}, claims=(), link=link, problem=NOT_UNDERSTOOD)
     if not link:
-        return IndexEntry(name, suite.question, counts, (), link, "no report yet")
+        return IndexEntry(
+            name=name, question=suite.question, counts=counts, claims=(), link=link, problem="no report yet"
+        )
     if not suite.claims:
-        return IndexEntry(name, suite.question, counts, (), link, "")
+        return IndexEntry(name=name, question=suite.question, counts=counts, claims=(), link=link, problem="")
     try:
         claims = written_verdicts(folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         problem = f"the verdicts cannot be read; `ablate report` of {name} writes them anew"
-        return IndexEntry(name, suite.question, counts, (), link, problem)
-    return IndexEntry(name, suite.question, counts, claims, link, "")
+        return IndexEntry(name=name, question=suite.question, counts=counts, claims=(), link=link, problem=problem)
+    return IndexEntry(name=name, question=suite.question, counts=counts, claims=claims, link=link, problem="")
 
 
 def written_verdicts(folder: Path) -> tuple[IndexClaim, ...]:

@@ -153,7 +153,15 @@ class _Progress:
         self._search.tell(trial, score)
         number = len(self._spaces) - 1
         self.records.append(
-            TrialRecord(number, trial.number, trial.values, trial.budget, trial.resumes, list(keys), score)
+            TrialRecord(
+                round=number,
+                number=trial.number,
+                values=trial.values,
+                budget=trial.budget,
+                resumes=trial.resumes,
+                keys=list(keys),
+                score=score,
+            )
         )
 
     def _begin_round(self) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated, Any, Self
 import numpy as np
 from pydantic import BeforeValidator, model_validator
 
+from benchmarks.arrays import Array
 from benchmarks.settings.optimizers import OPTIMIZERS, with_coefficient
-from benchmarks.settings.schedules import SCHEDULES, Array
+from benchmarks.settings.schedules import SCHEDULES
 from zoo.settings import OneOf, Problem, Settings, as_written, found_problems, setting
 
 REVISION = 2

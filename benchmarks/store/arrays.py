@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arrays import Array
 from benchmarks.errors import StoreError
 
 
-def packed(array: np.ndarray[Any, Any]) -> dict[str, Any]:
+def packed(array: Array) -> dict[str, Any]:
     """The columns of an array."""
     return {
         "dtype": array.dtype.str,
@@ -20,7 +21,7 @@ def packed(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     }
 
 
-def unpacked(row: Any, what: str) -> np.ndarray[Any, Any]:
+def unpacked(row: Any, what: str) -> Array:
     """The array of a row.
 
     Args:

@@ -50,12 +50,12 @@ class NoteRecords(Database):
         query = sa.select(SUITES).order_by(SUITES.c.name)
         return [
             Registration(
-                row.name,
-                row.text,
-                row.seeds,
-                {name: _facts_from_json(facts) for name, facts in row.datasets.items()},
-                row.registered_at,
-                row.looks,
+                name=row.name,
+                text=row.text,
+                seeds=row.seeds,
+                datasets={name: _facts_from_json(facts) for name, facts in row.datasets.items()},
+                registered_at=row.registered_at,
+                looks=row.looks,
             )
             for row in self._all(query)
         ]

@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 
+from benchmarks.arrays import Array
 from benchmarks.results import FAILURES, OUTCOMES, RunResult, Status
 from benchmarks.runs import Run
 from benchmarks.settings.run import canonical_json
@@ -52,7 +52,7 @@ class RunRecords(Database):
         query = query.order_by(sa.func.max(RUNS.c.finished_at).desc()).limit(most)
         return list(self.runs(self._do(lambda connection: list(connection.scalars(query)))).values())
 
-    def predictions(self, keys: Iterable[str]) -> dict[str, np.ndarray[Any, Any]]:
+    def predictions(self, keys: Iterable[str]) -> dict[str, Array]:
         """What each of these runs gave for the test examples, as `kept_predictions` made it, where that was kept.
 
         Raises:
@@ -62,7 +62,7 @@ class RunRecords(Database):
         damaged = f"{self.place}: the store is damaged: the predictions of run"
         return {row.key: unpacked(row, f"{damaged} {row.key}") for row in rows}
 
-    def keep_labels(self, dataset: str, version: str, labels: np.ndarray[Any, Any]) -> None:
+    def keep_labels(self, dataset: str, version: str, labels: Array) -> None:
         """Keep what the test examples of a dataset are, once for all runs on it.
 
         Args:
@@ -73,7 +73,7 @@ class RunRecords(Database):
         kept = self._insert(LABELS).values(dataset=dataset, version=version, **packed(labels))
         self._do(lambda connection: connection.execute(kept.on_conflict_do_nothing()))
 
-    def labels(self, dataset: str, version: str) -> np.ndarray[Any, Any] | None:
+    def labels(self, dataset: str, version: str) -> Array | None:
         """What the test examples of a dataset are, where that was kept.
 
         Raises:

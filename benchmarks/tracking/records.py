@@ -113,7 +113,14 @@ def records_of(study: Study) -> Iterator[Record]:
                 if has_untuned:
                     levels["settings"] = "tuned" if place < len(study.runs) else "untuned"
                 facts = study.facts[run.cell.dataset]
-                yield _record(study.name, run, levels, found, facts, machines.get(found.machine, {}))
+                yield _record(
+                    study.name,
+                    run=run,
+                    levels=levels,
+                    stored=found,
+                    facts=facts,
+                    machine=machines.get(found.machine, {}),
+                )
             place += 1
 
 

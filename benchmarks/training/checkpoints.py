@@ -14,9 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arrays import Array
 from benchmarks.files import replaced
-
-Array = np.ndarray[Any, Any]
 
 _DIGEST_SIZE = hashlib.sha256().digest_size
 

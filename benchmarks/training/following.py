@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arrays import Array
 from benchmarks.settings.training import TrainConfig
-
-Array = np.ndarray[Any, Any]
 
 
 @dataclass

@@ -10,6 +10,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from benchmarks.arrays import Tensor
+
 IMAGE_RANK = 4
 """Examples, rows, columns and channels."""
 
@@ -17,7 +19,7 @@ IMAGE_RANK = 4
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras has no types
     """Keras's layer, trained by TensorFlow's fused kernel; it evaluates as Keras does."""
 
-    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+    def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
         """Normalize: (batch, h, w, c) -> the same."""
         if not training:
             return super().call(inputs, training=training, mask=mask)
@@ -45,7 +47,7 @@ def with_fused_normalization(model: keras.Model) -> keras.Model:
     if not any(_can_be_fused(layer) for layer in model.layers):
         return model
 
-    def fused(layer: Any) -> Any:
+    def fused(layer: Any) -> Tensor:
         kind = FusedBatchNormalization if _can_be_fused(layer) else type(layer)
         return kind.from_config(layer.get_config())
 

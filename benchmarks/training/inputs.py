@@ -12,10 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arrays import Array, Tensor
 from benchmarks.augmentation.augmenter import ValueRange, value_range_of
 from benchmarks.data.dataset import Dataset
-
-Array = np.ndarray[Any, Any]
 
 BATCHES_AHEAD = 4
 """Batches that are read while others are trained on."""
@@ -30,15 +29,15 @@ class Inputs(Protocol):
     def signature(self, slots: int, batch_size: int) -> Any:
         """The type of what `source` gives."""
 
-    def next(self, source: Any, indices: Any) -> Any:
-        """Within a compiled function: the stored examples of the next call, whose indices are (slots, n)."""
+    def next(self, source: Any, indices: Tensor) -> Tensor:
+        """Within a compiled function: the stored examples (slots, n, *input_shape) of the next indices (slots, n)."""
 
-    def read(self, indices: Array) -> Any:
-        """The stored examples at indices (slots, n), outside a compiled function."""
+    def read(self, indices: Array) -> Tensor:
+        """The stored examples (slots, n, *input_shape) at indices (slots, n), outside a compiled function."""
 
 
 class InputsInMemory:
-    """Inputs as one tensor, of which batches are gathered."""
+    """Inputs (examples, *input_shape) as one tensor, of which batches are gathered."""
 
     def __init__(self, inputs: Array):
         self._tensor = tf.constant(inputs)
@@ -53,17 +52,17 @@ class InputsInMemory:
         del slots, batch_size
         return tf.TensorSpec([None, *self._tensor.shape[1:]], self._tensor.dtype)
 
-    def next(self, source: Any, indices: Any) -> Any:
+    def next(self, source: Any, indices: Tensor) -> Tensor:
         """Gather them."""
         return tf.gather(source, indices)
 
-    def read(self, indices: Array) -> Any:
+    def read(self, indices: Array) -> Tensor:
         """Gather them."""
         return tf.gather(self._tensor, indices)
 
 
 class StreamedInputs:
-    """Inputs that stay in their file; batches are read ahead of the steps that need them."""
+    """Inputs (examples, *input_shape) that stay in their file; batches are read ahead of the steps that need them."""
 
     def __init__(self, inputs: Array):
         self._inputs = inputs
@@ -72,7 +71,7 @@ class StreamedInputs:
         """An iterator over batches."""
         shape = [*indices.shape[1:], *self._inputs.shape[1:]]
 
-        def read(of_call: Any) -> Any:
+        def read(of_call: Tensor) -> Tensor:
             batch = tf.numpy_function(self._rows, [of_call], tf.as_dtype(self._inputs.dtype), stateful=False)
             return tf.ensure_shape(batch, shape)
 
@@ -84,12 +83,12 @@ class StreamedInputs:
         batch = tf.TensorSpec([slots, batch_size, *self._inputs.shape[1:]], tf.as_dtype(self._inputs.dtype))
         return tf.data.IteratorSpec(batch)
 
-    def next(self, source: Any, indices: Any) -> Any:
+    def next(self, source: Any, indices: Tensor) -> Tensor:
         """Take the batch that was read ahead."""
         del indices
         return source.get_next()
 
-    def read(self, indices: Array) -> Any:
+    def read(self, indices: Array) -> Tensor:
         """Read them from the file."""
         return tf.constant(self._rows(indices))
 
@@ -103,9 +102,10 @@ class DatasetOnDevice:
 
     dataset: Dataset
     train_inputs: Inputs
-    train_labels: Any
+    train_labels: Tensor
+    """(examples,), as those of the test split."""
     test_inputs: Inputs
-    test_labels: Any
+    test_labels: Tensor
 
     @classmethod
     def of(cls, dataset: Dataset, most_bytes: float = float("inf")) -> DatasetOnDevice:

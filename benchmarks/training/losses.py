@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import tensorflow as tf
 
+from benchmarks.arrays import Tensor
 from benchmarks.settings.training import TrainConfig
 from benchmarks.tasks import Task
 
@@ -27,22 +26,25 @@ class Loss:
         self.num_classes = num_classes
         self.soft_targets = soft_targets
 
-    def targets(self, labels: Any) -> Any:
-        """What the outputs are held against, from the dataset's labels (...,)."""
+    def targets(self, labels: Tensor) -> Tensor:
+        """What the outputs are held against, from the dataset's labels of shape (...).
+
+        Shares of classes (..., classes), labels (...) as they are, or one number each (..., 1), by loss and task.
+        """
         if self.task == "classification" and (self.soft_targets or self.config.label_smoothing):
             return tf.one_hot(labels, self.num_classes)
         if self.task == "classification":
             return labels
         return tf.cast(labels, tf.float32)[..., tf.newaxis]
 
-    def mean(self, outputs: Any, targets: Any, class_weights: Any) -> Any:
+    def mean(self, outputs: Tensor, targets: Tensor, class_weights: Tensor) -> Tensor:
         """The loss of a batch: outputs (batch, units), targets as `targets` gives them, weights (classes,)."""
         losses = self._each(outputs, targets)
         if self.config.class_weights != "none":
             losses *= self._weights(targets, class_weights)
         return tf.reduce_mean(losses)
 
-    def _each(self, outputs: Any, targets: Any) -> Any:
+    def _each(self, outputs: Tensor, targets: Tensor) -> Tensor:
         if self.name == "squared":
             return tf.square(outputs - targets)[:, 0]
         if self.name == "huber":
@@ -58,7 +60,7 @@ class Loss:
         targets = targets * (1 - smoothing) + smoothing / self.num_classes
         return tf.nn.softmax_cross_entropy_with_logits(targets, outputs)
 
-    def _weights(self, targets: Any, class_weights: Any) -> Any:
+    def _weights(self, targets: Tensor, class_weights: Tensor) -> Tensor:
         if self.task == "binary":
             second = targets[:, 0]
             return class_weights[0] * (1 - second) + class_weights[1] * second

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arrays import Tensor
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.training import TrainConfig
 from benchmarks.training.packing import Packing, flatten
@@ -45,7 +46,7 @@ class PackedOptimizer:
         self._start = [np.asarray(variable) for variable in self.variables]
 
     @property
-    def variables(self) -> list[Any]:
+    def variables(self) -> list[Tensor]:
         """All that its steps change but the weights."""
         return list(self._optimizer.variables)
 
@@ -58,7 +59,7 @@ class PackedOptimizer:
         """Whether one of its variables has an entry for each slot, or one for all."""
         return self.is_elementwise and tuple(variable.shape) == tuple(self._weights.shape)
 
-    def apply(self, gradient: Any) -> None:
+    def apply(self, gradient: Tensor) -> None:
         """Take a step: gradient of the packed weights (slots, parameters)."""
         if self.is_elementwise:
             self._optimizer.apply([gradient], self._optimized)

@@ -13,17 +13,17 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-Array = np.ndarray[Any, Any]
+from benchmarks.arrays import Array, Tensor
 
 
 class PackedValues(NamedTuple):
     """The variables of one run (or, with a leading axis, of a stack of them)."""
 
-    weights: Any
+    weights: Tensor
     """Trainable values, float32: (parameters,)."""
-    statistics: Any
+    statistics: Tensor
     """Other float values, such as moving averages, float32: (values,)."""
-    seeds: Any
+    seeds: Tensor
     """States of the random generators, int64: (generators, 2)."""
 
 
@@ -43,7 +43,7 @@ class Packing:
         self._other_order = [position[value.path] for value in other]
 
     def pack(self, values: list[Array]) -> PackedValues:
-        """Pack values that are listed as `model.variables` is."""
+        """Pack values of one run that are listed, and shaped, as `model.variables` is."""
         other = [values[index] for index in self._other_order]
         return PackedValues(
             weights=_flat(values[index] for index in self._trainable_order),
@@ -52,7 +52,7 @@ class Packing:
         )
 
     def values_by_path(self, packed: PackedValues) -> dict[str, Array]:
-        """The weights and statistics of one run, each by the path of its variable in the model."""
+        """The weights and statistics of one run, by the paths of the model's variables and of their shapes."""
         other = self.model.non_trainable_variables
         variables = [*self.model.trainable_variables, *(other[index] for index in self._statistic_positions)]
         parts = [*self.weights_of(packed.weights), *_unflat(packed.statistics, self._statistic_shapes)]
@@ -60,12 +60,12 @@ class Packing:
 
     @property
     def decays(self) -> Array:
-        """Which packed weights decay, 1 or 0: kernels do, biases and the gains of normalization do not."""
+        """Which packed weights decay, 1 or 0: (parameters,). Kernels do, biases and gains of normalization do not."""
         kernels = {id(layer.kernel) for layer in self.model.layers if hasattr(layer, "kernel_initializer")}
         return _flat(np.full(value.shape, id(value) in kernels) for value in self.model.trainable_variables)
 
-    def weights_of(self, packed: Any) -> list[Any]:
-        """The packed weights of one run, variable by variable."""
+    def weights_of(self, packed: Tensor) -> list[Tensor]:
+        """The packed weights (parameters,) of one run, variable by variable and of their shapes."""
         return _unflat(packed, self._weight_shapes)
 
     def separate_variables(self) -> list[keras.Variable]:
@@ -80,14 +80,23 @@ class Packing:
         """Whether some weights are projected after each step."""
         return any(self._constraints)
 
-    def constrain(self, weights: Any) -> Any:
-        """Packed weights of one run as the constraints of their layers leave them."""
+    def constrain(self, weights: Tensor) -> Tensor:
+        """Packed weights (parameters,) of one run as the constraints of their layers leave them, of the same shape."""
         parts = self.weights_of(weights)
         projected = [part if each is None else each(part) for part, each in zip(parts, self._constraints, strict=True)]
         return flatten(projected)
 
-    def call(self, packed: PackedValues, inputs: Any, *, training: bool) -> tuple[Any, Any, PackedValues]:
-        """Apply the model with packed values: outputs, penalty on the weights, values as the call leaves them."""
+    def call(self, packed: PackedValues, inputs: Tensor, *, training: bool) -> tuple[Tensor, Tensor, PackedValues]:
+        """Apply the model of one run.
+
+        Args:
+            packed: its variables, without a leading axis.
+            inputs: (batch, *input_shape).
+            training: whether it is a step of the training.
+
+        Returns:
+            Outputs (batch, units), the penalty on the weights, a scalar, and the variables as the call leaves them.
+        """
         weights = self.weights_of(packed.weights)
         outputs, updated, penalties = self.model.stateless_call(
             weights, self.other_values(packed), inputs, training=training, return_losses=True
@@ -99,8 +108,8 @@ class Packing:
             seeds = tf.stack([tf.cast(updated[index], tf.int64) for index in self._seed_positions])
         return outputs, tf.add_n([tf.zeros([]), *penalties]), PackedValues(packed.weights, statistics, seeds)
 
-    def other_values(self, packed: PackedValues) -> list[Any]:
-        """The values of the variables that are not trained, in the model's order."""
+    def other_values(self, packed: PackedValues) -> list[Tensor]:
+        """The values of the variables of one run that are not trained, in the model's order and of their shapes."""
         other: list[Any] = [None] * (len(self._statistic_positions) + len(self._seed_positions))
         statistics = _unflat(packed.statistics, self._statistic_shapes)
         for index, value in zip(self._statistic_positions, statistics, strict=True):
@@ -110,8 +119,8 @@ class Packing:
         return other
 
 
-def flatten(parts: Iterable[Any]) -> Any:
-    """Tensors end to end as one flat tensor."""
+def flatten(parts: Iterable[Any]) -> Tensor:
+    """Tensors of any shapes, end to end as one of shape (values,)."""
     return tf.concat([tf.reshape(part, [-1]) for part in parts], 0)
 
 
@@ -119,7 +128,7 @@ def _flat(values: Iterable[Array]) -> Array:
     return np.concatenate([np.zeros(0, np.float32), *(np.ravel(value) for value in values)]).astype(np.float32)
 
 
-def _unflat(flat: Any, shapes: list[tuple[int, ...]]) -> list[Any]:
+def _unflat(flat: Tensor, shapes: list[tuple[int, ...]]) -> list[Tensor]:
     if not shapes:
         return []
     parts = tf.split(flat, [int(np.prod(shape)) for shape in shapes])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 
-from benchmarks.data.dataset import Array, Dataset
+from benchmarks.arrays import Array
+from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import (
     imbalanced_subset,
     imbalanced_subset_size,

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
+from benchmarks.arrays import Array, Tensor
 from benchmarks.augmentation.augmenter import Augmenter
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.standardization import Standardization
@@ -23,8 +24,6 @@ from benchmarks.training.packing import PackedValues, Packing
 from benchmarks.training.parts import stack_size
 from benchmarks.training.slots import Slots
 from benchmarks.training.stopwatch import Stopwatch
-
-Array = np.ndarray[Any, Any]
 
 EVALUATION_BATCH = 256
 """Examples that are evaluated at once; the last batch is padded, so that one trace serves all splits."""
@@ -40,6 +39,7 @@ class RunInputs:
     settings: RunSettings
     seed: int
     train_indices: Array
+    """Of examples of the official training split: (n,), as those of the validation part."""
     validation_indices: Array
     standardization: Standardization
     target_shift: float
@@ -157,7 +157,7 @@ class Program:
         return self._outputs_on(self.data.test_inputs, np.tile(indices, (self.stack_size, 1)))
 
     def place_not_finite(self, slot: int, indices: Array) -> str:
-        """Where a training batch is first not finite with the slot's present weights, as a clause."""
+        """Where a training batch (batch_size,) is first not finite with the slot's present weights, as a clause."""
         probe = keras.Model(self.model.inputs, [each.output for each in self._layers()])
         packing = Packing(probe)
         packed = PackedValues(self.slots.weights.value[slot], self.slots.statistics[slot], self.slots.seeds[slot])
@@ -196,10 +196,10 @@ class Program:
         self.train(np.zeros((1, self.stack_size, batch_size), np.int32), np.zeros((1, self.stack_size)))
         self.outputs_on_train_split(np.zeros((self.stack_size, 1), np.int32))
 
-    def _trace_train_steps(self, order: Any, factors: Any, source: Any) -> Any:
+    def _trace_train_steps(self, order: Tensor, factors: Tensor, source: Any) -> Any:
         steps = tf.shape(order)[0]
 
-        def take_step(step: Any, losses: Any) -> tuple[Any, Any]:
+        def take_step(step: Tensor, losses: Tensor) -> tuple[Tensor, Tensor]:
             indices = order[step]
             stored = self.data.train_inputs.next(source, indices)
             return step + 1, losses.write(step, self._train_step(stored, indices, factors[step]))
@@ -207,7 +207,7 @@ class Program:
         losses = tf.TensorArray(tf.float32, size=steps, element_shape=[self.stack_size])
         return _loop(steps, take_step, losses).stack()
 
-    def _train_step(self, stored: Any, indices: Any, factors: Any) -> Any:
+    def _train_step(self, stored: Tensor, indices: Tensor, factors: Tensor) -> Tensor:
         slots = self.slots
         inputs, targets = self._batch(stored, indices)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -228,7 +228,7 @@ class Program:
         slots.seeds.assign(tf.where(alive[:, tf.newaxis, tf.newaxis], packed.seeds, slots.seeds))
         return loss
 
-    def _batch(self, stored: Any, indices: Any) -> tuple[Any, Any]:
+    def _batch(self, stored: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of one step as the model meets them, augmented where the settings say so."""
         stored = tf.cast(stored, tf.float32)
         targets = self._loss.targets(tf.gather(self.data.train_labels, indices))
@@ -242,7 +242,7 @@ class Program:
             self.slots.augmentation_seeds.assign(seeds)
         return self._standardize(stored), targets
 
-    def _trace_update(self, gradient: Any, factors: Any, alive: Any) -> None:
+    def _trace_update(self, gradient: Tensor, factors: Tensor, alive: Tensor) -> None:
         train, slots = self.settings.train, self.slots
         before, rate = tf.identity(slots.weights.value), slots.optimizer.rate
         rate.assign(self._learning_rate * factors[:, tf.newaxis])
@@ -261,7 +261,7 @@ class Program:
             slots.average.assign(share * slots.average + (1 - share) * slots.weights.value)
 
     def _training_loss(
-        self, packed: PackedValues, inputs: Any, targets: Any, class_weights: Any
+        self, packed: PackedValues, inputs: Tensor, targets: Tensor, class_weights: Tensor
     ) -> tuple[Any, PackedValues]:
         outputs, penalty, packed = self._packing.call(packed, inputs, training=True)
         return self._loss.mean(outputs, targets, class_weights) + penalty, packed
@@ -280,7 +280,7 @@ class Program:
         with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
             return np.asarray(flat * scale + shift)
 
-    def _trace_outputs(self, indices: Any, source: Any) -> Any:
+    def _trace_outputs(self, indices: Tensor, source: Any) -> Any:
         packed = PackedValues(
             tf.convert_to_tensor(self.slots.evaluated),
             tf.identity(self.slots.statistics),
@@ -290,7 +290,7 @@ class Program:
         chunks = tf.shape(indices)[0]
         units = self.model.output_shape[-1]
 
-        def evaluate_chunk(chunk: Any, outputs: Any) -> tuple[Any, Any]:
+        def evaluate_chunk(chunk: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
             # Both splits are read in the same way, so that one trace serves both.
             stored = self.data.train_inputs.next(source, indices[chunk])
             batch = self._standardize(tf.cast(stored, tf.float32))
@@ -301,10 +301,10 @@ class Program:
         outputs = tf.TensorArray(tf.float32, chunks, element_shape=[self.stack_size, EVALUATION_BATCH, units])
         return _loop(chunks, evaluate_chunk, outputs).stack()
 
-    def _inference(self, packed: PackedValues, inputs: Any) -> Any:
+    def _inference(self, packed: PackedValues, inputs: Tensor) -> Tensor:
         return self._packing.call(packed, inputs, training=False)[0]
 
-    def _is_finite(self, packed: PackedValues) -> Any:
+    def _is_finite(self, packed: PackedValues) -> Tensor:
         """Whether the weights and statistics of each slot are finite, where outputs may not tell: (slots,).
 
         TensorFlow runs a dense layer, a convolution or a fused normalization and its ReLU as one kernel, and that makes
@@ -315,10 +315,10 @@ class Program:
             return is_finite
         return tf.logical_and(is_finite, tf.reduce_all(tf.math.is_finite(packed.weights), axis=1))
 
-    def _standardize(self, stored: Any) -> Any:
+    def _standardize(self, stored: Tensor) -> Tensor:
         return (stored - self._shift[:, tf.newaxis]) * self._scale[:, tf.newaxis]
 
-    def _over_slots(self, function: Callable[..., Any], *slots: Any) -> Any:
+    def _over_slots(self, function: Callable[..., Any], *slots: Any) -> Tensor:
         """Apply a function of one run to every slot."""
         if self.stack_size == 1:
             only = tf.nest.map_structure(lambda value: value[0], slots)
@@ -326,15 +326,15 @@ class Program:
         return tf.vectorized_map(lambda slot: function(*slot), slots)
 
 
-def _loop(number: Any, body: Callable[[Any, Any], tuple[Any, Any]], gathered: Any) -> Any:
+def _loop(number: Any, body: Callable[[Any, Any], tuple[Any, Any]], gathered: Any) -> Tensor:
     """What a loop of so many turns gathers, one turn after another: its body writes to variables."""
     _, gathered = tf.while_loop(lambda turn, _: turn < number, body, (tf.constant(0), gathered), parallel_iterations=1)
     return gathered
 
 
-def _all_finite(values: Any) -> bool:
+def _all_finite(values: Tensor) -> bool:
     return bool(np.isfinite(values).all())
 
 
-def _column(values: Any) -> Array:
+def _column(values: Tensor) -> Array:
     return np.array([[value] for value in values], np.float32)

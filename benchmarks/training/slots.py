@@ -9,11 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arrays import Array, Tensor
 from benchmarks.settings.training import TrainConfig
 from benchmarks.training.packed_optimizer import PackedOptimizer
 from benchmarks.training.packing import PackedValues, Packing
-
-Array = np.ndarray[Any, Any]
 
 
 class Slots:
@@ -44,15 +43,15 @@ class Slots:
         """Weights and statistics of each slot's best epoch so far, once there was one."""
 
     @property
-    def evaluated(self) -> Any:
-        """The variable whose weights are evaluated."""
+    def evaluated(self) -> Tensor:
+        """The variable whose weights are evaluated: (slots, parameters)."""
         return self.average if self.averages else self.weights
 
     def start(self, values: Sequence[PackedValues], augmentation_seeds: Array) -> None:
         """Begin anew.
 
         Args:
-            values: initial ones, slot by slot.
+            values: initial ones of one run each, slot by slot.
             augmentation_seeds: likewise: (slots, generators, 2).
         """
         self.weights.assign(np.stack([each.weights for each in values]))
@@ -84,7 +83,7 @@ class Slots:
             target.assign(tf.where(chosen, best, target))
 
     def state(self) -> dict[str, Array]:
-        """All of it, by name, for a checkpoint."""
+        """All of it, by name, for a checkpoint: (slots, ...), but for what the optimizer has once for all slots."""
         return {name: np.asarray(variable) for name, variable in self._variables().items()}
 
     def restore(self, state: dict[str, Array]) -> None:
@@ -95,7 +94,7 @@ class Slots:
             variable.assign(state[name])
 
     def state_of(self, slot: int) -> dict[str, Array]:
-        """All of one slot, by name, so that its run can be continued beside others."""
+        """All of one slot, by name and without the slot axis, so that its run can be continued beside others."""
         return {
             name: np.asarray(variable)[slot] if self._is_by_slot(name, variable) else np.asarray(variable)
             for name, variable in self._variables().items()
@@ -118,7 +117,7 @@ class Slots:
             else:
                 variable.assign(states[leading][name])
 
-    def _made_best(self) -> tuple[Any, Any]:
+    def _made_best(self) -> tuple[Tensor, Tensor]:
         if self._best is None:
             self._best = (tf.Variable(self.evaluated), tf.Variable(self.statistics))
         return self._best

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.arrays import Array
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import batch_order
 from benchmarks.data.standardization import Standardization, fit_standardization
@@ -20,8 +21,6 @@ from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position
 from benchmarks.training.following import Following
 from benchmarks.training.parts import steps_per_epoch, training_indices
 from benchmarks.training.program import Program, RunInputs
-
-Array = np.ndarray[Any, Any]
 
 STEPS_A_CALL = 200
 """Most steps that the program takes without checking the clock, interrupts, and losses that are not finite."""
@@ -281,7 +280,14 @@ class _Stack:
     def _objective(self, slot: int, outputs: Array, labels: Array) -> float:
         train, inputs = self.slots[slot].settings.train, self.slots[slot]
         task = self.trainer.dataset.task
-        return objective(train.loss_for(task), task, outputs, labels, inputs.target_scale, train.huber_delta)
+        return objective(
+            train.loss_for(task),
+            task=task,
+            outputs=outputs,
+            labels=labels,
+            target_scale=inputs.target_scale,
+            huber_delta=train.huber_delta,
+        )
 
     def _result(self, slot: int, outputs: Array, seconds: float) -> RunResult:
         followed, parameters, macs = self.followed[slot], self.program.parameters, self.program.macs
@@ -290,7 +296,15 @@ class _Stack:
         if not divergence and not np.isfinite(outputs).all():
             divergence = "the outputs for the test split were not finite after the last epoch"
         if divergence:
-            return RunResult("diverged", {}, followed.history, parameters, seconds, divergence, macs=macs)
+            return RunResult(
+                status="diverged",
+                metrics={},
+                history=followed.history,
+                parameters=parameters,
+                seconds=seconds,
+                message=divergence,
+                macs=macs,
+            )
         chosen = (
             followed.best_epoch if followed.config.checkpoint == "best_val" else len(followed.history["train_loss"])
         )
@@ -301,7 +315,14 @@ class _Stack:
             **{name: values[chosen - 1] for name, values in followed.history.items()},
         }
         return RunResult(
-            "done", metrics, followed.history, parameters, seconds, note, predictions=predictions, macs=macs
+            status="done",
+            metrics=metrics,
+            history=followed.history,
+            parameters=parameters,
+            seconds=seconds,
+            message=note,
+            predictions=predictions,
+            macs=macs,
         )
 
 
@@ -324,7 +345,16 @@ def run_inputs(
     labels = dataset.train.labels[train]
     shift, scale = _target_scale(labels) if dataset.task == "regression" else (0.0, 1.0)
     weights = _class_weights(labels, dataset.num_classes, settings.train.class_weights)
-    return RunInputs(settings, seed, train, validation, fitted[part], shift, scale, weights)
+    return RunInputs(
+        settings=settings,
+        seed=seed,
+        train_indices=train,
+        validation_indices=validation,
+        standardization=fitted[part],
+        target_shift=shift,
+        target_scale=scale,
+        class_weights=weights,
+    )
 
 
 def _target_scale(labels: Array) -> tuple[float, float]:

@@ -84,5 +84,12 @@ def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> 
 def outcome_of(summary: str, tally: Tally, seconds: float) -> FaultOutcome:
     """The row of a fault."""
     return FaultOutcome(
-        summary, tally.tried, tally.survived, tally.lost, tally.doubled, tally.is_equal, seconds, tally.how
+        fault=summary,
+        tried=tally.tried,
+        survived=tally.survived,
+        lost=tally.lost,
+        doubled=tally.doubled,
+        is_equal=tally.is_equal,
+        seconds=seconds,
+        how=tally.how,
     )

@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from benchmarks.arrays import Tensor
 from benchmarks.data.embedded.held_out import fifth_of_each_class
 from benchmarks.data.embedded.uniforms import Uniforms
-
-Array = Any
-"""An array: NumPy gives the results of its operators no narrower type."""
 
 SIZE = 32
 NUM_IMAGES = 10_000
@@ -36,57 +34,57 @@ def _rounded(values: Any) -> Any:
     return np.float32(np.round(np.asarray(values) * 2**14) / 2**14)
 
 
-def _disc(u: Array, v: Array) -> Array:
+def _disc(u: Tensor, v: Tensor) -> Tensor:
     return u * u + v * v <= np.float32(0.75)
 
 
-def _ring(u: Array, v: Array) -> Array:
+def _ring(u: Tensor, v: Tensor) -> Tensor:
     square = u * u + v * v
     return (square <= np.float32(0.95)) & (square >= np.float32(0.35))
 
 
-def _square(u: Array, v: Array) -> Array:
+def _square(u: Tensor, v: Tensor) -> Tensor:
     return np.maximum(np.abs(u), np.abs(v)) <= np.float32(0.7)
 
 
-def _frame(u: Array, v: Array) -> Array:
+def _frame(u: Tensor, v: Tensor) -> Tensor:
     largest = np.maximum(np.abs(u), np.abs(v))
     return (largest <= np.float32(0.78)) & (largest >= np.float32(0.46))
 
 
-def _triangle(u: Array, v: Array) -> Array:
+def _triangle(u: Tensor, v: Tensor) -> Tensor:
     inside = [x * u + y * v <= np.float32(0.5) for x, y in _turns(3)]
     return inside[0] & inside[1] & inside[2]
 
 
-def _cross(u: Array, v: Array) -> Array:
+def _cross(u: Tensor, v: Tensor) -> Tensor:
     across, along = np.abs(u), np.abs(v)
     return (np.minimum(across, along) <= np.float32(0.26)) & (np.maximum(across, along) <= np.float32(0.95))
 
 
-def _star(u: Array, v: Array) -> Array:
+def _star(u: Tensor, v: Tensor) -> Tensor:
     # A pentagram is where at least four of its five lines have the centre on the same side.
     sides = [x * u + y * v <= np.float32(0.34) for x, y in _turns(5)]
     return sum(side.astype(np.int8) for side in sides) >= 4
 
 
-def _crescent(u: Array, v: Array) -> Array:
+def _crescent(u: Tensor, v: Tensor) -> Tensor:
     moved = u - np.float32(0.5)
     return (u * u + v * v <= np.float32(0.95)) & (moved * moved + v * v >= np.float32(0.68))
 
 
-def _hourglass(u: Array, v: Array) -> Array:
+def _hourglass(u: Tensor, v: Tensor) -> Tensor:
     across, along = np.abs(v), np.abs(u)
     return (along <= np.float32(0.75)) & (across <= np.float32(0.85) * along)
 
 
-def _arrow(u: Array, v: Array) -> Array:
+def _arrow(u: Tensor, v: Tensor) -> Tensor:
     across = np.abs(v)
     head = (u >= np.float32(0.0)) & (across <= np.float32(0.8) - np.float32(0.8) * u)
     return head | ((u <= 0) & (u >= np.float32(-0.95)) & (across <= np.float32(0.22)))
 
 
-SHAPES: dict[str, Callable[[Array, Array], Array]] = {
+SHAPES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "disc": _disc,
     "ring": _ring,
     "square": _square,
@@ -101,7 +99,7 @@ SHAPES: dict[str, Callable[[Array, Array], Array]] = {
 """Each shape as the set of points (u, v) that it covers; all lie in the unit disc."""
 
 
-def draw_shapes() -> tuple[Array, Array]:
+def draw_shapes() -> tuple[Tensor, Tensor]:
     """All images, uint8 (n, 32, 32, 3), and their labels; the classes take turns."""
     labels = np.arange(NUM_IMAGES) % len(SHAPES)
     images = np.empty((NUM_IMAGES, SIZE, SIZE, 3), np.uint8)
@@ -111,7 +109,7 @@ def draw_shapes() -> tuple[Array, Array]:
     return images, labels
 
 
-def _draw(labels: Array, uniforms: Uniforms) -> Array:
+def _draw(labels: Tensor, uniforms: Uniforms) -> Tensor:
     count = len(labels)
     behind = uniforms.whole(count, 3, low=0, high=256)
     second = np.clip(behind + uniforms.whole(count, 3, low=-70, high=71), 0, 255)
@@ -129,12 +127,12 @@ def _draw(labels: Array, uniforms: Uniforms) -> Array:
     return np.clip(image + noise + light, 0, 255).astype(np.uint8)
 
 
-def _blend(below: Array, above: Array, share: Array) -> Array:
+def _blend(below: Tensor, above: Tensor, share: Tensor) -> Tensor:
     """Colours between `below` (share 0) and `above` (share 256), in whole numbers."""
     return below + (((above - below) * share[..., None] + 128) >> 8)
 
 
-def _texture(count: int, uniforms: Uniforms) -> Array:
+def _texture(count: int, uniforms: Uniforms) -> Tensor:
     """How much of the second colour the background has, 0 to 256: a gradient, stripes, squares or clouds."""
     angle = uniforms.draw(count, 1, 1, high=2 * np.pi)
     x, y = _places(1)
@@ -147,7 +145,7 @@ def _texture(count: int, uniforms: Uniforms) -> Array:
     return kinds[uniforms.whole(count, low=0, high=4), np.arange(count)]
 
 
-def _clouds(count: int, uniforms: Uniforms) -> Array:
+def _clouds(count: int, uniforms: Uniforms) -> Tensor:
     """Values from 0 to 256 that change slowly: random ones at every eighth pixel, and between them their mean."""
     knots = uniforms.whole(count, 5, 5, low=0, high=257)
     for axis in (1, 2):
@@ -158,7 +156,7 @@ def _clouds(count: int, uniforms: Uniforms) -> Array:
     return knots
 
 
-def _speck(count: int, uniforms: Uniforms) -> Array:
+def _speck(count: int, uniforms: Uniforms) -> Tensor:
     """A small disc or bar, somewhere, as shares of 0 to 256."""
     place = (uniforms.whole(count, 2, 1, 1, low=-128, high=129) / 8).astype(np.float32)
     x, y = _places(1)
@@ -172,7 +170,7 @@ def _speck(count: int, uniforms: Uniforms) -> Array:
     return np.where(uniforms.whole(count, 1, 1, low=0, high=2) == 1, bar, disc).astype(np.int32) * 256
 
 
-def _cover(labels: Array, uniforms: Uniforms) -> Array:
+def _cover(labels: Tensor, uniforms: Uniforms) -> Tensor:
     """How much of each pixel the shape covers, 0 to 256: anywhere, turned, of any size, somewhat narrowed."""
     count = len(labels)
     radius = uniforms.whole(count, 1, 1, low=72, high=113) / 8
@@ -194,7 +192,7 @@ def _cover(labels: Array, uniforms: Uniforms) -> Array:
     return samples * (256 // _FINE**2)
 
 
-def _places(fine: int) -> tuple[Array, Array]:
+def _places(fine: int) -> tuple[Tensor, Tensor]:
     """Horizontal and vertical place of every sample, in pixels from the centre."""
     along = ((np.arange(SIZE * fine) + 0.5) / fine - SIZE / 2).astype(np.float32)
     return along[None, None, :], along[None, :, None]
@@ -232,6 +230,6 @@ class Shapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS shi
         parts = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
         return {split: self._generate_examples(images, labels, part) for split, part in parts.items()}
 
-    def _generate_examples(self, images: Array, labels: Array, part: Array) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _generate_examples(self, images: Tensor, labels: Tensor, part: Tensor) -> Iterator[tuple[int, dict[str, Any]]]:
         for index in part.tolist():
             yield index, {"image": images[index], "label": int(labels[index])}

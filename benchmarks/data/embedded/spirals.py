@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow_datasets as tfds
 
+from benchmarks.arrays import Array
 from benchmarks.data.embedded.held_out import fifth_of_each_class
 from benchmarks.data.embedded.uniforms import Uniforms
-
-Array = np.ndarray[Any, Any]
 
 NUM_ARMS = 5
 POINTS_PER_ARM = 1000

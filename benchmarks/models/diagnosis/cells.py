@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 import zoo
+from benchmarks.arrays import Array, Tensor
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import batch_order
 from benchmarks.models.diagnosis.networks import (
@@ -27,8 +28,6 @@ from benchmarks.training.losses import Loss
 from benchmarks.training.parts import check_fit
 from benchmarks.training.program import HEADS, RunInputs
 from benchmarks.training.trainer import run_inputs
-
-Array = np.ndarray[Any, Any]
 
 CHECKED_EXAMPLES = 8
 """Examples of the batch that gradients are checked on: each tensor takes four passes, and few examples show as much."""
@@ -140,12 +139,12 @@ def diagnose_cell(cell: Cell, dataset: Dataset, seed: int, steps: int = 0) -> Ce
     doubled = in_double_precision(model)
     few = _BatchLoss(settings, prepared, dataset, indices[:CHECKED_EXAMPLES])
     return CellDiagnosis(
-        cell,
-        measure_signal(doubled, inputs, loss),
-        tuple(check_gradients(doubled, inputs[:CHECKED_EXAMPLES], few, seed)),
-        float(loss(tf.zeros((len(indices), *model.output_shape[1:]), tf.float64))),
-        steps,
-        loss_after(model, inputs, loss, steps) if steps else None,
+        cell=cell,
+        signal=measure_signal(doubled, inputs, loss),
+        checks=tuple(check_gradients(doubled, inputs[:CHECKED_EXAMPLES], few, seed)),
+        loss_of_zeros=float(loss(tf.zeros((len(indices), *model.output_shape[1:]), tf.float64))),
+        steps=steps,
+        loss_after_steps=loss_after(model, inputs, loss, steps) if steps else None,
     )
 
 
@@ -160,7 +159,7 @@ class _BatchLoss:
         self._targets = self._loss.targets(tf.constant(labels))
         self._class_weights = prepared.class_weights
 
-    def __call__(self, outputs: Any) -> Any:
+    def __call__(self, outputs: Tensor) -> Any:
         targets = self._targets if self._targets.dtype.is_integer else tf.cast(self._targets, outputs.dtype)
         return self._loss.mean(outputs, targets, tf.cast(self._class_weights, outputs.dtype))
 

@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from benchmarks.arrays import Array, Tensor
 from zoo.audit import hidden_activations
 from zoo.seeds import child_seed
 
-Array = np.ndarray[Any, Any]
 LossOfOutputs = Callable[[Any], Any]
 """Mean loss of a batch from the model's outputs for it."""
 
@@ -91,7 +91,7 @@ class Signal:
 def in_double_precision(model: keras.Model) -> keras.Model:
     """The same functional model with the same values, computing in double precision."""
 
-    def doubled(operation: Any) -> Any:
+    def doubled(operation: Any) -> Tensor:
         own = {"dtype": "float64"} if isinstance(operation, keras.Layer) else {}
         return type(operation).from_config(operation.get_config() | own)
 
@@ -119,7 +119,7 @@ def check_gradients(model: keras.Model, inputs: Array, loss: LossOfOutputs, seed
     weights = [tf.identity(each.value) for each in model.trainable_variables]
     fixed = [tf.identity(each.value) for each in model.non_trainable_variables]
 
-    def training_loss(moved: Sequence[Any]) -> Any:
+    def training_loss(moved: Sequence[Any]) -> Tensor:
         outputs, _, penalties = model.stateless_call(moved, fixed, inputs, training=True, return_losses=True)
         return tf.add_n([loss(outputs), *penalties])
 
@@ -189,7 +189,7 @@ def loss_after(model: keras.Model, inputs: Array, loss: LossOfOutputs, steps: in
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
 
-    def current() -> Any:
+    def current() -> Tensor:
         return tf.add_n([loss(model(inputs, training=True)), *model.losses])
 
     def step() -> None:
