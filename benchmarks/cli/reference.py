@@ -139,6 +139,8 @@ def allowed_values(schema: Mapping[str, Any]) -> str:
     """The values that a JSON Schema allows, in words: `a whole number, from 1 to 8`."""
     alternatives = schema.get("anyOf") or schema.get("oneOf")
     if alternatives:
+        if {"type": "number"} in alternatives:  # of which whole ones are some
+            alternatives = [each for each in alternatives if each != {"type": "integer"}]
         listed = [{"of them": True} if each.get("items") in alternatives else each for each in alternatives]
         return ", or ".join(dict.fromkeys(map(allowed_values, listed)))
     if "of them" in schema:

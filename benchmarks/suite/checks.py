@@ -11,9 +11,9 @@ from benchmarks.labels import level_label
 from benchmarks.metrics import ALL_TASKS, CLASS_TASKS, METRICS, OUTCOME_METRICS
 from benchmarks.settings.data import DataConfig
 from benchmarks.settings.run import SECTIONS, Changes, setting_paths, settings_from
-from benchmarks.suite.claims import LEAST_DATASETS, Analysis, Claim
+from benchmarks.suite.claims import LEAST_DATASETS, Analysis, Assignment, Claim
 from benchmarks.suite.design import DESIGNS, FROM_BASELINE, SAMPLE_EXAMPLE, TWO_LEVEL_DESIGNS, Design
-from benchmarks.suite.format import Assignment, Factor, SuiteFormat
+from benchmarks.suite.format import Factor, SuiteFormat
 from benchmarks.suite.search import Tuned
 from benchmarks.suite.search_checks import level_search_problems, path_problems, search_problems
 from benchmarks.tasks import Task

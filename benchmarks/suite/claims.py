@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, SkipValidation, model_validator
 
 from benchmarks.metrics import METRICS
 from benchmarks.settings.run import canonical_json
@@ -39,12 +39,11 @@ LEAST_SEEDS = 6
 """Fewest paired differences for a verdict: with five, the sign-flip test cannot reject at 0.05. A look with fewer would
 spend its share of alpha on nothing."""
 
-LEVEL_SCHEMA = {"type": ["boolean", "number", "string", "array"]}
-"""What a level can be, for editors."""
+Level = SkipValidation[bool | int | float | str | list[Any]]
+"""A level as it is written. Whether it is one of a factor is for the suite to say, which has the factors."""
 
-# Whether they are levels is for the suite to say, which has the factors.
-Level = Annotated[Any, WithJsonSchema(LEVEL_SCHEMA)]
-Levels = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": LEVEL_SCHEMA})]
+Assignment = dict[str, Level]
+"""Factor, or setting -> level, or value."""
 
 
 class Claim(Settings):
@@ -54,7 +53,7 @@ class Claim(Settings):
     factor: str = setting(..., "The factor whose levels are compared.")
     better: Level = setting(..., "The level of which something is claimed.")
     than: Level = setting(..., "The level that it is compared with.")
-    where: Levels = setting(
+    where: Assignment = setting(
         {},
         "Other factor -> its level. A factor that is not named is averaged over where the design has every "
         "combination or a fraction made for it, and is at its baseline elsewhere.",

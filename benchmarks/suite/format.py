@@ -7,43 +7,27 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import WithJsonSchema
+from pydantic import Field, SkipValidation
 
 from benchmarks.labels import level_label
 from benchmarks.settings.run import SECTIONS, VARIANT, Changes, RunSettings, canonical_json, settings_from
-from benchmarks.suite.claims import LEVEL_SCHEMA, Analysis, Claim
+from benchmarks.suite.claims import Analysis, Assignment, Claim, Level
 from benchmarks.suite.design import Design
 from benchmarks.suite.search import SEARCH_PREFIX, SearchTable, Tuned, replace_search
 from zoo.settings import Settings, setting
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
-_CELL = {"type": "object", "additionalProperties": LEVEL_SCHEMA, "minProperties": 1}
-_SEEDS = {
-    "oneOf": [
-        {"type": "integer", "minimum": 1, "maximum": 100_000},
-        {"type": "array", "items": {"type": "integer", "minimum": 0}, "minItems": 1, "uniqueItems": True},
-    ]
-}
-_FACTORS = {
-    "type": "object",
-    "minProperties": 1,
-    "additionalProperties": {
-        "oneOf": [
-            {"type": "array", "items": LEVEL_SCHEMA, "minItems": 2},
-            {"type": "object", "additionalProperties": {"type": "object"}, "minProperties": 2},
-        ]
-    },
-}
-
-# Their shape is checked by `problems_of`: pydantic's findings about unions are hard to read.
-Seeds = Annotated[Any, WithJsonSchema(_SEEDS)]
-Factors = Annotated[dict[str, Any], WithJsonSchema(_FACTORS)]
-Assignment = Annotated[dict[str, Any], WithJsonSchema(_CELL)]
-"""Factor -> level."""
-
-# A name, or a table of `Design`'s settings: checked by `problems_of`, told to editors by `benchmarks.suite.schema`.
-NameOrDesign = Annotated[Any, WithJsonSchema({"type": ["string", "object"]})]
+# Their values are checked by `problems_of`: pydantic's findings about unions are hard to read.
+Seeds = SkipValidation[
+    Annotated[int, Field(ge=1, le=100_000)]
+    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
+]
+Bundle = dict[str, Any]
+"""Dotted setting -> value."""
+Levels = SkipValidation[Annotated[list[Level], Field(min_length=2)] | Annotated[dict[str, Bundle], Field(min_length=2)]]
+"""The levels of a factor: values of a setting, or bundles of settings by the label of the level."""
+CellLevels = Annotated[Assignment, Field(json_schema_extra={"minProperties": 1})]
 
 
 @dataclass(frozen=True)
@@ -62,19 +46,19 @@ class SuiteFormat(Settings):
     question: str = setting("", "What the suite is meant to answer; heads the report.")
     datasets: list[str] = setting(..., "TFDS names; a version can be pinned as in `mnist:3.0.1`.", min_length=1)
     seeds: Seeds = setting(..., "Number of seeds, counted from 0, or a list of them.")
-    design: NameOrDesign = setting(
+    design: SkipValidation[str | dict[str, Any]] = setting(
         "factorial", "Which combinations of levels are run: the name of a design, or a table with its name and options."
     )
     model: dict[str, Any] = setting({}, "Base settings of the model; `variant` names it, others replace its settings.")
     train: dict[str, Any] = setting({}, "Base settings of training.")
     data: dict[str, Any] = setting({}, "Base settings of data.")
     augment: dict[str, Any] = setting({}, "Base settings of augmentation, which acts on training examples alone.")
-    factors: Factors = setting(
+    factors: dict[str, Levels] = setting(
         ..., "Dotted setting -> list of levels, or a name -> bundles of settings by level name.", min_length=1
     )
-    baseline: Assignment = setting({}, "Factor -> the level that others are compared with; else its first level.")
-    exclude: list[Assignment] = setting([], "Cells to leave out: every cell that has all these levels.")
-    include: list[Assignment] = setting([], "Cells to add; a factor that is not named is at its baseline.")
+    baseline: CellLevels = setting({}, "Factor -> the level that others are compared with; else its first level.")
+    exclude: list[CellLevels] = setting([], "Cells to leave out: every cell that has all these levels.")
+    include: list[CellLevels] = setting([], "Cells to add; a factor that is not named is at its baseline.")
     search: SearchTable | None = setting(None, "Settings that are tuned before the runs are trained, and how.")
     tuned: list[Tuned] = setting([], "Settings that a search has found for some cells; `ablate tune` writes them.")
     claims: list[Claim] = setting([], "What is stated before anything is trained, to be judged in the report.")
@@ -143,7 +127,8 @@ class SuiteFormat(Settings):
 
     def _search_changes(self, levels: Mapping[str, str]) -> dict[str, Any]:
         """What levels say of the search, by key."""
-        bundles = [self.factors[name][label] for name, label in levels.items() if isinstance(self.factors[name], dict)]
+        written = ((self.factors[name], label) for name, label in levels.items())
+        bundles = [levels[label] for levels, label in written if isinstance(levels, dict)]
         return {
             path.removeprefix(SEARCH_PREFIX): value
             for bundle in bundles

@@ -22,8 +22,8 @@ def suite_schema() -> dict[str, Any]:
             "description": schema["properties"][section]["description"]
         }
     factors = schema["properties"]["factors"]
-    bundles = factors["additionalProperties"]["oneOf"][1]
-    factors["properties"] = {path: {"oneOf": [_levels_schema(path), bundles]} for path in setting_paths()}
+    bundles = factors["additionalProperties"]["anyOf"][1]
+    factors["properties"] = {path: {"anyOf": [_levels_schema(path), bundles]} for path in setting_paths()}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ablate suite"} | schema
 
 

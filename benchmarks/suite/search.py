@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
-from typing import Annotated, Any, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
-from pydantic import Field, WithJsonSchema, model_validator
+from pydantic import Field, SkipValidation, TypeAdapter, WithJsonSchema, model_validator
 
 from benchmarks.metrics import METRICS
 from benchmarks.settings.run import RunSettings, section_fields, setting_paths
-from benchmarks.suite.claims import LEVEL_SCHEMA
+from benchmarks.suite.claims import Assignment, Level
 from tuning import Problem as TuningProblem
 from tuning import Search, SearchConfig, Space, TuningError, parse_space
 from tuning.seeds import seed_for
@@ -58,7 +58,8 @@ CHANGEABLE = tuple(f"{SEARCH_PREFIX}{name}" for name in ("strategy", "space", "r
 LOSS_SETTINGS = ("train.loss", "train.huber_delta")
 """What decides what val_loss is."""
 
-_CHOICES = {"type": "array", "items": LEVEL_SCHEMA, "minItems": 1}
+_LEVEL = TypeAdapter(Level).json_schema()
+_CHOICES = {"type": "array", "items": _LEVEL, "minItems": 1}
 _RANGE = {"type": "array", "items": {"type": "number"}, "minItems": 2}
 _PARAMETER = {
     "oneOf": [
@@ -71,8 +72,8 @@ _PARAMETER = {
                 "log": _RANGE,
                 "choices": _CHOICES,
                 "step": {"type": "number", "exclusiveMinimum": 0},
-                "or": LEVEL_SCHEMA,
-                "when": {"type": "object", "additionalProperties": LEVEL_SCHEMA},
+                "or": _LEVEL,
+                "when": {"type": "object", "additionalProperties": _LEVEL},
             },
         },
     ]
@@ -80,17 +81,9 @@ _PARAMETER = {
 
 SEARCHABLE = [path for path in setting_paths() if path not in NOT_SEARCHED]
 
-# Their shape is checked below: pydantic's findings about unions are hard to read.
-Per = Annotated[
-    Any,
-    WithJsonSchema(
-        {
-            "oneOf": [
-                {"type": "string", "enum": list(WHERE_SEARCHED)},
-                {"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": True},
-            ]
-        }
-    ),
+# Their values are checked below: pydantic's findings about unions are hard to read.
+Per = SkipValidation[
+    Literal["cell", "suite"] | Annotated[list[str], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
 ]
 SpaceTable = Annotated[
     dict[str, Any],
@@ -103,10 +96,7 @@ SpaceTable = Annotated[
         }
     ),
 ]
-Assignment = Annotated[dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": LEVEL_SCHEMA})]
-Values = Annotated[
-    dict[str, Any], WithJsonSchema({"type": "object", "additionalProperties": LEVEL_SCHEMA, "minProperties": 1})
-]
+Values = Annotated[Assignment, Field(json_schema_extra={"minProperties": 1})]
 
 
 class SearchTable(Settings):

@@ -193,7 +193,7 @@ def test_hash_of_what_is_the_same():
 def test_hash_of_another_process():
     """The hash is the same in every process, whatever Python's own hashes are there."""
     code = (
-        "from benchmarks.suite.suite.claims import Claim, claim_hash;"
+        "from benchmarks.suite.claims import Claim, claim_hash;"
         f"print(claim_hash(Claim(**{CLAIM | {'where': {'b': 1, 'a': 'x'}}!r})))"
     )
     found = subprocess.run(

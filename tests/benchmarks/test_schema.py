@@ -246,7 +246,7 @@ def test_every_setting_is_there(schema, path):
     assert schema["properties"][section]["additionalProperties"] is False
     in_section = schema["properties"][section]["properties"][name]
     factor = schema["properties"]["factors"]["properties"][path]
-    levels = factor if "items" in factor else next(part for part in factor["oneOf"] if "items" in part)
+    levels = factor if "items" in factor else next(part for part in factor["anyOf"] if "items" in part)
     assert levels["minItems"] == 2
     for each in (in_section, levels["items"]):
         assert each["description"]
@@ -279,7 +279,7 @@ def test_values_of_a_setting(schema, path, right, wrong):
     """What a setting takes and what not is told alike in its section and among its levels."""
     section, _, name = path.partition(".")
     in_section = schema["properties"][section]["properties"][name]
-    levels = next(part for part in schema["properties"]["factors"]["properties"][path]["oneOf"] if "items" in part)
+    levels = next(part for part in schema["properties"]["factors"]["properties"][path]["anyOf"] if "items" in part)
     for each in (in_section, levels["items"]):
         assert [value for value in right if not accepts(each, value)] == []
         assert [value for value in wrong if accepts(each, value)] == []
