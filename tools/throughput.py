@@ -10,19 +10,22 @@ import argparse
 import importlib.util
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.data.catalog import DatasetReference, find_dataset
+from benchmarks.data.catalog import find_dataset
 from benchmarks.errors import UserError
-from benchmarks.execution.executors import EXECUTORS, Executor, RayCluster
+from benchmarks.execution.dispatcher import Dispatcher
+from benchmarks.execution.executors import EXECUTORS, RayCluster
 from benchmarks.execution.machine import machine_facts
+from benchmarks.execution.worker import WorkerOptions
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.stacks import least_stacks
@@ -59,7 +62,7 @@ def measure(executor: str, workers: int, runs: Sequence[Run], runs_dir: Path) ->
     """
     (name,) = {run.cell.dataset for run in runs}
     references = {name: find_dataset(name, runs_dir / "none", runs_dir)}
-    with _ready(executor, workers, runs, references, runs_dir) as started:
+    with _ready(executor, workers, runs, WorkerOptions(references, runs_dir)) as started:
         datasets = started.open_datasets()
         start = time.perf_counter()
         results = list(started.train(runs, datasets, lambda _: None, lambda stack: stack))
@@ -71,27 +74,17 @@ def measure(executor: str, workers: int, runs: Sequence[Run], runs_dir: Path) ->
 
 
 @contextmanager
-def _ready(
-    executor: str, workers: int, runs: Sequence[Run], references: Mapping[str, DatasetReference], runs_dir: Path
-) -> Iterator[Executor]:
+def _ready(executor: str, workers: int, runs: Sequence[Run], options: WorkerOptions) -> Iterator[Dispatcher[Any]]:
     """So many workers that have imported what they need."""
     num_stacks = least_stacks(runs)
     if executor == "ray":
         from benchmarks.execution.ray_workers import RayWorkers
 
-        cluster = RayCluster()
-        with RayWorkers(
-            cluster=cluster,
-            references=references,
-            runs_dir=runs_dir,
-            num_missing=num_stacks,
-            workers=workers,
-            threads=THREADS,
-        ) as on_ray:
+        with RayWorkers(RayCluster(), options, num_missing=num_stacks, workers=workers, threads=THREADS) as on_ray:
             on_ray.wait_until_ready(workers)
             yield on_ray
     else:
-        with Workers(resources(num_stacks, num_stacks, workers, THREADS), references, runs_dir) as started:
+        with Workers(resources(num_stacks, num_stacks, workers, THREADS), options) as started:
             started.wait_until_ready()
             yield started
 

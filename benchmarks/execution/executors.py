@@ -4,51 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
 
-from benchmarks.data.dataset import Dataset
 from benchmarks.errors import UserError
-from benchmarks.plan.stacks import Stack
-from benchmarks.results import RunResult
-from benchmarks.runs import Run
 from zoo.settings import nearest
 
 EXECUTORS = ("local", "ray")
 
 WORKER_BYTES = 1.5 * 2**30
 """What a worker takes with TensorFlow and a small network, roughly."""
-
-
-class Executor(Protocol):
-    """Workers that have been started, wherever they are."""
-
-    def open_datasets(self) -> dict[str, Dataset]:
-        """Have the datasets prepared and decoded, where they are not, and open them.
-
-        Raises:
-            DatasetError: a dataset cannot be had.
-        """
-
-    def train(
-        self,
-        runs: Iterable[Run],
-        datasets: Mapping[str, Dataset],
-        on_progress: Callable[[float], None],
-        take: Callable[[Stack], Stack],
-    ) -> Iterator[tuple[Run, RunResult]]:
-        """Train runs and give each result as soon as its stack is done.
-
-        Args:
-            runs: what to train, in any order.
-            datasets: what `open_datasets` gave.
-            on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
-            take: is asked which runs of a stack are to be trained, when its turn comes.
-        """
-
-    def machine_of(self, run: Run) -> Mapping[str, Any]:
-        """What is noted of the machine that a run was trained on whose result was given last."""
 
 
 @dataclass(frozen=True)

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.errors import naming_file
-from benchmarks.execution.executors import Executor, RayCluster
+from benchmarks.execution.dispatcher import Dispatcher
+from benchmarks.execution.executors import RayCluster
 from benchmarks.execution.interrupts import raise_held
+from benchmarks.execution.worker import WorkerOptions
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.files import states_folder
 from benchmarks.metrics import rmse_of_the_mean
@@ -30,10 +32,6 @@ from benchmarks.store import DatasetFacts, Store
 from benchmarks.tensorflow_start import import_tensorflow
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.stopwatch import Stopwatch
-
-if TYPE_CHECKING:
-    from benchmarks.execution.ray_workers import RayWorkers
-
 
 GOES_ON: Status = "timed_out"
 """A run that ends so keeps its checkpoint, and goes on from it when it is tried again with more time."""
@@ -80,7 +78,7 @@ class Session:
 
     plan: Plan
     store: Store
-    workers: Executor
+    workers: Dispatcher[Any]
     datasets: Mapping[str, Dataset]
     checkpoints: Checkpoints
     shard: Shard | None = None
@@ -180,7 +178,7 @@ def _started(
     stopwatch: Stopwatch | None,
     num_planned: int,
     num_missing: int,
-) -> Workers | RayWorkers:
+) -> Dispatcher[Any]:
     """Workers where the options want them.
 
     Args:
@@ -195,33 +193,28 @@ def _started(
     # Hyperband alone goes on from them; it removes them when it has.
     continues = any(group.table.strategy == "hyperband" for group in _open_groups(plan, options.shard))
     states = States(states_folder(runs_dir.resolve())) if continues else None
-    if options.cluster:
-        # Ray is optional, and who does without it need not wait for it.
-        from benchmarks.execution.ray_workers import RayWorkers
-
-        return RayWorkers(
-            cluster=options.cluster,
-            references=plan.references,
-            runs_dir=runs_dir,
-            num_missing=num_missing,
-            workers=options.workers,
-            threads=options.threads,
-            dataset_bytes=options.dataset_bytes,
-            checkpoints=checkpoints,
-            states=states,
-            keep_weights=options.keep_weights,
-            stopwatch=stopwatch,
-            time_limit=options.time_limit,
-        )
-    return Workers(
-        resources(num_planned, num_missing, options.workers, options.threads, options.dataset_bytes),
+    given = WorkerOptions(
         plan.references,
         runs_dir,
         checkpoints,
         states,
         keep_weights=options.keep_weights,
-        stopwatch=stopwatch,
         time_limit=options.time_limit,
+    )
+    if not options.cluster:
+        available = resources(num_planned, num_missing, options.workers, options.threads, options.dataset_bytes)
+        return Workers(available, given, stopwatch)
+    # Ray is optional, and who does without it need not wait for it.
+    from benchmarks.execution.ray_workers import RayWorkers
+
+    return RayWorkers(
+        options.cluster,
+        given,
+        num_missing=num_missing,
+        workers=options.workers,
+        threads=options.threads,
+        dataset_bytes=options.dataset_bytes,
+        stopwatch=stopwatch,
     )
 
 
@@ -266,7 +259,7 @@ def _trials(plan: Plan) -> int:
 
 
 def _train_shared(
-    workers: Executor, runs: Sequence[Run], datasets: Mapping[str, Dataset], store: Store, observer: Observer
+    workers: Dispatcher[Any], runs: Sequence[Run], datasets: Mapping[str, Dataset], store: Store, observer: Observer
 ) -> Iterator[tuple[Run, RunResult]]:
     """Train runs beside other runners on the same store; what they are on is waited for, and trained if they die."""
     leases = Leases(store)

@@ -36,6 +36,9 @@ _SECONDS_BETWEEN_POLLS_OF_PARENT = 1.0
 
 _SECONDS_FOR_TRACE = 1.0
 
+MOST_OF_MEMORY = 0.8
+"""What a worker may take of its share before it is replaced."""
+
 GO_ON, STOP, LEAVE = 0, 1, 2
 """What a worker is to do: train what it is given; write its checkpoint and wait; end."""
 
@@ -52,23 +55,49 @@ class Resources:
     worker_bytes: float
     """A worker that takes more is replaced once its stack is done."""
 
+    @classmethod
+    def of_share(cls, workers: int, threads: int, share: float, dataset_bytes: float | None) -> Resources:
+        """Divide what each worker has of the memory.
+
+        Args:
+            workers: how many there are.
+            threads: of each.
+            share: bytes of each.
+            dataset_bytes: what the inputs of a dataset may take of it; by default a quarter.
+        """
+        most = max(share * MOST_OF_MEMORY, 2**30)
+        return cls(workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, most)
+
 
 @dataclass(frozen=True)
-class Orders:
-    """What a worker knows from its start."""
+class WorkerOptions:
+    """What all workers train with, wherever they are."""
 
-    number: int
-    resources: Resources
     references: Mapping[str, DatasetReference]
     """Dataset as the suite names it -> where it is."""
     runs_dir: Path
     """Where decoded datasets are, and weights are kept."""
-    checkpoints: Checkpoints | None
-    states: States | None
-    keep_weights: bool
+    checkpoints: Checkpoints | None = None
+    """Where runs under way are written down, and taken up again; on other machines only if they see that folder."""
+    states: States | None = None
+    """Where runs that end before their schedule leave their state, and longer ones of the same training take it up,
+    likewise; whoever gives it removes them."""
+    keep_weights: bool = False
+    """Whether the weights of each run that is done are kept."""
+    time_limit: float | None = None
+    """Seconds that a run may take in one attempt, the compiling of its program among them; a stack may take that for
+    each of its runs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
+class Orders(WorkerOptions):
+    """What a worker knows from its start."""
+
+    number: int
+    resources: Resources
+
+
+@dataclass(frozen=True, kw_only=True)
 class ProcessOrders(Orders):
     """What a worker process of this machine knows from its start."""
 

@@ -6,21 +6,18 @@ worker keeps the program that it has compiled. Nothing here imports TensorFlow i
 
 from __future__ import annotations
 
-import math
 import multiprocessing
 import os
 import signal
 import tempfile
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
@@ -29,7 +26,7 @@ from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.errors import DatasetError
 from benchmarks.execution.cgroups import limits
-from benchmarks.execution.dispatcher import MOST_ATTEMPTS, AnyWorker, Dispatcher, Task
+from benchmarks.execution.dispatcher import MOST_ATTEMPTS, POLL_SECONDS, AnyWorker, Attempt, Dispatcher
 from benchmarks.execution.executors import WORKER_BYTES
 from benchmarks.execution.interrupts import held, raise_held
 from benchmarks.execution.machine import machine_facts
@@ -40,6 +37,7 @@ from benchmarks.execution.worker import (
     ProcessOrders,
     Report,
     Resources,
+    WorkerOptions,
     begin,
     prepare_and_decode,
     process_id,
@@ -49,19 +47,9 @@ from benchmarks.execution.worker import (
 from benchmarks.plan.stacks import Stack
 from benchmarks.results import RunResult, Status
 from benchmarks.runs import Run
-from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.stopwatch import Stopwatch
 
 T = TypeVar("T")
-
-POLL_SECONDS = 0.2
-"""Between two polls of the workers."""
-
-STOP_SECONDS = 10.0
-"""How long workers have to write their checkpoints when everything is to stop."""
-
-MOST_OF_MEMORY = 0.8
-"""What a worker may take of its share before it is replaced."""
 
 
 def resources(
@@ -87,10 +75,7 @@ def resources(
     if workers is None:
         fitting = int(min(memory.available, most.available) / WORKER_BYTES)
         workers = max(1, min(cores // threads, num_missing, fitting))
-    share = min(memory.total, most.memory) / workers
-    return Resources(
-        workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, max(share * MOST_OF_MEMORY, 2**30)
-    )
+    return Resources.of_share(workers, threads, min(memory.total, most.memory) / workers, dataset_bytes)
 
 
 def _cores() -> int:
@@ -114,9 +99,9 @@ class _Context(SpawnContext):
         return self.started[-1]
 
 
-@dataclass(kw_only=True)
-class _Worker(AnyWorker):
-    """One worker process."""
+@dataclass(frozen=True)
+class _Process:
+    """One worker process, which is a pool of its own."""
 
     pool: ProcessPool
     context: _Context
@@ -124,82 +109,73 @@ class _Worker(AnyWorker):
 
     @property
     def exit_code(self) -> int | None:
-        """How its process ended; the number of a signal is negative. None where it lives, or that is not known."""
+        """How it ended; the number of a signal is negative. None where it lives, or that is not known."""
         return next((each.exitcode for each in self.context.started if each.exitcode is not None), None)
 
     @property
     def has_begun(self) -> bool:
-        """Whether its process has come as far as waiting for tasks."""
+        """Whether it has come as far as waiting for tasks."""
         return self.ready.done() and self.ready.exception() is None
 
+    def has_ended(self, future: ProcessFuture[Any]) -> bool:
+        """Whether something that it was to do has ended; what came as its pool broke never does by itself."""
+        return future.done() or not self.pool.active
 
-class Workers:
+    def how_it_died(self, error: Exception) -> str:
+        """Such as: died: exit code 1.
+
+        Args:
+            error: what Pebble said of it.
+        """
+        code, died = self.exit_code, "died" if self.has_begun else "died while it started"
+        if code is None:
+            return f"{died}: {error or type(error).__name__}"
+        if code >= 0:
+            return f"{died}: exit code {code}"
+        name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
+        return f"{died}: {name}, as where memory runs out" if name == "SIGKILL" else f"{died}: {name}"
+
+
+@dataclass(kw_only=True)
+class _Worker(AnyWorker):
+    """A worker, whose process can be replaced."""
+
+    process: _Process
+
+
+class Workers(Dispatcher[_Worker]):
     """Worker processes; they start at once, and are gone when the `with` block ends.
 
-    Pebble's pools and futures have locks, so interrupts are held back inside the block, and looked for here.
+    Pebble's pools and futures have locks, so interrupts are held back inside the block.
 
     Args:
         available: what they may use.
-        references: the datasets, by their names in the suite.
-        runs_dir: where decoded datasets and weights are.
-        checkpoints: where runs under way are written down, and taken up again.
-        states: where runs that end before their schedule leave their state, and longer ones of the same training take
-            it up; whoever gives it removes them.
-        keep_weights: whether the weights of each run that is done are kept.
+        options: what they train with.
         stopwatch: is told where the workers' time goes.
-        time_limit: seconds that a run may take in one attempt, the compiling of its program among them; a stack may
-            take that for each of its runs.
     """
 
-    def __init__(
-        self,
-        available: Resources,
-        references: Mapping[str, DatasetReference],
-        runs_dir: Path,
-        checkpoints: Checkpoints | None = None,
-        states: States | None = None,
-        *,
-        keep_weights: bool = False,
-        stopwatch: Stopwatch | None = None,
-        time_limit: float | None = None,
-    ):
+    stop_seconds = 10.0
+
+    def __init__(self, available: Resources, options: WorkerOptions, stopwatch: Stopwatch | None = None):
+        super().__init__(stopwatch)
         context = multiprocessing.get_context("spawn")
         self._progress = context.RawArray("d", available.workers)
         self._stop = context.RawArray("b", available.workers)
-        self._stopwatch = stopwatch
-        self._time_limit = time_limit
         self._machine = machine_facts() | {"workers": available.workers, "threads": available.threads}
-        self._workers: list[_Worker] = []
         with ExitStack() as closing:
             closing.enter_context(held())
             traces = tempfile.TemporaryDirectory(prefix="ablate-", ignore_cleanup_errors=True)
-            self._orders = ProcessOrders(
+            self._orders: ProcessOrders = ProcessOrders(
+                **vars(options) | {"runs_dir": options.runs_dir.resolve()},
                 number=0,
                 resources=available,
-                references=dict(references),
-                runs_dir=runs_dir.resolve(),
-                checkpoints=checkpoints,
-                states=states,
-                keep_weights=keep_weights,
                 parent=os.getpid(),
                 traces=Path(closing.enter_context(traces)),
             )
             closing.callback(self._end_all)
             for number in range(available.workers):
-                self._workers.append(self._start(number))
+                self._workers.append(_Worker(number=number, process=self._start(number)))
             self._closing = closing.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        try:
-            if kind is not None and issubclass(kind, KeyboardInterrupt):
-                self._wait_for_checkpoints()
-        finally:  # also where a second interrupt ends the waiting
-            self._closing.__exit__(kind, value, traceback)
 
     def wait_until_ready(self) -> None:
         """Wait until every worker has imported what it needs.
@@ -208,14 +184,10 @@ class Workers:
             ProcessExpired, BrokenProcessPool: a worker cannot even start.
         """
         for worker in self._workers:
-            worker.ready.result()
+            worker.process.ready.result()
 
     def open_datasets(self) -> dict[str, Dataset]:
-        """Have the datasets prepared and decoded, where they are not, and open them.
-
-        Raises:
-            DatasetError: a dataset cannot be had.
-        """
+        """As of `Dispatcher`; what is not prepared or decoded yet is so by a worker."""
         orders = self._orders
         opened = {}
         for name, reference in orders.references.items():
@@ -227,55 +199,21 @@ class Workers:
             opened[name] = found
         return opened
 
-    def train(
-        self,
-        runs: Iterable[Run],
-        datasets: Mapping[str, Dataset],
-        on_progress: Callable[[float], None] = lambda _: None,
-        take: Callable[[Stack], Stack] = lambda stack: stack,
-    ) -> Iterator[tuple[Run, RunResult]]:
-        """Train runs and give each result as soon as its stack is done.
-
-        Args:
-            runs: what to train, in any order.
-            datasets: what `open_datasets` gave.
-            on_progress: is told from time to time how many runs' worth of training the stacks under way have behind.
-            take: is asked which runs of a stack are to be trained, when its turn comes.
-        """
-        dispatcher = Dispatcher(runs, datasets, take, self._orders, self._time_limit)
-        while True:
-            raise_held()
-            for worker in self._workers:
-                if worker.task is None:
-                    self._hand_out(worker, dispatcher)
-            under_way = [worker for worker in self._workers if worker.task]
-            if not under_way:
-                return
-            wait([worker.at_work_on.future for worker in under_way], POLL_SECONDS, FIRST_COMPLETED)
-            on_progress(sum(self._progress[worker.number] * len(worker.at_work_on.stack) for worker in under_way))
-            for worker in under_way:
-                if worker.ready.done():
-                    worker.at_work_on.note_running()
-                if _has_ended(worker, worker.at_work_on.future):
-                    yield from self._finish(worker, dispatcher)
-                elif dispatcher.is_over_time(worker.at_work_on):
-                    yield from self._end_over_time(worker, dispatcher)
-
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of this machine, on which all runs are trained."""
         del run
         return self._machine
 
-    def _start(self, number: int) -> _Worker:
+    def _start(self, number: int) -> _Process:
         orders, context = replace(self._orders, number=number), _Context()
         pool = ProcessPool(
             max_workers=1, initializer=begin, initargs=[orders, self._progress, self._stop], context=context
         )
-        return _Worker(number=number, pool=pool, context=context, ready=pool.schedule(process_id))
+        return _Process(pool, context, pool.schedule(process_id))
 
-    def _restart(self, worker: _Worker) -> None:
+    def _replace(self, worker: _Worker) -> None:
         self._end(worker)
-        self._workers[worker.number] = self._start(worker.number)
+        worker.process, worker.program, worker.first_bytes = self._start(worker.number), None, None
 
     def _end_all(self) -> None:
         for worker in self._workers:
@@ -283,17 +221,17 @@ class Workers:
 
     def _end(self, worker: _Worker) -> None:
         self._stop[worker.number] = LEAVE
-        worker.pool.stop()  # type: ignore[no-untyped-call]  # Pebble leaves it untyped
-        worker.pool.join()
+        worker.process.pool.stop()  # type: ignore[no-untyped-call]  # Pebble leaves it untyped
+        worker.process.pool.join()
         self._stop[worker.number] = GO_ON
 
-    def _schedule(self, number: int, function: Callable[..., T], arguments: list[Any]) -> ProcessFuture[T]:
-        """Have a worker do something; it is replaced first where its process died while it had nothing to do."""
+    def _schedule(self, worker: _Worker, function: Callable[..., T], arguments: list[Any]) -> ProcessFuture[T]:
+        """Have a worker do something; its process is replaced first where it died while it had nothing to do."""
         try:
-            return self._workers[number].pool.schedule(function, arguments)
+            return worker.process.pool.schedule(function, arguments)
         except RuntimeError:  # Pebble gives a pool up whose process dies without a task
-            self._restart(self._workers[number])
-            return self._workers[number].pool.schedule(function, arguments)
+            self._replace(worker)
+            return worker.process.pool.schedule(function, arguments)
 
     def _prepare(self, reference: DatasetReference) -> None:
         """Have a worker prepare and decode a dataset; where its process dies, another one begins anew.
@@ -301,66 +239,61 @@ class Workers:
         Raises:
             DatasetError: the dataset cannot be had, or every process died of it.
         """
+        worker = self._workers[0]
         for _ in range(MOST_ATTEMPTS):
-            preparing = self._schedule(0, prepare_and_decode, [reference, self._orders.runs_dir])
-            while not _has_ended(self._workers[0], preparing):
-                _wait([preparing], POLL_SECONDS)
+            preparing = self._schedule(worker, prepare_and_decode, [reference, self._orders.runs_dir])
+            while not worker.process.has_ended(preparing):
+                wait([preparing], POLL_SECONDS)
+                raise_held()
             try:
                 return _result_of(preparing)
             except (ProcessExpired, BrokenProcessPool) as error:
-                reason = _reason(self._workers[0], error)
-                self._restart(self._workers[0])
+                reason = worker.process.how_it_died(error)
+                self._replace(worker)
         message = f"tried {MOST_ATTEMPTS} times: its worker process {reason}"
         raise DatasetError(f"datasets: {reference.name} cannot be prepared\n  reason:  {message}")
 
-    def _hand_out(self, worker: _Worker, dispatcher: Dispatcher) -> None:
-        if stack := dispatcher.next_for(worker, self._workers):
-            self._progress[worker.number] = 0.0
-            task = Task(stack, self._schedule(worker.number, train, [stack]))
-            self._workers[worker.number].program, self._workers[worker.number].task = worker.program, task
+    def _gather(self, wanted: int) -> list[_Worker]:
+        del wanted
+        return self._workers  # all, also while they start
 
-    def _finish(self, worker: _Worker, dispatcher: Dispatcher) -> Iterator[tuple[Run, RunResult]]:
-        task, worker.task = worker.at_work_on, None
+    def _send(self, worker: _Worker, stack: Stack) -> ProcessFuture[Report]:
+        self._progress[worker.number] = 0.0
+        program = worker.program
+        future = self._schedule(worker, train, [stack])
+        worker.program = program  # also where its process had to be replaced
+        return future
+
+    def _poll(self, workers: Sequence[_Worker]) -> None:
+        wait([worker.attempt.future for worker in workers if worker.attempt], POLL_SECONDS, FIRST_COMPLETED)
+        for worker in workers:
+            worker.share = self._progress[worker.number]
+            if worker.attempt and worker.process.ready.done():
+                worker.attempt.note_running()
+
+    def _has_ended(self, worker: _Worker) -> bool:
+        return worker.process.has_ended(worker.at_work_on.future)
+
+    def _collect(self, worker: _Worker, attempt: Attempt) -> Report | RunResult:
         try:
-            report: Report = _result_of(task.future)
+            report: Report = _result_of(attempt.future)
         except (ProcessExpired, BrokenProcessPool) as error:
-            died = _died(worker, error, trace_of(self._trace(worker)))
-            self._restart(worker)
-            yield from dispatcher.try_again(task.stack, died)
-            return
-        if self._stopwatch:
-            self._stopwatch.spans += report.spans
-        if (yield from dispatcher.settle(worker, task, report)):
-            self._restart(worker)
+            # Linux ends a process in this way where memory runs out, and so do batch systems at their own limit.
+            status: Status = "out_of_memory" if worker.process.exit_code == -signal.SIGKILL else "failed"
+            message = f"its worker process {worker.process.how_it_died(error)}"
+            return RunResult(status, message=message, traceback=trace_of(self._trace_file(worker)))
+        return report
 
-    def _end_over_time(self, worker: _Worker, dispatcher: Dispatcher) -> Iterator[tuple[Run, RunResult]]:
-        """End a worker whose stack takes too long."""
-        trace = trace_of(self._trace(worker), worker.ready.result())
-        task, worker.task = worker.at_work_on, None
-        self._restart(worker)
-        yield from dispatcher.timed_out(task, trace)
+    def _trace(self, worker: _Worker) -> str | None:
+        return trace_of(self._trace_file(worker), worker.process.ready.result())
 
-    def _trace(self, worker: _Worker) -> Path:
+    def _trace_file(self, worker: _Worker) -> Path:
         return replace(self._orders, number=worker.number).trace
 
-    def _wait_for_checkpoints(self) -> None:
-        """Let the workers write down what they are on."""
+    def _stop_all(self) -> list[_Worker]:
         for number in range(len(self._stop)):
             self._stop[number] = STOP
-        _wait([worker.task.future for worker in self._workers if worker.task], STOP_SECONDS)
-
-
-def _wait(futures: Sequence[ProcessFuture[Any]], seconds: float = math.inf) -> None:
-    """Wait until these are done, so many seconds have passed, or an interrupt has come."""
-    end = time.monotonic() + seconds
-    while not all(future.done() for future in futures) and time.monotonic() < end:
-        wait(futures, POLL_SECONDS)
-        raise_held()
-
-
-def _has_ended(worker: _Worker, future: ProcessFuture[Any]) -> bool:
-    """Whether something that was scheduled has ended; what was scheduled while its pool broke never does by itself."""
-    return future.done() or not worker.pool.active
+        return [worker for worker in self._workers if worker.attempt]
 
 
 def _result_of(future: ProcessFuture[T]) -> T:
@@ -372,21 +305,3 @@ def _result_of(future: ProcessFuture[T]) -> T:
     if not future.done():
         raise BrokenProcessPool("it died while it had nothing to do")
     return future.result()
-
-
-def _died(worker: _Worker, error: Exception, trace: str | None) -> RunResult:
-    """What the death of a worker makes of its runs."""
-    # Linux ends a process in this way where memory runs out, and so do batch systems at their own limit.
-    status: Status = "out_of_memory" if worker.exit_code == -signal.SIGKILL else "failed"
-    return RunResult(status, message=f"its worker process {_reason(worker, error)}", traceback=trace)
-
-
-def _reason(worker: _Worker, error: Exception) -> str:
-    """How the process of a worker ended, such as: died: exit code 1."""
-    code, died = worker.exit_code, "died" if worker.has_begun else "died while it started"
-    if code is None:
-        return f"{died}: {error or type(error).__name__}"
-    if code >= 0:
-        return f"{died}: exit code {code}"
-    name = signal.Signals(-code).name if -code in set(signal.Signals) else f"signal {-code}"
-    return f"{died}: {name}, as where memory runs out" if name == "SIGKILL" else f"{died}: {name}"

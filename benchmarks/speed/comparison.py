@@ -23,7 +23,7 @@ from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import split_train_validation
 from benchmarks.errors import UserError
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.worker import Resources
+from benchmarks.execution.worker import Resources, WorkerOptions
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.plan.stacks import least_stacks
 from benchmarks.runs import Run
@@ -111,10 +111,11 @@ def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path, workers: in
     sides = {OURS: SideTimes(), **{PEERS[peer]: SideTimes() for peer in peers}}
     num_stacks = least_stacks(runs)
     available = resources(num_stacks, num_stacks, workers)
+    options = WorkerOptions({runs[0].cell.dataset: reference}, runs_dir)
     first_step = 0.0
     for _ in range(repeats):
         stopwatch = Stopwatch()
-        with Workers(available, {runs[0].cell.dataset: reference}, runs_dir, stopwatch=stopwatch) as started:
+        with Workers(available, options, stopwatch) as started:
             datasets = started.open_datasets()
             started.wait_until_ready()
             start = time.perf_counter()

@@ -159,7 +159,7 @@ def test_nodes_with_other_code_are_refused(tmp_path):
     from benchmarks.execution.ray_node import REVISIONS, NodeOrders, NodeWorker, Sign
     from benchmarks.execution.worker import Orders, Resources
 
-    orders = Orders(0, Resources(1, 1, 1e9, 1e9), {}, tmp_path, None, None, keep_weights=False)
+    orders = Orders({}, tmp_path, number=0, resources=Resources(1, 1, 1e9, 1e9))
     given = NodeOrders(orders, Sign(tmp_path / "none", "none"), 0.0, REVISIONS)
     with pytest.raises(UserError, match="other code than the runner"):
         NodeWorker(replace(given, revisions={name: number + 1 for name, number in REVISIONS.items()})).begin()

@@ -17,6 +17,7 @@ import pytest
 from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.errors import DatasetError
 from benchmarks.execution.executors import RayCluster
+from benchmarks.execution.worker import WorkerOptions
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.files import weights_file
 from benchmarks.plan.expansion import expand_cells, expand_runs
@@ -79,7 +80,7 @@ def references(runs_dir):
 def undisturbed(tmp_path_factory):
     """What a worker process of this machine, with one thread, makes of the runs."""
     folder = tmp_path_factory.mktemp("local")
-    with Workers(resources(4, 4, workers=1, threads=1), references(folder), folder) as workers:
+    with Workers(resources(4, 4, workers=1, threads=1), WorkerOptions(references(folder), folder)) as workers:
         return outcomes(workers.train(runs_of(60), workers.open_datasets()))
 
 
@@ -117,10 +118,11 @@ def add_node(cluster):
     cluster.add_node(num_cpus=1, memory=4 * GIB)
 
 
-def started(cluster, runs_dir, **options):
+def started(cluster, runs_dir, workers=None, **options):
     from benchmarks.execution.ray_workers import RayWorkers
 
-    return RayWorkers(RayCluster(cluster.address), references(runs_dir), runs_dir, 4, **options)
+    given = WorkerOptions(references(runs_dir), runs_dir, **options)
+    return RayWorkers(RayCluster(cluster.address), given, 4, workers)
 
 
 def actor_processes():
@@ -168,7 +170,7 @@ def test_nodes_that_do_not_see_the_folder(cluster, node_folder, tmp_path, undist
 
     def deadly(self, worker, *rest):
         hand_out(self, worker, *rest)
-        if worker.task and any(is_tanh(run) for run in worker.task.stack.values()):
+        if worker.attempt and any(is_tanh(run) for run in worker.attempt.stack.values()):
             self._ray.kill(worker.actor)
 
     monkeypatch.setattr(RayWorkers, "_hand_out", deadly)

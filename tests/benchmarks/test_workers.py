@@ -17,8 +17,8 @@ from executing import train_runs
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load_decoded, prepare
 from benchmarks.execution.cgroups import Limits
-from benchmarks.execution.worker import Resources
-from benchmarks.execution.workers import MOST_OF_MEMORY, Workers, resources
+from benchmarks.execution.worker import MOST_OF_MEMORY, Resources, WorkerOptions
+from benchmarks.execution.workers import Workers, resources
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.stacks import StackQueue, program_of
 from benchmarks.results import failure_of
@@ -55,9 +55,10 @@ def runs_of(epochs):
     return expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
 
 
-def started(runs_dir, number=2, **options):
+def started(runs_dir, number=2, stopwatch=None, **options):
     references = {"digits": find_dataset("digits", runs_dir / "none", runs_dir)}
-    return Workers(resources(4, 4, workers=number, threads=1), references, runs_dir, **options)
+    given = WorkerOptions(references, runs_dir, **options)
+    return Workers(resources(4, 4, workers=number, threads=1), given, stopwatch)
 
 
 def outcomes(pairs):
@@ -119,8 +120,8 @@ def test_run_that_kills_its_worker(sent, status, reason, runs_dir, monkeypatch):
 
     def deadly(self, worker, *rest):
         hand_out(self, worker, *rest)
-        if worker.task and any(is_tanh(run) for run in worker.task.stack.values()):
-            while not worker.task.future.running():
+        if worker.attempt and any(is_tanh(run) for run in worker.attempt.stack.values()):
+            while not worker.attempt.future.running():
                 time.sleep(0.01)
             for process in worker_processes():
                 process.send_signal(sent)
@@ -161,11 +162,11 @@ def test_run_out_of_memory_is_tried_again(runs_dir, monkeypatch, undisturbed):
     monkeypatch.setattr(Workers, "_start", lambda self, number: begun.append(number) or start(self, number))
 
     def starving(self, worker, *rest):
-        report = worker.task.future.result()
-        if len(failures) < 2 and any(is_tanh(run) for run in worker.task.stack.values()):
-            failures.append(len(worker.task.stack))
-            starved = [(run, failure_of(MemoryError("no room"))) for run in worker.task.stack.values()]
-            worker.task.future._result = replace(report, results=starved)
+        report = worker.attempt.future.result()
+        if len(failures) < 2 and any(is_tanh(run) for run in worker.attempt.stack.values()):
+            failures.append(len(worker.attempt.stack))
+            starved = [(run, failure_of(MemoryError("no room"))) for run in worker.attempt.stack.values()]
+            worker.attempt.future._result = replace(report, results=starved)
         return finish(self, worker, *rest)
 
     monkeypatch.setattr(Workers, "_finish", starving)
@@ -245,7 +246,7 @@ def test_dataset_that_is_gone_fails_its_runs(runs_dir, tmp_path):
     references = {"digits": find_dataset("digits", runs_dir / "none", runs_dir)}
     with started(runs_dir, number=1) as workers:
         datasets = workers.open_datasets()
-    with Workers(resources(4, 4, workers=1, threads=1), references, tmp_path / "gone") as workers:
+    with Workers(resources(4, 4, workers=1, threads=1), WorkerOptions(references, tmp_path / "gone")) as workers:
         pairs = list(workers.train(runs_of(1)[:4], datasets))
     assert {result.status for _, result in pairs} == {"failed"}
     assert {result.message for _, result in pairs} == {
@@ -260,7 +261,7 @@ def test_memory_stays_flat(runs_dir, monkeypatch):
     finish = Workers._finish
 
     def noting(self, worker, *rest):
-        sizes.append(worker.task.future.result().num_bytes)
+        sizes.append(worker.attempt.future.result().num_bytes)
         return finish(self, worker, *rest)
 
     monkeypatch.setattr(Workers, "_finish", noting)
