@@ -11,8 +11,9 @@ from pathlib import Path
 
 from benchmarks.cli.progress import duration
 from benchmarks.errors import UserError
+from benchmarks.execution.worker import WorkerOptions
 from benchmarks.execution.workers import Workers, resources
-from benchmarks.models.export import settings_of
+from benchmarks.models.trained import settings_of
 from benchmarks.plan.plan import Plan
 from benchmarks.plan.stacks import check_runs, least_stacks
 from benchmarks.runs import Run
@@ -76,7 +77,7 @@ def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, p
     rates = stored_rates(store, plan) if store else {}
     available = resources(least_stacks(plan.all_runs), least_stacks(plan.missing))
     if probes:
-        with Workers(available, plan.references, runs_dir) as workers:
+        with Workers(available, WorkerOptions(plan.references, runs_dir)) as workers:
             rates = probe(workers, plan, rates)
     return _with_searches(_expected(plan.missing, rates, available.workers), plan, rates)
 

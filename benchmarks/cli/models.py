@@ -63,6 +63,7 @@ def export(
     """
     from benchmarks.data.catalog import default_data_dir
     from benchmarks.models import export as exporting
+    from benchmarks.models.trained import finished_run
     from benchmarks.store import Store
     from benchmarks.tensorflow_start import import_tensorflow
 
@@ -70,7 +71,7 @@ def export(
     if onnx:
         exporting.check_onnx()
     store = Store.open(runs_dir, store_url)
-    stored = exporting.finished_run(store, run)
+    stored = finished_run(store, run)
     console = make_console(to_error=True)
     with console.status(f"making the model of {stored.key}"):
         import_tensorflow()

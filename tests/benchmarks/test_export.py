@@ -22,6 +22,7 @@ from benchmarks.data.loading import load
 from benchmarks.errors import UserError
 from benchmarks.files import weights_file
 from benchmarks.models import export
+from benchmarks.models import trained as trained_models
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.keys import short_keys
 from benchmarks.plan.plan import make_plan
@@ -86,7 +87,7 @@ def exported(trained, tmp_path_factory):
     """Folder of exports by name of the run, each with what another process made of it: `outputs.npy`."""
     folder = tmp_path_factory.mktemp("exported")
     for name, key in trained.keys.items():
-        stored = export.finished_run(trained.store, key)
+        stored = trained_models.finished_run(trained.store, key)
         made = export.export_run(trained.store, stored, folder / name, trained.runs_dir / "none")
         assert made.doubts == ()
         np.save(folder / name / "inputs.npy", data_of(trained, name).test.inputs)
@@ -162,7 +163,9 @@ def test_one_key_is_no_list_of_runs(trained):
     assert "given:   '4c6a'" in str(caught.value)
 
 
-@pytest.mark.parametrize(("name", "origin"), [("mlp", export.KEPT), ("regression", export.TRAINED_AGAIN)])
+@pytest.mark.parametrize(
+    ("name", "origin"), [("mlp", trained_models.KEPT), ("regression", trained_models.TRAINED_AGAIN)]
+)
 def test_export_tells_where_the_weights_come_from(name, origin, exported):
     """Weights are the kept ones where there are any, else the run was trained again."""
     assert json.loads((exported / name / "run.json").read_text())["weights"] == origin
@@ -254,7 +257,7 @@ def test_onnx_gives_the_same_outputs(trained, tmp_path):
     onnx = pytest.importorskip("onnx")
     from onnx.reference import ReferenceEvaluator
 
-    stored = export.finished_run(trained.store, trained.keys["mlp"])
+    stored = trained_models.finished_run(trained.store, trained.keys["mlp"])
     made = export.export_run(trained.store, stored, tmp_path / "out", trained.runs_dir / "none", with_onnx=True)
     assert "model.onnx" in made.files
     model = onnx.load(tmp_path / "out" / "model.onnx")
@@ -313,7 +316,7 @@ def test_folder_with_something_in_it_is_left_alone(trained, tmp_path):
     """An export replaces nothing: a file in the folder stays, and no other appears."""
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("mine")
-    stored = export.finished_run(trained.store, trained.keys["mlp"])
+    stored = trained_models.finished_run(trained.store, trained.keys["mlp"])
     with pytest.raises(UserError, match="a folder with something in it; nothing was changed"):
         export.export_run(trained.store, stored, tmp_path / "out", trained.runs_dir / "none")
     assert [path.name for path in tmp_path.rglob("*")] == ["out", "mine.txt"]
@@ -321,8 +324,8 @@ def test_folder_with_something_in_it_is_left_alone(trained, tmp_path):
 
 def test_export_that_fails_leaves_nothing(trained, tmp_path, monkeypatch):
     """Where writing ends with an error, neither the folder nor a part of it is left."""
-    monkeypatch.setattr(export, "_readme", lambda *_: 1 / 0)
-    stored = export.finished_run(trained.store, trained.keys["mlp"])
+    monkeypatch.setattr(export, "card_as_markdown", lambda *_: 1 / 0)
+    stored = trained_models.finished_run(trained.store, trained.keys["mlp"])
     with pytest.raises(ZeroDivisionError):
         export.export_run(trained.store, stored, tmp_path / "out", trained.runs_dir / "none")
     assert list(tmp_path.iterdir()) == []
@@ -331,7 +334,7 @@ def test_export_that_fails_leaves_nothing(trained, tmp_path, monkeypatch):
 def test_export_takes_an_empty_folder(trained, tmp_path):
     """A folder that is there and empty is filled with whole files."""
     (tmp_path / "out").mkdir()
-    stored = export.finished_run(trained.store, trained.keys["mlp"])
+    stored = trained_models.finished_run(trained.store, trained.keys["mlp"])
     export.export_run(trained.store, stored, tmp_path / "out", trained.runs_dir / "none")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"model.keras", "README.md", "run.json"}
     assert zipfile.is_zipfile(tmp_path / "out" / "model.keras")
@@ -368,7 +371,7 @@ def test_run_is_found_by_any_beginning_that_only_it_has(many):
     stored = [run.key for run in runs[:36]]
     for key in stored:
         own = next(n for n in range(1, 33) if sum(other.startswith(key[:n]) for other in stored) == 1)
-        assert {export.find_run(store, key[:length]).key for length in range(own, 33)} == {key}
+        assert {trained_models.find_run(store, key[:length]).key for length in range(own, 33)} == {key}
 
 
 def test_beginning_of_several_keys(many):
@@ -377,7 +380,7 @@ def test_beginning_of_several_keys(many):
     first = max("0123456789abcdef", key=lambda digit: sum(run.key.startswith(digit) for run in runs[:36]))
     number = sum(run.key.startswith(first) for run in runs[:36])
     with pytest.raises(UserError, match=f"RUN: {number} keys begin like this") as caught:
-        export.find_run(store, first)
+        trained_models.find_run(store, first)
     assert sum(run.key in str(caught.value) for run in runs) == min(number, 5)
 
 
@@ -386,7 +389,7 @@ def test_unknown_key(many):
     store, runs = many
     wrong = runs[5].key[:7] + "xx"
     with pytest.raises(UserError, match="no such run") as caught:
-        export.find_run(store, wrong)
+        trained_models.find_run(store, wrong)
     assert f"nearest: {runs[5].key}" in str(caught.value)
     assert "ablate runs SUITE" in str(caught.value)
 
@@ -394,7 +397,7 @@ def test_unknown_key(many):
 def test_nothing_is_not_the_beginning_of_every_key(many):
     """An empty text names no run."""
     with pytest.raises(UserError, match="no such run"):
-        export.find_run(many[0], "")
+        trained_models.find_run(many[0], "")
 
 
 @pytest.mark.parametrize(
@@ -409,7 +412,7 @@ def test_run_without_a_model(number, told, many):
     """A run that diverged, failed or was not trained has no model, and the message says why."""
     store, runs = many
     with pytest.raises(UserError, match=told):
-        export.finished_run(store, runs[number].key)
+        trained_models.finished_run(store, runs[number].key)
 
 
 def stored_as(settings: RunSettings, key: str | None = None) -> StoredRun:
@@ -424,7 +427,7 @@ def test_settings_come_back_from_the_store(variant):
     """The settings of every model come back equal from their stored form."""
     changes = {"model.variant": variant, "train.schedule": "step", "train.decay_at": [0.25, 0.5], "augment.mixup": 1.0}
     settings = settings_from(changes)
-    assert export.settings_of(stored_as(settings)) == settings
+    assert trained_models.settings_of(stored_as(settings)) == settings
 
 
 @pytest.mark.parametrize(
@@ -436,7 +439,7 @@ def test_settings_of_another_version(change):
     stored = stored_as(settings_from({"model.variant": "mlp_small"}))
     stored.settings.update(change)
     with pytest.raises(UserError, match="stored by another version"):
-        export.settings_of(stored)
+        trained_models.settings_of(stored)
 
 
 @pytest.mark.parametrize(
