@@ -5,16 +5,26 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: demo test test-quick lint docs clean
+# A file is run by one process, so that what its tests share is made once. `tests/conftest.py` puts the longest first.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+.PHONY: demo test test-quick test-night durations lint docs clean
 
 demo: $(INSTALLED)
 	$(BIN)/ablate run quickstart
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto
+	$(PYTEST)
 
 test-quick: $(INSTALLED)
-	$(BIN)/python -m pytest -n auto -m "not slow"
+	$(PYTEST) -m "not slow and not night"
+
+# All of it: every variant at every level, rates by simulation, and properties on more examples.
+test-night: $(INSTALLED)
+	$(PYTEST) -m "" --hypothesis-profile night
+
+durations: $(INSTALLED)
+	$(PYTEST) -m "" --hypothesis-profile day --write-durations
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

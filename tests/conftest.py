@@ -1,9 +1,13 @@
-"""What several test folders share."""
+"""What several test folders share, and in which order tests are run."""
+
+from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 # Tests never write where the person who runs them keeps results.
@@ -14,6 +18,45 @@ SHARED = ROOT.parent / "shared"
 
 # Processes that tests start import this checkout, `tools` too, which is not installed, wherever they start.
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+# How long an example takes says nothing of the code on a machine that does other things besides.
+settings.register_profile("day", deadline=None)
+settings.register_profile("night", deadline=None)
+settings.load_profile("day")
+
+DURATIONS = Path(__file__).with_name("durations.txt")
+"""The seconds and the name of each test that took more than `SLOW_SECONDS` on two cores; `make durations` writes it."""
+SLOW_SECONDS = 2.0
+
+_seconds: Counter[str] = Counter()
+"""What the tests of this session took so far, setup and teardown included."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--write-durations", action="store_true", help=f"write what long tests took to {DURATIONS.name}")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Mark what was measured to take long as slow, before tests are deselected, and begin with the longest files."""
+    lines = (line.split(maxsplit=1) for line in DURATIONS.read_text(encoding="utf-8").splitlines())
+    measured = {name: float(seconds) for seconds, name in lines}
+    of_file: Counter[Path] = Counter()
+    for item in items:
+        of_file[item.path] += measured.get(item.nodeid, 0.0)
+        if item.nodeid in measured:
+            item.add_marker("slow")
+    items.sort(key=lambda item: of_file[item.path], reverse=True)
+
+
+def pytest_runtest_logreport(report):
+    _seconds[report.nodeid] += report.duration
+
+
+def pytest_sessionfinish(session):
+    if session.config.getoption("--write-durations") and not hasattr(session.config, "workerinput"):
+        slow = [(name, seconds) for name, seconds in sorted(_seconds.items()) if seconds > SLOW_SECONDS]
+        DURATIONS.write_text("".join(f"{seconds:.0f} {name}\n" for name, seconds in slow), encoding="utf-8")
 
 
 @pytest.fixture(scope="session")

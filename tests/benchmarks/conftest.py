@@ -11,17 +11,12 @@ import uuid
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.settings.run import settings_from
 from benchmarks.suite.suite import Suite
 
 ROOT = Path(__file__).parents[2]
-
-# How long an example takes says nothing of the code on a machine that does other things besides.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
 
 ISSUE_SUITE = """
 name = "activations"

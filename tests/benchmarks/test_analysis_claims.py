@@ -9,7 +9,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import Phase, given, settings
+from examples import examples
+from hypothesis import Phase, given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -34,7 +35,7 @@ SHIFTED = [each + 0.05 for each in CLEAR[::-1]]
 SKEWED = [0.62, 0.48, 0.71, 0.55, 0.39, 0.30]
 
 # Making a failing table smaller takes longer than reading it.
-unhurried = settings(deadline=None, max_examples=15, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+unhurried = examples(4, 30, phases=[Phase.explicit, Phase.reuse, Phase.generate])
 
 
 def table(cells, dataset="digits", task="classification", factors=FACTORS):

@@ -42,7 +42,7 @@ def test_samples_have_mean_0_and_deviation_1(name):
     assert drawn.std() == pytest.approx(1, abs=0.05)
 
 
-@pytest.mark.parametrize("n", [6, 10])
+@pytest.mark.parametrize("n", [6, pytest.param(10, marks=pytest.mark.night)])
 def test_verdicts_are_wrong_no_oftener_than_alpha(n):
     """The exact interval of the rate does not lie above alpha, also where differences are skewed."""
     for name in ("normal", "between lognormal arms", "exponential (skewness 2)"):
@@ -61,6 +61,7 @@ def test_looks_together_are_wrong_no_oftener_than_alpha():
     assert undivided.interval[0] > 0.05
 
 
+@pytest.mark.night
 def test_many_are_wrong_no_oftener_than_alpha():
     """On all of three datasets, among five claims, two of equivalence, and in what ten refutations say besides."""
     on_all = false_positives_on_all("normal", 10, 3, 150)
@@ -71,6 +72,7 @@ def test_many_are_wrong_no_oftener_than_alpha():
     assert false_kinds_of_family("normal", 10, 10, 150).interval[0] < 0.05
 
 
+@pytest.mark.night
 def test_power_is_about_what_was_promised():
     """Thirteen seeds for an effect of one deviation."""
     low, high = achieved_power("normal", 1.0, 13, 500).interval

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
@@ -452,7 +453,7 @@ def table(values):
     return pd.DataFrame(rows)
 
 
-@settings(max_examples=25, deadline=None)
+@examples(6, 50)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=6, max_size=9),
     st.sampled_from([0.0, 0.01, 0.2]),

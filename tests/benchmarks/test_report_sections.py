@@ -129,7 +129,7 @@ def test_equals_on_a_front_are_all_kept(monkeypatch):
     assert sections._pareto(runs.assign(outcome=math.nan), "parameters").points == ()
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_the_memory_of_a_large_report():
     """A tenth of 100,000 runs takes half of the memory that they may take, with what is fixed."""
     # In a process of its own: what other tests have imported is no memory of the report.

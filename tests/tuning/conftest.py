@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import settings
 
 from tuning import parse_space
-
-# How long an example takes says nothing of the code on a machine that does other things besides.
-settings.register_profile("no_deadline", deadline=None)
-settings.load_profile("no_deadline")
 
 ISSUE_SPACE = {
     "train.learning_rate": {"log": [1e-4, 1e-1]},

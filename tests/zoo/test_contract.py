@@ -7,6 +7,9 @@ mixed precision, which cost more, are checked on each of these layouts as it is,
 and one residual network; there, of initializers of one Keras class, on one. On JAX, which compiles each operation anew
 for each shape, the first is checked on these, and the rest on each layout as it is.
 
+All of this is the night's. By day, the first is checked on every layout as it is and at every level once, each level on
+another layout; on JAX, all is checked on one layout of each kind.
+
 All but the last test use Keras alone, so that they run on JAX too; the last one does run them there.
 """
 
@@ -116,6 +119,7 @@ LEVELS = {
         "pooling": levels("pooling", POOLINGS),
     },
 }
+KIND = ("block", "block_order")
 NORMALIZATION_CLASSES = {
     "none": set(),
     "batch": {"BatchNormalization"},
@@ -149,8 +153,32 @@ def layouts():
     return {name: config for config, name in found.items()}
 
 
-def parameters(configs):
-    return [pytest.param(config, id=label) for config, label in configs.items()]
+def parameters(configs, unmarked, mark):
+    """Give configs with their labels, and a mark where they are not among others."""
+    return [
+        pytest.param(config, id=label, marks=() if config in unmarked else mark) for config, label in configs.items()
+    ]
+
+
+def spanning_configs():
+    """Give every layout as it is, and every level of every family on one layout, the next level on the next."""
+    if keras.backend.backend() == "jax":
+        return one_of_each_kind()
+    spanning = set(layouts().values())
+    for family, levels_of_setting in LEVELS.items():
+        hidden = [config for config in layouts().values() if config.family == family and getattr(config, "depth", 1)]
+        changes = itertools.chain.from_iterable(levels_of_setting.values())
+        spanning.update(config.changed(**change) for config, change in zip(itertools.cycle(hidden), changes))
+    return spanning
+
+
+def one_of_each_kind():
+    """Give a layout of every family, and of every block in every order."""
+    of_kind = {}
+    for config in layouts().values():
+        kind = (config.family, getattr(config, "depth", 1) > 0, *(getattr(config, name, None) for name in KIND))
+        of_kind.setdefault(kind, config)
+    return set(of_kind.values())
 
 
 def every_config():
@@ -167,11 +195,12 @@ def every_config():
     return configs
 
 
-def configs_of_costly_tests():
-    """Give those of which saving and mixed precision are tested."""
+def parameters_of_costly_tests():
+    """Give the configs of which saving and mixed precision are tested."""
+    as_they_are = {config: variant for variant, config in layouts().items()}
     if keras.backend.backend() == "jax":
-        return {config: variant for variant, config in layouts().items()}
-    return some_configs()
+        return parameters(as_they_are, one_of_each_kind(), pytest.mark.night)
+    return parameters(some_configs(), as_they_are, pytest.mark.slow)
 
 
 def some_configs():
@@ -282,7 +311,7 @@ def test_every_variant_has_its_layout():
     assert {config.family for config in found} == {family.family for family in zoo.FAMILIES}
 
 
-@pytest.mark.parametrize("config", parameters(every_config()))
+@pytest.mark.parametrize("config", parameters(every_config(), spanning_configs(), pytest.mark.night))
 def test_contract(config):
     """A model computes finite numbers, holds what was asked for and nothing else, and learns in every weight."""
     # Under seed 0 all four rectifiers between squeeze and excitation happen to be dead.
@@ -330,7 +359,7 @@ def test_contract(config):
         assert expected is None or np.any(gradient) == expected, variable.path
 
 
-@pytest.mark.parametrize("config", parameters(configs_of_costly_tests()))
+@pytest.mark.parametrize("config", parameters_of_costly_tests())
 def test_save_and_load(config, tmp_path, randomize):
     """A model comes back from a .keras file in safe mode with equal outputs, equal variables and an equal audit."""
     model = randomize(zoo.build_model(config, shape_of(config), CLASSES, seed=0))
@@ -343,7 +372,7 @@ def test_save_and_load(config, tmp_path, randomize):
     assert zoo.audit_model(loaded) == zoo.audit_model(model)
 
 
-@pytest.mark.parametrize("config", parameters(configs_of_costly_tests()))
+@pytest.mark.parametrize("config", parameters_of_costly_tests())
 def test_mixed_precision(config):
     """Under mixed precision hidden layers compute in bfloat16; weights and outputs stay float32, and finite."""
     with policy("mixed_bfloat16"):
@@ -357,14 +386,20 @@ def test_mixed_precision(config):
         assert np.isfinite(outputs).all()
 
 
-@pytest.mark.slow
-def test_contract_on_jax():
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        pytest.param("not slow and not night", id="one of each kind", marks=pytest.mark.slow),
+        pytest.param("", id="all", marks=pytest.mark.night),
+    ],
+)
+def test_contract_on_jax(chosen):
     """The same tests pass where Keras runs on JAX."""
     if keras.backend.backend() == "jax":
         pytest.skip("they are running on JAX")
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", __file__]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", chosen, "-p", "no:cacheprovider", __file__]
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

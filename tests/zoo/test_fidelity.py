@@ -151,7 +151,7 @@ def test_same_as_second_version_of_keras_applications(side):
     assert_same(theirs, ours, [("pool1_pool", "stem_pooling"), *pairs, ("post_relu", "final_activation")], side)
 
 
-@pytest.mark.slow
+@pytest.mark.night
 def test_saves_and_loads_a_network_of_a_thousand_layers(tmp_path):
     """preact_resnet1001 has the table's size; its file gives the same variables and logits, whatever Keras recurses."""
     limit = sys.getrecursionlimit()

@@ -12,15 +12,16 @@ import pytest
 import zoo
 from zoo.variants import VARIANTS
 
+DEEPEST = {"resnet1202", "preact_resnet1202"}
 LONG_TO_BUILD = {
-    *("resnet1202", "preact_resnet1202"),
     *("plain110", "resnet110", "preact_resnet110", "preact_resnet164", "wrn_28_10"),
     *("resnet101", "resnet152", "resnet101_v2", "resnet152_v2", "se_resnet50"),
 }
 
 
 def slow_where_long(names):
-    return [pytest.param(name, marks=pytest.mark.slow) if name in LONG_TO_BUILD else name for name in names]
+    marks = dict.fromkeys(DEEPEST, pytest.mark.night) | dict.fromkeys(LONG_TO_BUILD, pytest.mark.slow)
+    return [pytest.param(name, marks=marks.get(name, ())) for name in names]
 
 
 def size(model):
