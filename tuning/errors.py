@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,19 @@ class TuningError(ValueError):
 def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:
     """The problem of a name that is none of those allowed."""
     names = list(allowed)
-    found = difflib.get_close_matches(str(given), names, n=1, cutoff=0.5)
-    return Problem(path, f"no such {kind}", str(given), ", ".join(names), found[0] if found else None)
+    return Problem(path, f"no such {kind}", str(given), ", ".join(names), _nearest(str(given), names))
+
+
+def _nearest(given: str, names: Iterable[str]) -> str | None:
+    """The name that is closest, whatever its case; of those that are equally alike, the one that begins as it does."""
+    by_lower, wanted = {name.lower(): name for name in names}, given.lower()
+
+    def closeness(name: str) -> tuple[float, int]:
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(name, wanted, strict=False))
+        return difflib.SequenceMatcher(None, name, wanted).ratio(), len(list(alike))
+
+    found = difflib.get_close_matches(wanted, by_lower, n=5, cutoff=0.5)
+    return by_lower[max(found, key=closeness)] if found else None
 
 
 def dotted(*parts: str) -> str:
