@@ -166,7 +166,8 @@ def test_command(tmp_path):
         [*command, "fuzz", "--quick", "--json"], capture_output=True, text=True, check=True, cwd=tmp_path
     )
     [told] = json.loads(done.stdout)["outcomes"]
-    assert (told["tried"], told["survived"]) == (FAULTS["fuzz"].quick, FAULTS["fuzz"].quick)
+    assert told["tried"] >= FAULTS["fuzz"].quick
+    assert told["survived"] == told["tried"]
 
 
 def test_clock_of_the_machine_that_jumps_ends_no_lease(tmp_path, monkeypatch):

@@ -7,38 +7,103 @@ import tomllib
 from collections import Counter
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from benchmarks.errors import UserError
+from benchmarks.plan.expansion import expand_cells
+from benchmarks.suite.reading import parse_suite
 from tools.faults import fuzzing
-from tools.faults.fuzzing import Findings, is_accepted, mutated, read_all, suites
+from tools.faults.fuzzing import Findings, is_accepted, read_all
+from tools.faults.mutations import (
+    EVERYTHING,
+    document,
+    mutated,
+    mutated_tables,
+    mutated_texts,
+    random_tables,
+    random_texts,
+    suites,
+)
 from zoo.settings import SettingError
 
-NUMBER = 3000
+MOST_SECONDS = 5.0
+"""Of computing that a file may take."""
+
+
+def examples(number):
+    """So many examples; ten times as many by night."""
+    factor = 10 if settings.get_current_profile_name() == "night" else 1
+    return settings(max_examples=factor * number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
-    """What came out of many files."""
-    return read_all(11, NUMBER, tmp_path_factory.mktemp("fuzz"))
+def path(tmp_path_factory):
+    """A file that is written anew for each example."""
+    return tmp_path_factory.mktemp("fuzz") / "my.toml"
 
 
-def test_no_traceback(found):
-    """No file ends in anything but a suite or an error for people, and none takes long."""
-    assert found.read == NUMBER
-    assert found.faults == {}
-    assert found.slowest_seconds < 5
+def only_clear_errors(path, content):
+    """Read and expand; whatever is wrong must be an error that is meant for people, with the file in it, and soon."""
+    path.write_bytes(content)
+    is_accepted(path, MOST_SECONDS)
 
 
-def test_files_are_worth_reading(found):
+@examples(2000)
+@given(content=mutated_texts())
+def test_mutated_texts(path, content):
+    """A valid suite with a few things wrong in its text is accepted, or refused with an error for people."""
+    only_clear_errors(path, content)
+
+
+@examples(300)
+@given(content=mutated_tables())
+def test_mutated_tables(path, content):
+    """A valid suite with a few things wrong in its tables is accepted, or refused with an error for people."""
+    only_clear_errors(path, content)
+
+
+@examples(300)
+@given(table=random_tables())
+def test_random_documents(path, table):
+    """A random document is accepted, or refused with an error for people; nothing else ever comes out."""
+    only_clear_errors(path, document(table))
+
+
+@given(table=random_tables().filter(lambda table: "nan" not in repr(table)))
+def test_documents_are_their_tables(table):
+    """The documents of these tests say what they are meant to say: Python's reader reads them back."""
+    assert tomllib.loads(document(table).decode()) == table
+
+
+@examples(200)
+@given(content=random_texts())
+def test_random_texts(path, content):
+    """Any text at all is accepted, or refused with an error for people."""
+    only_clear_errors(path, content)
+
+
+def test_files_are_worth_reading(path):
     """Some of them are right; most of those that are refused are refused for more than their TOML."""
-    assert found.accepted > NUMBER / 25
     generator, kinds = random.Random(12), Counter()
     for _ in range(500):
+        path.write_bytes(content := mutated(suites(), generator))
+        kinds["right"] += is_accepted(path)
         try:
-            tomllib.loads(mutated(suites(), generator).decode())
+            tomllib.loads(content.decode())
         except (ValueError, RecursionError):
             kinds["no TOML"] += 1
+    assert kinds["right"] > 500 / 25
     assert 50 < kinds["no TOML"] < 350
+
+
+def test_findings_of_the_fault(tmp_path):
+    """What the table of faults is told: so many files, none of which ends in a traceback, and some are right."""
+    found = read_all(11, 500, tmp_path)
+    assert found.read >= 500
+    assert found.faults == {}
+    assert 0 < found.accepted < found.read
+    assert 0 < found.slowest_seconds < MOST_SECONDS
+    assert not list(tmp_path.iterdir())
 
 
 def test_suites_to_begin_with(tmp_path):
@@ -50,6 +115,11 @@ def test_suites_to_begin_with(tmp_path):
     changed = [mutated(suites(), random.Random(seed)) for seed in range(100)]
     assert len({*changed}) > 95
     assert mutated(suites(), random.Random(3)) == changed[3], "the same seed gives the same file"
+
+
+def test_everything_is_expanded():
+    """The suite with all there is has the cells of its path, and of each step from the baseline."""
+    assert len(expand_cells(parse_suite(EVERYTHING, "x"))) == 12
 
 
 @pytest.mark.parametrize("wrong", [TypeError("x"), RecursionError(), MemoryError()])

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import copy
-import json
 import tomllib
 from importlib.resources import files
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import zoo
@@ -16,8 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.labels import level_label
 from benchmarks.plan.expansion import expand_cells
 from benchmarks.settings.run import setting_paths, settings_from
-from benchmarks.suite.claims import Claim
-from benchmarks.suite.design import DESIGNS, Design
+from benchmarks.suite.design import DESIGNS
 from benchmarks.suite.reading import parse_suite, read_suite_text
 from benchmarks.suite.suite import Suite
 from zoo.activations import ACTIVATIONS
@@ -604,165 +601,6 @@ def test_file_is_read(tmp_path, issue_suite):
     with pytest.raises(SettingError) as caught:
         parse_suite(read_suite_text(path), str(path))
     assert str(caught.value).startswith(f"{path}:\n")
-
-
-# --- fuzz -----------------------------------------------------------------------------------------------------------
-
-# No surrogates and no DEL: TOML has no way to write them as JSON does.
-words = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\x7f"), max_size=8)
-names = words | st.sampled_from(
-    [
-        *Suite.model_fields,
-        *setting_paths(),
-        *(path.partition(".")[2] for path in setting_paths()),
-        "mlp_small",
-        "resnet8",
-        "relu",
-        "sgd",
-        "digits",
-        *DESIGNS,
-        *Design.model_fields,
-        *Claim.model_fields,
-        "leaky_relu",
-        "bottleneck",
-        "none",
-        "lenet5",
-    ]
-)
-# At most 1,000: a suite of billions of seeds is right, and too large to expand here.
-scalars = names | st.booleans() | st.integers(-2, 1000) | st.integers(-(2**70), -1) | st.floats()
-values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(names, inner, max_size=4),
-    max_leaves=12,
-)
-CLAIMS = """
-name = "claims"
-datasets = ["digits", "diabetes"]
-seeds = 6
-design = { name = "path", order = ["recipe", "model.dropout", "model.width"] }
-[model]
-variant = "mlp_small"
-[factors]
-"model.dropout" = [0.0, 0.2]
-"model.width" = [64, [128, 64]]
-recipe.plain = { "train.optimizer" = "sgd" }
-recipe.adaptive = { "train.optimizer" = "adam" }
-[baseline]
-"model.dropout" = 0.0
-"model.width" = 64
-recipe = "plain"
-[[claims]]
-statement = "Dropout helps"
-factor = "model.dropout"
-better = 0.2
-than = 0.0
-where = { recipe = "adaptive" }
-metric = "test_loss"
-margin = 0.01
-datasets = "average"
-[analysis]
-alpha = 0.1
-looks = [6, 8]
-"""
-
-
-def test_fuzzed_claims_are_right_to_begin_with():
-    """The suite with claims that is changed at random below is right as it stands."""
-    assert len(expand_cells(parse_suite(CLAIMS, "x"))) == 12
-
-
-VALID = [tomllib.loads(BUNDLES), tomllib.loads(LISTS), tomllib.loads(CLAIMS)]
-
-
-def as_toml(value):
-    """Write a value as TOML; tables inside are inline."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False)
-    if isinstance(value, list):
-        return "[" + ", ".join(as_toml(item) for item in value) + "]"
-    if isinstance(value, dict):
-        return (
-            "{"
-            + ", ".join(f"{json.dumps(key, ensure_ascii=False)} = {as_toml(item)}" for key, item in value.items())
-            + "}"
-        )
-    return repr(value)
-
-
-def document(table):
-    return "".join(f"{json.dumps(key, ensure_ascii=False)} = {as_toml(value)}\n" for key, value in table.items())
-
-
-def only_clear_errors(text):
-    """Read and expand; whatever is wrong must be an error that is meant for people, with the file in it."""
-    try:
-        suite = parse_suite(text, "my.toml")
-    except (UserError, SettingError) as error:
-        assert str(error).startswith("my.toml:")  # noqa: PT017 - acceptance is a good outcome too
-        return
-    try:
-        assert expand_cells(suite)
-    except SettingError as error:
-        assert error.problems  # noqa: PT017 - as above
-
-
-@st.composite
-def mutations(draw):
-    """Draw a valid suite with one to three places changed, renamed, removed or added."""
-    table = copy.deepcopy(draw(st.sampled_from(VALID)))
-    for _ in range(draw(st.integers(1, 3))):
-        place = table
-        while True:
-            keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-            if not keys:
-                break
-            key = draw(st.sampled_from(keys))
-            if isinstance(place[key], dict | list) and draw(st.booleans()):
-                place = place[key]
-                continue
-            action = draw(st.sampled_from(["change", "rename", "remove", "add"]))
-            if action == "change":
-                place[key] = draw(values)
-            elif action == "remove":
-                del place[key]
-            elif isinstance(place, list):
-                place.append(draw(values | st.just(place[key])))
-            elif action == "rename":
-                place[draw(names)] = place.pop(key)
-            else:
-                place[draw(names)] = draw(values)
-            break
-    return table
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(table=st.dictionaries(names, values, max_size=6))
-def test_random_documents(table):
-    """A random document is accepted, or refused with an error for people; nothing else ever comes out."""
-    only_clear_errors(document(table))
-
-
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(table=mutations())
-def test_mutated_documents(table):
-    """A valid suite with a few things wrong is accepted, or refused with an error for people."""
-    only_clear_errors(document(table))
-
-
-@settings(max_examples=200, deadline=None)
-@given(text=st.text(st.characters(exclude_categories=["Cs"])) | st.text("[]{}=\"'.,0123456789abx-_:T\n #", max_size=60))
-def test_random_text(text):
-    """Any text at all is accepted, or refused with an error for people."""
-    only_clear_errors(text)
-
-
-@given(table=st.dictionaries(names, values.filter(lambda value: "nan" not in repr(value)), max_size=4))
-def test_writer_of_this_file(table):
-    """The documents of these tests say what they are meant to say: Python's reader reads them back."""
-    assert tomllib.loads(document(table)) == table
 
 
 @pytest.mark.parametrize(
