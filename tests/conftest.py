@@ -16,8 +16,9 @@ os.environ.pop("ABLATE_STORE", None)
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
-# Processes that tests start import this checkout, `tools` too, which is not installed, wherever they start.
-os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+# Wherever they start, processes of tests import this checkout: also `tools`, which is not installed, and the helpers.
+HELPERS = ROOT / "tests" / "helpers"
+os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # How long an example takes says nothing of the code on a machine that does other things besides.
 settings.register_profile("day", deadline=None)
@@ -57,6 +58,22 @@ def pytest_sessionfinish(session):
     if session.config.getoption("--write-durations") and not hasattr(session.config, "workerinput"):
         slow = [(name, seconds) for name, seconds in sorted(_seconds.items()) if seconds > SLOW_SECONDS]
         DURATIONS.write_text("".join(f"{seconds:.0f} {name}\n" for name, seconds in slow), encoding="utf-8")
+
+
+@pytest.fixture(scope="module", params=["numpy", pytest.param("tensorflow", marks=pytest.mark.night)])
+def engine(request):
+    """The engine of the workers that a test starts: a small one of NumPy, and by night the real one too.
+
+    A test that is marked with `with_tensorflow` has the real one alone, also by day.
+    """
+    import numpy_engine
+
+    from benchmarks.execution import worker
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "numpy":
+            patch.setattr(worker, "ENGINE", numpy_engine.NAME)
+        yield request.param
 
 
 @pytest.fixture(scope="session")

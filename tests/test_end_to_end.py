@@ -4,17 +4,16 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 
 import numpy as np
 import psutil
 import pytest
-
-ABLATE = [sys.executable, "-c", "from benchmarks.cli import main; main()"]
+from executing import ABLATE, with_tensorflow
 
 SUITE = """
 name = "study"
@@ -32,19 +31,25 @@ epochs = {epochs}
 """
 
 
-class Folder:
-    """An empty folder with a suite in which `ablate` is called."""
+EPOCHS = {"numpy": 100, "tensorflow": 15}
+"""So many that a command is long enough to be disturbed."""
 
-    def __init__(self, path, text):
+
+class Folder:
+    """A new folder with a suite in which `ablate` is called; nothing else is there, or the datasets of another one."""
+
+    def __init__(self, path, text, engine="tensorflow", like=None):
         path.mkdir()
-        self.path = path
+        self.path, self.text, self.ablate = path, text, ABLATE[engine]
         (path / "study.toml").write_text(text)
+        for name in (".datasets", ".decoded") if like else ():
+            shutil.copytree(like.path / "runs" / name, path / "runs" / name)
 
     def start(self, *arguments):
         """Start `ablate run study.toml`, with one worker unless told otherwise: each imports TensorFlow for itself."""
         workers = () if "--workers" in arguments else ("--workers", "1")
         return subprocess.Popen(
-            [*ABLATE, "run", "study.toml", *arguments, *workers],
+            [*self.ablate, "run", "study.toml", *arguments, *workers],
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -86,15 +91,17 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, engine):
     """The suite, run once without a disturbance, by two workers: how many there are changes no result."""
-    folder = Folder(tmp_path_factory.mktemp("undisturbed") / "work", SUITE.format(epochs=15))
+    text = SUITE.format(epochs=EPOCHS[engine])
+    folder = Folder(tmp_path_factory.mktemp("undisturbed") / "work", text, engine)
     code, out, err = folder.run("--workers", "2")
     assert code == 0, err
     assert "18 done" in out
     return folder
 
 
+@with_tensorflow
 def test_report_files(undisturbed):
     """A run ends with all files of the report, one row a cell and one row a run."""
     summary = list(csv.DictReader(undisturbed.read("summary.csv").decode().splitlines()))
@@ -114,6 +121,7 @@ def test_report_files(undisturbed):
     assert b"Which activation?" in undisturbed.read("report.md")
 
 
+@with_tensorflow
 def test_second_call_trains_nothing_and_writes_the_same_bytes(undisturbed):
     """The same command again finds every run and writes the same report, byte for byte."""
     names = ("report.html", "report.md", "summary.csv", "runs.csv")
@@ -124,18 +132,18 @@ def test_second_call_trains_nothing_and_writes_the_same_bytes(undisturbed):
     assert [undisturbed.read(name) for name in names] == before
 
 
+@with_tensorflow
 def test_same_suite_elsewhere_gives_equal_metrics(undisturbed, tmp_path):
     """Run anew in another folder and process, every metric of every run is equal to the last bit."""
-    again = Folder(tmp_path / "work", SUITE.format(epochs=15))
+    again = Folder(tmp_path / "work", undisturbed.text)
     assert again.run()[0] == 0
     assert again.read("summary.csv") == undisturbed.read("summary.csv")
     assert again.rows("seconds", "finished_at") == undisturbed.rows("seconds", "finished_at")
 
 
-@pytest.mark.slow
-def test_killed_and_resumed(undisturbed, tmp_path):
+def test_killed_and_resumed(undisturbed, tmp_path, engine):
     """Killed with SIGKILL at several moments and started again, it ends as if nothing had happened."""
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=15))
+    folder = Folder(tmp_path / "work", undisturbed.text, engine, undisturbed)
     generator = np.random.default_rng(20)
     kills_with_runs = 0
     for stored in (0, 0, 1, 7):
@@ -215,11 +223,10 @@ def test_killed_within_a_stack(tmp_path):
     assert not list(checkpoints.glob("*"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted(sent, expected, tmp_path):
+def test_interrupted(sent, expected, tmp_path, engine, undisturbed):
     """Ctrl-C and SIGTERM end with their exit codes; what was finished is kept, and the next call goes on."""
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=60))
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=4 * EPOCHS[engine]), engine, undisturbed)
     process = folder.start()
     folder.wait_for_runs(process, 1)
     # A terminal and a batch system send it to all processes of the group, the workers among them.
@@ -235,13 +242,12 @@ def test_interrupted(sent, expected, tmp_path):
     assert f"{18 - stored} of 18 runs to train" in out
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("sent", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_interrupted_probe(sent, expected, tmp_path):
+def test_interrupted_probe(sent, expected, tmp_path, engine, undisturbed):
     """Other commands that train end with these exit codes too, and leave no process."""
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=60))
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=4 * EPOCHS[engine]), engine, undisturbed)
     process = subprocess.Popen(
-        [*ABLATE, "plan", "study.toml", "--probe"],
+        [*folder.ablate, "plan", "study.toml", "--probe"],
         cwd=folder.path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -275,22 +281,22 @@ def test_failed_and_diverged_runs(tmp_path):
     assert "to train" not in out, "a diverged run is an outcome and is not trained again"
 
 
-@pytest.mark.slow
 def test_suites_share_runs(undisturbed):
     """A second suite trains only the runs that the first has not stored."""
     (undisturbed.path / "other.toml").write_text(
-        SUITE.format(epochs=15).replace('"study"', '"other"').replace('["relu", "tanh", "gelu"]', '["gelu", "elu"]')
+        undisturbed.text.replace('"study"', '"other"').replace('["relu", "tanh", "gelu"]', '["gelu", "elu"]')
     )
-    command = [*ABLATE, "run", "other.toml", "--json"]
+    command = [*undisturbed.ablate, "run", "other.toml", "--json"]
     done = subprocess.run(command, cwd=undisturbed.path, capture_output=True, text=True, check=True)
     counts = json.loads(done.stdout)["runs"]
     assert (counts["done"], sum(counts.values())) == (12, 12)
     assert "6 of 12 runs to train" in done.stderr
 
 
-def test_settings_that_do_not_fit_are_refused_before_training(tmp_path):
+def test_settings_that_do_not_fit_are_refused_before_training(tmp_path, engine):
     """A batch larger than the data ends with exit code 2, and nothing is stored."""
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=1).replace("[train]", "[train]\nbatch_size = 5000"))
+    text = SUITE.format(epochs=1).replace("[train]", "[train]\nbatch_size = 5000")
+    folder = Folder(tmp_path / "work", text, engine)
     code, _, err = folder.run()
     assert code == 2
     assert "train.batch_size" in err
@@ -299,14 +305,14 @@ def test_settings_that_do_not_fit_are_refused_before_training(tmp_path):
     assert folder.stored() == 0
 
 
-def test_truncated_dataset_is_refused(tmp_path, shared_tfds):
+def test_truncated_dataset_is_refused(tmp_path, shared_tfds, engine):
     """Truncated data is one clear message with exit code 2, naming the folder."""
     broken = tmp_path / "tfds" / "mnist" / "3.0.1"
     broken.mkdir(parents=True)
     for path in (shared_tfds / "mnist" / "3.0.1").iterdir():
         content = path.read_bytes()
         (broken / path.name).write_bytes(content[: len(content) // 2] if "train" in path.name else content)
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=1).replace('"digits"', '"mnist"'))
+    folder = Folder(tmp_path / "work", SUITE.format(epochs=1).replace('"digits"', '"mnist"'), engine)
     code, _, err = folder.run("--data-dir", str(tmp_path / "tfds"))
     assert code == 2, err
     assert "mnist" in err
@@ -324,9 +330,9 @@ def test_mnist(tmp_path, shared_tfds):
     assert all(0.92 < float(row["test_accuracy"]) < 0.98 for row in folder.rows())
 
 
-def test_two_runners_share_a_suite(undisturbed, tmp_path):
+def test_two_runners_share_a_suite(undisturbed, tmp_path, engine):
     """Two runners started together train every run once between them, and both end with the whole report."""
-    folder = Folder(tmp_path / "work", SUITE.format(epochs=15))
+    folder = Folder(tmp_path / "work", undisturbed.text, engine, undisturbed)
     processes = [folder.start() for _ in range(2)]
     told = [process.communicate(timeout=300) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], told
@@ -355,16 +361,15 @@ kind = "equivalence"
 """
 
 
-@pytest.mark.slow
-def test_looks_go_on_after_a_kill(tmp_path):
+def test_looks_go_on_after_a_kill(tmp_path, engine, undisturbed):
     """Seeds are added at the looks that were declared; killed in the second, the report is that of an unkilled run."""
     looks = ("--until-resolved", "--max-seeds", "14")
-    whole = Folder(tmp_path / "whole", LOOKED)
+    whole = Folder(tmp_path / "whole", LOOKED, engine, undisturbed)
     code, out, err = whole.run(*looks)
     assert code == 0, err
     assert "28 done" in out
     assert "look 2 of 2, 14 seeds" in out
-    killed = Folder(tmp_path / "killed", LOOKED)
+    killed = Folder(tmp_path / "killed", LOOKED, engine, undisturbed)
     process = killed.start(*looks)
     killed.wait_for_runs(process, 15)
     os.killpg(process.pid, signal.SIGKILL)

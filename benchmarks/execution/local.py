@@ -22,7 +22,8 @@ from benchmarks.runs import Run
 from benchmarks.settings.run import RunSettings
 from benchmarks.training.checkpoints import CheckpointFile, States
 from benchmarks.training.inputs import DatasetOnDevice
-from benchmarks.training.program import HEADS, Program, RunInputs
+from benchmarks.training.parts import RunInputs
+from benchmarks.training.program import HEADS, Program
 from benchmarks.training.stopwatch import Stopwatch
 from benchmarks.training.trainer import Trainer, TrainingStoppedError
 

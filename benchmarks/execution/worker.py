@@ -1,6 +1,6 @@
 """Worker: what runs inside a worker process.
 
-The dispatching process imports this too, so TensorFlow is imported where a worker begins.
+The dispatching process imports this too, so TensorFlow is imported where a worker makes its engine.
 """
 
 from __future__ import annotations
@@ -8,12 +8,13 @@ from __future__ import annotations
 import contextlib
 import faulthandler
 import os
+import pkgutil
 import shutil
 import signal
 import threading
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from benchmarks.results import RunResult, failure_of
 from benchmarks.runs import Run
 from benchmarks.training.checkpoints import Checkpoints, States
 from benchmarks.training.stopwatch import Stopwatch
+from benchmarks.training.trainer import TrainingStoppedError
 
 if TYPE_CHECKING:
     from benchmarks.execution.local import Engine, TrainedValues
@@ -38,6 +40,9 @@ _SECONDS_FOR_TRACE = 1.0
 
 MOST_OF_MEMORY = 0.8
 """What a worker may take of its share before it is replaced."""
+
+ENGINE = "benchmarks.execution.worker:tensorflow_engine"
+"""What makes the engine of each worker, as module:name; a worker imports it where it begins."""
 
 GO_ON, STOP, LEAVE = 0, 1, 2
 """What a worker is to do: train what it is given; write its checkpoint and wait; end."""
@@ -87,6 +92,8 @@ class WorkerOptions:
     time_limit: float | None = None
     """Seconds that a run may take in one attempt, the compiling of its program among them; a stack may take that for
     each of its runs."""
+    engine: str = field(default_factory=lambda: ENGINE)
+    """What makes a worker's engine."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,22 +163,27 @@ def begin(orders: ProcessOrders, progress: Any, stop: Any) -> None:
 
 
 def make_engine(orders: Orders, progress: Any, stop: Any) -> None:
-    """Import TensorFlow and make what `train` trains with; the arguments are those of `begin`."""
+    """Make what `train` trains with; the arguments are those of `begin`."""
+    stopwatch = Stopwatch(worker=orders.number)
+    engine = pkgutil.resolve_name(orders.engine)(orders, stopwatch, lambda: stop[orders.number] != GO_ON)
+    _states[:] = [_State(orders, engine, stopwatch, progress, stop)]
+
+
+def tensorflow_engine(orders: Orders, stopwatch: Stopwatch, should_stop: Callable[[], bool]) -> Engine:
+    """Import TensorFlow and make the engine that trains with it."""
     from benchmarks.tensorflow_start import import_tensorflow
 
     import_tensorflow(orders.resources.threads, orders.number)
     from benchmarks.execution.local import Engine
 
-    stopwatch = Stopwatch(worker=orders.number)
-    engine = Engine(
-        open_dataset=lambda name: _open(orders.references[name], orders.runs_dir),
+    return Engine(
+        open_dataset=lambda name: opened(orders, name),
         stopwatch=stopwatch,
         on_trained=_keep(orders.runs_dir) if orders.keep_weights else None,
         most_bytes=orders.resources.dataset_bytes,
-        should_stop=lambda: stop[orders.number] != GO_ON,
+        should_stop=should_stop,
         states=orders.states,
     )
-    _states[:] = [_State(orders, engine, stopwatch, progress, stop)]
 
 
 def process_id() -> int:
@@ -193,8 +205,6 @@ def prepare_and_decode(reference: DatasetReference, runs_dir: Path) -> None:
 
 def train(stack: Stack) -> Report:
     """Train a stack."""
-    from benchmarks.training.trainer import TrainingStoppedError
-
     (state,) = _states
     orders, stopwatch = state.orders, state.stopwatch
     stopwatch.spans.clear()
@@ -213,9 +223,15 @@ def train(stack: Stack) -> Report:
     return Report(results, list(stopwatch.spans), psutil.Process().memory_info().rss)
 
 
-def _open(reference: DatasetReference, runs_dir: Path) -> Dataset:
-    found = open_prepared(reference, runs_dir)
-    if found is None:  # the dispatching process has opened it before
+def opened(orders: Orders, name: str) -> Dataset:
+    """A dataset by its name in the suite.
+
+    Raises:
+        DatasetError: it is gone since the dispatching process has opened it.
+    """
+    reference = orders.references[name]
+    found = open_prepared(reference, orders.runs_dir)
+    if found is None:
         raise DatasetError(f"datasets: {reference.name}: its records, or what was decoded of them, are gone or changed")
     return found
 

@@ -1,9 +1,10 @@
-"""Which examples a run trains and validates on, and whether its settings fit them. It needs no TensorFlow."""
+"""What a run brings to its training: its examples, and whether its settings fit them. It needs no TensorFlow."""
 
 from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import dataclass
 
 from benchmarks.arrays import Array
 from benchmarks.data.dataset import Dataset
@@ -15,6 +16,7 @@ from benchmarks.data.splits import (
     train_subset_size,
     validation_size,
 )
+from benchmarks.data.standardization import Standardization
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.run import RunSettings
 from zoo.config import MLPConfig
@@ -24,6 +26,23 @@ LARGEST_STACK = 5
 
 SMALL_MODEL = 50_000
 """Weights up to which a dense model counts as small: they and their gradients stay in the processor's caches."""
+
+
+@dataclass(frozen=True)
+class RunInputs:
+    """What one run brings to a program."""
+
+    settings: RunSettings
+    seed: int
+    train_indices: Array
+    """Of examples of the official training split: (n,), as those of the validation part."""
+    validation_indices: Array
+    standardization: Standardization
+    target_shift: float
+    """A numeric target t is learnt as (t - target_shift) / target_scale; 0 and 1 for classes."""
+    target_scale: float
+    class_weights: Array
+    """What an example of each class counts in the loss: (classes,)."""
 
 
 def training_indices(settings: RunSettings, dataset: Dataset, seed: int) -> tuple[Array, Array]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -14,14 +13,13 @@ import zoo
 from benchmarks.arrays import Array, Tensor
 from benchmarks.augmentation.augmenter import Augmenter
 from benchmarks.data.dataset import Dataset
-from benchmarks.data.standardization import Standardization
 from benchmarks.settings.run import RunSettings
 from benchmarks.tasks import Task
 from benchmarks.training.fused import with_fused_normalization
 from benchmarks.training.inputs import DatasetOnDevice, Inputs
 from benchmarks.training.losses import Loss
 from benchmarks.training.packing import PackedValues, Packing
-from benchmarks.training.parts import stack_size
+from benchmarks.training.parts import RunInputs, stack_size
 from benchmarks.training.slots import Slots
 from benchmarks.training.stopwatch import Stopwatch
 
@@ -30,23 +28,6 @@ EVALUATION_BATCH = 256
 
 HEADS: dict[Task, str] = {"classification": "logits", "binary": "binary_logit", "regression": "regression"}
 """Task -> the head of the model."""
-
-
-@dataclass(frozen=True)
-class RunInputs:
-    """What one run brings to a program."""
-
-    settings: RunSettings
-    seed: int
-    train_indices: Array
-    """Of examples of the official training split: (n,), as those of the validation part."""
-    validation_indices: Array
-    standardization: Standardization
-    target_shift: float
-    """A numeric target t is learnt as (t - target_shift) / target_scale; 0 and 1 for classes."""
-    target_scale: float
-    class_weights: Array
-    """What an example of each class counts in the loss: (classes,)."""
 
 
 class Program:

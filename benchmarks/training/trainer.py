@@ -1,11 +1,11 @@
-"""Trains stacks of runs with a compiled program and gathers what each run gives."""
+"""Trains stacks of runs with a compiled program and gathers what each run gives; the program imports TensorFlow."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,8 +19,10 @@ from benchmarks.settings.run import RunSettings
 from benchmarks.settings.training import schedule_factors
 from benchmarks.training.checkpoints import Checkpoint, CheckpointFile, Position, StateFile
 from benchmarks.training.following import Following
-from benchmarks.training.parts import steps_per_epoch, training_indices
-from benchmarks.training.program import Program, RunInputs
+from benchmarks.training.parts import RunInputs, steps_per_epoch, training_indices
+
+if TYPE_CHECKING:
+    from benchmarks.training.program import Program
 
 STEPS_A_CALL = 200
 """Most steps that the program takes without checking the clock, interrupts, and losses that are not finite."""

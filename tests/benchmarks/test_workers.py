@@ -10,17 +10,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import numpy_engine
 import psutil
 import pytest
-from executing import train_runs
+from executing import train_runs, with_tensorflow
 
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load_decoded, prepare
 from benchmarks.execution.cgroups import Limits
-from benchmarks.execution.worker import MOST_OF_MEMORY, Resources, WorkerOptions
+from benchmarks.execution.worker import MOST_OF_MEMORY, Orders, Resources, WorkerOptions
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.plan.expansion import expand_cells, expand_runs
-from benchmarks.plan.stacks import StackQueue, program_of
+from benchmarks.plan.stacks import StackQueue, program_of, stacks_by_program
 from benchmarks.results import failure_of
 from benchmarks.suite.reading import parse_suite
 from benchmarks.training.checkpoints import Checkpoints
@@ -66,11 +67,16 @@ def outcomes(pairs):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(runs_dir):
+def undisturbed(runs_dir, engine):
     """What this process makes of the runs."""
-    runs = runs_of(30)
-    dataset = load_decoded(find_dataset("digits", runs_dir / "none", runs_dir), runs_dir)
-    return outcomes(train_runs(runs, {"digits": dataset}))
+    runs, reference = runs_of(30), find_dataset("digits", runs_dir / "none", runs_dir)
+    datasets = {"digits": load_decoded(reference, runs_dir)}
+    if engine == "numpy":
+        orders = Orders({"digits": reference}, runs_dir, number=0, resources=resources(4, 4, 1, 1))
+        trained = numpy_engine.NumpyEngine(orders, Stopwatch(), lambda: False).train
+        stacks = stacks_by_program(runs, datasets)
+        return outcomes(pair for stack in stacks for pair in trained(stack, lambda *_: None, None))
+    return outcomes(train_runs(runs, datasets))
 
 
 def worker_processes():
@@ -79,6 +85,7 @@ def worker_processes():
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
 
+@with_tensorflow
 def test_workers_give_what_this_process_gives(runs_dir, undisturbed):
     """Every run comes back once, equal to the last bit, and the workers told of progress and phases."""
     stopwatch, told = Stopwatch(), []
@@ -109,12 +116,11 @@ def test_killed_worker_costs_nothing(runs_dir, undisturbed, tmp_path):
     assert not list(tmp_path.glob("*.checkpoint"))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("sent", "status", "reason"),
     [(signal.SIGKILL, "out_of_memory", "SIGKILL"), (signal.SIGSEGV, "failed", "SIGSEGV")],
 )
-def test_run_that_kills_its_worker(sent, status, reason, runs_dir, monkeypatch):
+def test_run_that_kills_its_worker(sent, status, reason, runs_dir, engine, monkeypatch):
     """Runs that take their worker down again and again end with the reason, a crash with its trace; others are done."""
     hand_out = Workers._hand_out
 
@@ -127,7 +133,8 @@ def test_run_that_kills_its_worker(sent, status, reason, runs_dir, monkeypatch):
                 process.send_signal(sent)
 
     monkeypatch.setattr(Workers, "_hand_out", deadly)
-    runs = [run for run in runs_of(1) if run.seed == 0]
+    long_enough = {"numpy": 500, "tensorflow": 1}
+    runs = [run for run in runs_of(long_enough[engine]) if run.seed == 0]
     with started(runs_dir, number=1) as workers:
         workers.wait_until_ready()
         pairs = list(workers.train(runs, workers.open_datasets()))
@@ -139,6 +146,7 @@ def test_run_that_kills_its_worker(sent, status, reason, runs_dir, monkeypatch):
             assert ("Segmentation fault" in (result.traceback or "")) == (sent == signal.SIGSEGV)
 
 
+@pytest.mark.usefixtures("engine")
 def test_worker_that_dies_as_it_starts(runs_dir, tmp_path, monkeypatch):
     """Where no worker comes as far as its first stack, its runs say how their workers ended."""
     # Python imports it first; a processor that lacks an instruction ends the import of TensorFlow in this way.
@@ -154,7 +162,6 @@ def test_worker_that_dies_as_it_starts(runs_dir, tmp_path, monkeypatch):
         assert result.message == "tried 3 times: its worker process died while it started: SIGILL"
 
 
-@pytest.mark.slow
 def test_run_out_of_memory_is_tried_again(runs_dir, monkeypatch, undisturbed):
     """A stack that had no memory is tried again by a new worker, and then each of its runs alone; all are done."""
     finish, failures, begun = Workers._finish, [], []
@@ -184,10 +191,12 @@ LONG = (
     .replace('"model.activation" = ["relu", "tanh"]', '"train.epochs" = [1, 1_000_000]')
 )
 
+LIMITS = {"numpy": 2.0, "tensorflow": 12.0}
+"""Seconds in which a run of one epoch is done, its program compiled."""
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("is_stopped", [False, True], ids=["goes on for ever", "stands still"])
-def test_run_over_its_time(is_stopped, runs_dir):
+def test_run_over_its_time(is_stopped, runs_dir, engine):
     """A run that takes longer than it may is ended, also where its process answers nothing; the others are done."""
     suite = parse_suite(LONG, "long.toml")
     runs = expand_runs(expand_cells(suite), [0], {"digits": "1.0.0"})
@@ -197,33 +206,34 @@ def test_run_over_its_time(is_stopped, runs_dir):
             for process in worker_processes():
                 process.suspend()
 
+    limit = LIMITS[engine]
     began = time.monotonic()
-    with started(runs_dir, number=1, time_limit=12.0) as workers:
+    with started(runs_dir, number=1, time_limit=limit) as workers:
         workers.wait_until_ready()
         found = {
             run.cell.settings.train.epochs: result for run, result in workers.train(runs, workers.open_datasets(), stop)
         }
     assert time.monotonic() - began < 120
     assert found[1_000_000].status == "timed_out"
-    assert "the time limit is 12 s a run" in found[1_000_000].message
+    assert f"the time limit is {limit:g} s a run" in found[1_000_000].message
     if is_stopped:
         return
     assert found[1].status == "done"
     assert "in train_stack" in found[1_000_000].traceback
 
 
-@pytest.mark.slow
-def test_stack_has_the_time_of_its_runs(runs_dir):
+def test_stack_has_the_time_of_its_runs(runs_dir, engine):
     """A stack of five runs may take five times as long as one, so that runs in a stack are not worse off."""
     suite = parse_suite(LONG.replace("seeds = 4", "seeds = 5"), "long.toml")
     runs = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})[5:]
-    with started(runs_dir, number=1, time_limit=2.0) as workers:
+    limit = LIMITS[engine] / 4
+    with started(runs_dir, number=1, time_limit=limit) as workers:
         datasets = workers.open_datasets()
         workers.wait_until_ready()
         began = time.monotonic()
         results = [result for _, result in workers.train(runs, datasets)]
     assert {result.status for result in results} == {"timed_out"}
-    assert time.monotonic() - began > 2.0 * 5
+    assert time.monotonic() - began > limit * 5
     assert "its stack of 5 runs" in results[0].message
 
 
@@ -241,6 +251,7 @@ def test_what_exceptions_mean():
     assert "np.empty" in results[0].traceback
 
 
+@pytest.mark.usefixtures("engine")
 def test_dataset_that_is_gone_fails_its_runs(runs_dir, tmp_path):
     """Data that cannot be read any more fail their runs, with the reason, and not the dispatcher."""
     references = {"digits": find_dataset("digits", runs_dir / "none", runs_dir)}
@@ -293,12 +304,15 @@ def is_tanh(run):
 
 PARENT = """
 import sys
+import numpy_engine
 from pathlib import Path
 from types import SimpleNamespace
 sys.path += {folders!r}
 from test_workers import runs_of, started
 
 if __name__ == "__main__":
+    if sys.argv[2] == "numpy":
+        numpy_engine.use()
     with started(Path(sys.argv[1]), number=1) as workers:
         datasets = workers.open_datasets()
         workers.wait_until_ready()
@@ -307,13 +321,13 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.slow
-def test_workers_end_with_the_process_that_started_them(runs_dir, tmp_path):
+def test_workers_end_with_the_process_that_started_them(runs_dir, tmp_path, engine):
     """When the dispatching process is killed, its workers end within seconds, in mid-training."""
     script = tmp_path / "parent.py"
     here = Path(__file__).parent
     script.write_text(PARENT.format(folders=[str(here), str(here.parent / "helpers")]))
-    process = subprocess.Popen([sys.executable, str(script), str(runs_dir)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(script), str(runs_dir), engine]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "ready\n"
     children = psutil.Process(process.pid).children(recursive=True)
     assert children
@@ -404,6 +418,7 @@ def test_resources_fit_the_job(machine):
     assert resources(100, 100) == Resources(2, 1, GIB, 4 * MOST_OF_MEMORY * GIB)
 
 
+@pytest.mark.usefixtures("engine")
 def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
     """On Ctrl-C, which strikes where it is looked for and nowhere else, the workers write their checkpoints."""
     checkpoints = Checkpoints(tmp_path, 1e9)
@@ -430,8 +445,9 @@ def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
     assert not worker_processes()
 
 
-def test_main_process_needs_no_tensorflow():
-    """Dispatching imports no TensorFlow."""
-    code = "import sys, benchmarks.execution.running; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
+@pytest.mark.parametrize("modules", ["benchmarks.execution.running", "benchmarks.execution.worker, numpy_engine"])
+def test_main_process_needs_no_tensorflow(modules):
+    """Neither dispatching nor a worker with another engine imports TensorFlow."""
+    code = f"import sys, {modules}; print('tensorflow' in sys.modules, 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["False", "False"]

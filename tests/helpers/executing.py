@@ -1,8 +1,21 @@
 """Training without what is around it: without worker processes, or without a search and a display."""
 
-from benchmarks.execution.local import Engine
+import sys
+
+import numpy_engine
+import pytest
+
 from benchmarks.execution.running import begun
 from benchmarks.plan.stacks import epochs_behind, keys_of, stacks_by_program
+
+with_tensorflow = pytest.mark.parametrize("engine", ["tensorflow"], indirect=True)
+"""Marks a test of processes that needs the real engine by day too: one for each kind of thing."""
+
+ABLATE = {
+    "numpy": numpy_engine.ABLATE,
+    "tensorflow": [sys.executable, "-c", "from benchmarks.cli import main; main()"],
+}
+"""Engine -> the command line with such workers, as a process of its own."""
 
 
 def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, states=None):
@@ -10,6 +23,8 @@ def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, state
 
     A checkpoint is removed once all results of its stack were taken.
     """
+    from benchmarks.execution.local import Engine
+
     engine = Engine(datasets.__getitem__, states=states)
     kept = states.kept() if states else {}
     for stack in stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)):

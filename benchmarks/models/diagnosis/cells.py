@@ -25,8 +25,8 @@ from benchmarks.models.diagnosis.networks import (
 from benchmarks.runs import Cell
 from benchmarks.settings.run import RunSettings
 from benchmarks.training.losses import Loss
-from benchmarks.training.parts import check_fit
-from benchmarks.training.program import HEADS, RunInputs
+from benchmarks.training.parts import RunInputs, check_fit
+from benchmarks.training.program import HEADS
 from benchmarks.training.trainer import run_inputs
 
 CHECKED_EXAMPLES = 8
