@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
@@ -73,6 +74,21 @@ def rank_over_datasets(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
         pairs=pairs,
         note=_note(len(scores), len(pairs), alpha),
     )
+
+
+def not_told_apart(found: Ranks, candidates: Sequence[str], alpha: float = ALPHA) -> list[tuple[int, int]]:
+    """First and last place of every longest run of neighbours of which no two differ, as places in `candidates`."""
+    differing = {frozenset((pair.first, pair.second)) for pair in found.pairs if pair.adjusted_p < alpha}
+    groups: list[tuple[int, int]] = []
+    for first in range(len(candidates)):
+        last = first
+        while last + 1 < len(candidates) and not any(
+            frozenset((candidates[each], candidates[last + 1])) in differing for each in range(first, last + 1)
+        ):
+            last += 1
+        if last > first and (not groups or last > groups[-1][1]):
+            groups.append((first, last))
+    return groups
 
 
 def _obstacle(scores: pd.DataFrame) -> str | None:

@@ -21,6 +21,7 @@ from benchmarks.analysis.ensembles import (
 )
 from benchmarks.labels import NOTHING, counted, whole, with_levels
 from benchmarks.metrics import OUTCOME_METRICS
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style, percent, style_of, titled
 from benchmarks.report.latex import behind_levels, file_part, tex_table
 from benchmarks.report.plots.common import Plot
@@ -32,18 +33,6 @@ from benchmarks.store import DatasetFacts, Store
 from benchmarks.tasks import Task
 
 ENSEMBLES_FILE = "ensembles.csv"
-
-MOST_CELLS = 60
-"""Cells that have an ensemble: the baseline, and then those that differ from it in the fewest factors."""
-
-MOST_MEMBERS = 32
-"""Runs of a cell that are its members."""
-
-MOST_VALUES_OF_A_CELL = 16_000_000
-"""Outputs of all members of a cell that are held at once."""
-
-MOST_VALUES = 24_000_000
-"""Outputs of all members of all cells of a dataset; where they are more, fewer cells have an ensemble."""
 
 _SEED_OF_SUBSETS = 0
 
@@ -210,8 +199,10 @@ def ensembles(
     if labels is None:
         obstacle = obstacle or "the labels of the test examples were not kept"
         return Ensembles(facts.task, (), n_cells, n_too_few, {}, obstacle)
-    most_members = max(LEAST_MEMBERS, min(MOST_MEMBERS, MOST_VALUES_OF_A_CELL // size))
-    most_cells = max(2, min(MOST_CELLS, MOST_VALUES // (size * min(most_members, runs["seed"].nunique()))))
+    most_members = max(LEAST_MEMBERS, min(limits.MOST_MEMBERS, limits.MOST_OUTPUTS_OF_A_CELL // size))
+    most_cells = max(
+        2, min(limits.MOST_ENSEMBLES, limits.MOST_OUTPUTS // (size * min(most_members, runs["seed"].nunique())))
+    )
     made = (
         _cell(cell, levels, levels == dict(baseline), facts.task, runs, labels, most_members, store)
         for cell, levels in nearest_cells(done, factors, baseline, most_cells)

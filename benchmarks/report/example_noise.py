@@ -12,13 +12,8 @@ import pandas as pd
 from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.example_noise import PairNoise, pair_noise, right_answers
 from benchmarks.analysis.tables import level_column
+from benchmarks.report import limits
 from benchmarks.store import DatasetFacts, Store
-
-MOST_DIFFERENCES = 12
-"""Differences from the baseline that are looked at."""
-
-MOST_PAIRS = 10
-"""Pairs of runs of a difference whose outputs are read."""
 
 
 @dataclass(frozen=True)
@@ -100,9 +95,9 @@ def example_noise(
             for made in store.predictions([key]).values()
         }
 
-    at_baseline = right(baseline, sorted(done["seed"].unique())[:MOST_PAIRS])
+    at_baseline = right(baseline, sorted(done["seed"].unique())[: limits.MOST_NOISE_PAIRS])
     found = []
-    for contrast in known[:MOST_DIFFERENCES]:
+    for contrast in known[: limits.MOST_NOISE_DIFFERENCES]:
         at_level = right({**baseline, contrast.factor: contrast.level}, list(at_baseline))
         pairs = tuple(pair_noise(own, at_baseline[seed]) for seed, own in at_level.items())
         found += [DifferenceNoise(contrast, pairs)] if pairs else []

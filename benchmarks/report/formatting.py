@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.labels import NOTHING, THIN_SPACE
-from benchmarks.metrics import Unit
+from benchmarks.metrics import Metric, Unit
 
 if TYPE_CHECKING:
     from benchmarks.analysis.estimates import Estimate
@@ -135,6 +135,12 @@ def titled(title: str, unit: str) -> str:
     """A title with the words of its unit, if there are any: `Test RMSE, in the target’s unit`."""
     title = title[:1].upper() + title[1:]
     return f"{title}, {unit}" if unit else title
+
+
+def gain_title(metric: Metric, style: Style) -> str:
+    """What a difference is that is turned so that positive means better: `reduction of test RMSE, in ...`."""
+    turn = "gain in" if metric.better == "higher" else "reduction of"
+    return ", ".join(filter(None, (f"{turn} {metric.title}", style.unit_of_differences)))
 
 
 def short(text: str, length: int) -> str:

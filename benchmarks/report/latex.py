@@ -16,11 +16,9 @@ from benchmarks.analysis.judgements import JudgedClaim, Judgement
 from benchmarks.analysis.summaries import CellSummary
 from benchmarks.labels import NOTHING, THIN_SPACE, column_of, counted
 from benchmarks.metrics import Metric
+from benchmarks.report import limits
 from benchmarks.report.claims import Claims, Numbers, is_open
-from benchmarks.report.formatting import Style, decimal, titled
-
-MOST_ROWS = 40
-"""Rows of a table that fits a page; longer ones are set as `longtable`."""
+from benchmarks.report.formatting import Style, decimal, gain_title, titled
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -133,9 +131,7 @@ def contrasts_tex(
         for factor, of_factor in contrasts.items()
         for each in of_factor
     ]
-    turn = "gain in" if metric.better == "higher" else "reduction of"
-    unit = f", {style.unit_of_differences}" if style.unit_of_differences else ""
-    note = f"{turn[:1].upper()}{turn[1:]} {metric.title}{unit}; more is better. Exploratory."
+    note = f"{titled(gain_title(metric, style), '')}; more is better. Exploratory."
     return tex_table(rows, "lllrrrr", note, caption)
 
 
@@ -193,7 +189,7 @@ def _difference(found: Estimate, style: Style) -> str:
 
 def tex_table(rows: Sequence[Mapping[str, str]], columns: str, note: str, caption: str) -> str:
     """Rows of equal columns between rules of booktabs, headed by the packages that they need."""
-    is_long = len(rows) > MOST_ROWS
+    is_long = len(rows) > limits.MOST_LATEX_ROWS
     packages = ["array", "booktabs", *(["longtable"] if is_long else [])]
     heading = "".join(f"% \\usepackage{{{package}}}\n" for package in packages)
     if not rows:

@@ -11,6 +11,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from benchmarks.analysis.cell_means import cell_means
 from benchmarks.analysis.contrasts import Pair
 from benchmarks.analysis.curves import MOST_SEED_LINES, Curves
 from benchmarks.analysis.estimates import Estimate, standardized_mean
@@ -18,19 +19,21 @@ from benchmarks.analysis.judgements import JudgedClaim, Judgement
 from benchmarks.analysis.summaries import CellSummary, sd_interval
 from benchmarks.labels import NOTHING, counted, whole
 from benchmarks.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS, Metric
-from benchmarks.report import formatting
+from benchmarks.report import formatting, limits
 from benchmarks.report.content import Content, DatasetContent
 from benchmarks.report.ensembles import NOTE, WHY, ensemble_plots
-from benchmarks.report.figures import curve_limits, forest_plot, learning_curve, paired_dots
 from benchmarks.report.path import change_told, gain_told, path_figures
 from benchmarks.report.plots import (
     Plot,
-    cell_means,
     claim_metrics,
     claims_forest,
+    curve_limits,
+    forest_plot,
     heat_map,
     importance_bars,
     interaction_plot,
+    learning_curve,
+    paired_dots,
     pareto_front,
     precision_plot,
     rank_plot,
@@ -38,29 +41,10 @@ from benchmarks.report.plots import (
     seed_lines,
     time_to_target,
 )
+from benchmarks.report.plots.reliability import ece_told
 from benchmarks.report.prose import SKEWED
-from benchmarks.report.search import MOST_GROUP_ROWS, MOST_SETTING_COLUMNS, SearchFigures, search_figures
+from benchmarks.report.search import SearchFigures, search_figures
 from benchmarks.report.sections import time_told
-
-MOST_CELL_ROWS = 400
-MOST_FAILURE_ROWS = 100
-"""Rows of the tables in a page; the CSV files have them all."""
-
-MOST_CLAIMS = 100
-MOST_EFFECT_ROWS = 30
-"""Claims, and rows of interactions, times and fronts, in a page."""
-
-MOST_VALUES = 12
-"""Seeds whose single values stand in the table of cells."""
-
-MOST_FACTOR_PAIRS = 3
-"""Pairs of factors that have a plot and a heat map."""
-
-MOST_SEED_PANELS = 12
-"""Judgements whose seeds have a panel."""
-
-MOST_PLOTTED_RUNS = 20_000
-"""Runs of a dataset beyond which no two factors are plotted: the cells are too many to average in a report's time."""
 
 RELIABILITY = (
     "How far probabilities can be believed is told by the NLL and the Brier score above, and then by the ECE (15 bins "
@@ -76,6 +60,7 @@ _FILTERS = (
     formatting.percent,
     formatting.p_text,
     time_told,
+    ece_told,
     change_told,
     gain_told,
 )
@@ -138,8 +123,8 @@ def html_page(content: Content) -> str:
     seeds = _seed_panels(content)
     figures = Figures(
         tuple(_claims_forests(content)),
-        tuple(_claim_seeds(content, seeds[:MOST_SEED_PANELS])),
-        len(seeds[MOST_SEED_PANELS:]),
+        tuple(_claim_seeds(content, seeds[: limits.MOST_SEED_PANELS])),
+        len(seeds[limits.MOST_SEED_PANELS :]),
         tuple(_figures(number, dataset, content) for number, dataset in enumerate(content.datasets)),
         rank_plot("ranks", content.ranks),
         path_figures(content.path) if content.path else {},
@@ -172,19 +157,19 @@ def _environment(autoescape: bool, finalize: Callable[[Any], Any] | None = None)
 
 
 def _render(environment: Environment, template: str, content: Content, **more: Any) -> str:
-    limits = {
-        "most_cell_rows": MOST_CELL_ROWS,
-        "most_failure_rows": MOST_FAILURE_ROWS,
-        "most_claims": MOST_CLAIMS,
-        "most_effect_rows": MOST_EFFECT_ROWS,
-        "most_group_rows": MOST_GROUP_ROWS,
-        "most_setting_columns": MOST_SETTING_COLUMNS,
-        "shows_values": len(content.seeds) <= MOST_VALUES,
+    most = {
+        "most_cell_rows": limits.MOST_CELL_ROWS,
+        "most_failure_rows": limits.MOST_FAILURE_ROWS,
+        "most_claims": limits.MOST_CLAIMS,
+        "most_effect_rows": limits.MOST_EFFECT_ROWS,
+        "most_group_rows": limits.MOST_GROUP_ROWS,
+        "most_setting_columns": limits.MOST_SETTING_COLUMNS,
+        "shows_values": len(content.seeds) <= limits.MOST_VALUES,
         "skewed": SKEWED,
         "reliability": RELIABILITY,
         "ensembles": (NOTE, WHY),
     }
-    return environment.get_template(template).render(content=content, most_seed_lines=MOST_SEED_LINES, **limits, **more)
+    return environment.get_template(template).render(content=content, most_seed_lines=MOST_SEED_LINES, **most, **more)
 
 
 def _markdown_unless_marked(value: object) -> object:
@@ -269,22 +254,22 @@ def _factor_plots(number: int, dataset: DatasetContent, content: Content) -> tup
     pairs = list(itertools.combinations(content.factors, 2))
     if not pairs:
         return (), ""
-    if len(dataset.runs) > MOST_PLOTTED_RUNS:
+    if len(dataset.runs) > limits.MOST_PLOTTED_RUNS:
         return (), "Combinations of two factors are not plotted: there are too many runs."
     by_p = {frozenset((each.factor, each.at_factor)): None for each, _ in dataset.sections.interactions.found}
     order = list(by_p)
     pairs.sort(key=lambda pair: order.index(frozenset(pair)) if frozenset(pair) in by_p else len(order))
     shown = []
-    for place, (first, second) in enumerate(pairs[:MOST_FACTOR_PAIRS]):
+    for place, (first, second) in enumerate(pairs[: limits.MOST_FACTOR_PAIRS]):
         found = cell_means(dataset.runs, content.factors, first, second, content.baseline)
         name = f"pair-{number}-{place}"
         shown += [
             *interaction_plot(f"{name}-lines", found, dataset.style),
             *heat_map(f"{name}-heat", found, dataset.style),
         ]
-    left_out = len(pairs) - MOST_FACTOR_PAIRS
+    left_out = len(pairs) - limits.MOST_FACTOR_PAIRS
     chosen = "those with the smallest p" if by_p else "the first of the suite"
-    note = f"Plotted are {MOST_FACTOR_PAIRS} of {len(pairs)} pairs of factors, {chosen}." if left_out > 0 else ""
+    note = f"Plotted are {limits.MOST_FACTOR_PAIRS} of {len(pairs)} pairs of factors, {chosen}." if left_out > 0 else ""
     return tuple(shown), note
 
 
@@ -324,13 +309,13 @@ def _dots(number: int, dataset: DatasetContent) -> Iterable[Titled]:
 
 
 def _curves(name: str, curves: Curves) -> CurveFigures:
-    limits = curve_limits(curves.panels)
+    span = curve_limits(curves.panels)
     metric = METRICS[curves.metric]
     style = formatting.style_of(metric.unit)
     baselines = {panel.group: panel.mean for panel in curves.panels if panel.is_baseline}
     panels = []
     for index, panel in enumerate(curves.panels):
         reference = None if panel.is_baseline else baselines.get(panel.group)
-        svg = learning_curve(f"{name}-{index}", panel, reference, limits, style)
+        svg = learning_curve(f"{name}-{index}", panel, reference, span, style)
         panels.append(Titled(panel.title, panel.is_baseline, svg))
     return CurveFigures(curves, formatting.titled(metric.title, style.unit_of_values), tuple(panels))

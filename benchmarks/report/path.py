@@ -17,7 +17,7 @@ from benchmarks.metrics import METRICS, OUTCOME_METRICS, Metric
 from benchmarks.plan.combinations import Change, declared_changes
 from benchmarks.plan.path import FoundPath, changes_taken
 from benchmarks.plan.study import Study
-from benchmarks.report.formatting import Style, style_of, titled
+from benchmarks.report.formatting import Style, gain_title, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot, sentences
 from benchmarks.report.plots.search import rows_plot
@@ -177,13 +177,12 @@ def _plot(name: str, dataset: PathOfDataset) -> tuple[Plot, ...]:
         rows.append((f"{number}. {factor.rpartition('.')[2]} = {level}", step.gain))
         # Alone and first is the same.
         rows += [("alone", step.alone)] if number > 1 else []
-    turn = "gain in" if dataset.metric.better == "higher" else "reduction of"
     note = sentences(
         "Numbered: what each change gave after those above it. Below it: what the same change gives alone, at the "
         "baseline. Bars: 95 % t intervals over the reported seeds.",
         "How far the two lie apart tells how much the order may matter.",
     )
-    label = f"{turn} {dataset.metric.title}, {dataset.style.unit_of_differences}"
+    label = gain_title(dataset.metric, dataset.style)
     return rows_plot(name, "What does each change give, at its place and alone?", rows, label, dataset.style, note)
 
 

@@ -9,15 +9,10 @@ from dataclasses import dataclass
 import pandas as pd
 
 from benchmarks.analysis.contrasts import Factors
+from benchmarks.analysis.reliability import Reliability, reliability
 from benchmarks.analysis.tables import level_column
-from benchmarks.report.plots.reliability import Reliability, reliability
+from benchmarks.report import limits
 from benchmarks.store import DatasetFacts, Store
-
-MOST_CELLS = 12
-"""Cells that have a diagram: the baseline, and then those that differ from it in the fewest factors."""
-
-MOST_RUNS = 100
-"""Runs of a cell that are read; the diagram says how many they were."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,8 @@ def reliabilities(
         return Reliabilities((), 0, "the labels of the test examples were not kept")
     done = runs[runs["status"] == "done"]
     shown = []
-    for cell, levels in nearest_cells(done, factors, baseline, MOST_CELLS):
-        keys = done.loc[done["cell"] == cell, "key"].tolist()[:MOST_RUNS]
+    for cell, levels in nearest_cells(done, factors, baseline, limits.MOST_RELIABILITY_CELLS):
+        keys = done.loc[done["cell"] == cell, "key"].tolist()[: limits.MOST_RELIABILITY_RUNS]
         # One run at a time: all outputs of a hundred runs can be a gigabyte.
         outputs = (made for key in keys for made in store.predictions([key]).values())
         if (first := next(outputs, None)) is not None:

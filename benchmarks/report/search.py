@@ -14,6 +14,7 @@ from benchmarks.analysis.searches import GroupOutcome, RunFacts, SearchOutcome, 
 from benchmarks.analysis.tuning_gain import Worth, worth_of_tuning
 from benchmarks.labels import NOTHING, counted, level_label, whole, with_levels
 from benchmarks.plan.study import Study
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.latex import tex_table
 from benchmarks.report.plots.common import Plot
@@ -22,14 +23,6 @@ from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_pl
 from benchmarks.report.plots.search_space import slices
 from benchmarks.report.spreadsheets import csv_text, numbers_of
 from benchmarks.suite.search import NARROWING
-
-MOST_GROUP_ROWS = 30
-"""Rows of the tables in a page; the CSV files have them all."""
-
-MOST_SETTING_COLUMNS = 8
-
-MOST_DATASETS = 3
-"""Datasets that have figures of their own."""
 
 _WAYS = {"grid": "a grid", "random": "a random search", "bayesian": "a Bayesian search", "hyperband": "Hyperband"}
 
@@ -244,7 +237,7 @@ def _by_dataset(
 ) -> tuple[Plot, ...]:
     """Plots of each dataset, whose scores are far apart; of many datasets, plots of all together."""
     datasets = list(dict.fromkeys(group.dataset for group in found.groups))
-    if not 1 < len(datasets) <= MOST_DATASETS:
+    if not 1 < len(datasets) <= limits.MOST_SEARCH_DATASETS:
         return draw(name, found)
     plots: list[Plot] = []
     for number, dataset in enumerate(datasets):

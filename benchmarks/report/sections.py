@@ -32,17 +32,9 @@ from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget, times_t
 from benchmarks.labels import NOTHING, counted, whole
 from benchmarks.metrics import CURVE_METRICS, METRICS, Metric
 from benchmarks.plan.comparisons import Estimable
+from benchmarks.report import limits
 from benchmarks.suite.claims import LEAST_SEEDS
 from benchmarks.tasks import Task
-
-MOST_WORK = 20_000_000
-"""Interactions times runs, or terms times runs, beyond which a section is left out."""
-
-MOST_CELLS = 400
-"""Cells that times to a target, and points beside a Pareto front, are given for."""
-
-MOST_CANDIDATES = 12
-"""Cells that are ranked over datasets."""
 
 SIZES = (3, 6, 10, 20, 40)
 """Numbers of seeds for which the precision is told."""
@@ -159,12 +151,14 @@ def ranks_of(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) 
     cells = runs.drop_duplicates("cell")
     levels = cells[[level_column(factor) for factor in factors]]
     titles = pd.Series([", ".join(each) for each in levels.to_numpy()], index=cells["cell"])
-    if titles.nunique() > MOST_CANDIDATES:
+    if titles.nunique() > limits.MOST_RANKED_CELLS:
         is_near = (levels != list(baseline.values())).sum(axis="columns") <= 1
         titles = titles[is_near.to_numpy()]
     n_datasets = runs["dataset"].nunique()
-    if titles.nunique() > MOST_CANDIDATES and n_datasets >= LEAST_DATASETS_FOR_RANKS:
-        obstacle = f"they are given for {MOST_CANDIDATES} cells at most, and {titles.nunique()} differ in one factor"
+    if titles.nunique() > limits.MOST_RANKED_CELLS and n_datasets >= LEAST_DATASETS_FOR_RANKS:
+        obstacle = (
+            f"they are given for {limits.MOST_RANKED_CELLS} cells at most, and {titles.nunique()} differ in one factor"
+        )
         return Ranks(obstacle, n_datasets, {}, math.nan, (), "")
     named = runs[runs["cell"].isin(titles.index)]
     named = named.assign(title=named["cell"].map(titles))
@@ -194,7 +188,7 @@ def _interactions_obstacle(runs: pd.DataFrame, factors: Factors, design: Estimab
         return f"the design does not allow it. {design.note.rstrip('.')}"
     pairs_of_levels = {factor: math.comb(len(levels), 2) for factor, levels in factors.items()}
     number = sum(first * second for first, second in itertools.combinations(pairs_of_levels.values(), 2))
-    if number * len(runs) > MOST_WORK:
+    if number * len(runs) > limits.MOST_WORK:
         return f"there are {whole(number)} of them, over {counted(len(runs), 'run')}: too many for a report"
     return effects_obstacle(runs, factors, LEAST_SEEDS)
 
@@ -205,7 +199,7 @@ def _importance(runs: pd.DataFrame, factors: Factors) -> Importances:
     degrees = [len(levels) - 1 for levels in factors.values()]
     terms = sum(degrees) + sum(first * second for first, second in itertools.combinations(degrees, 2))
     obstacle = effects_obstacle(runs, factors, LEAST_SEEDS_FOR_IMPORTANCE)
-    if not obstacle and terms * len(runs) > MOST_WORK:
+    if not obstacle and terms * len(runs) > limits.MOST_WORK:
         obstacle = f"an analysis of variance of {counted(len(runs), 'run')} with {whole(terms)} terms is too large"
     if obstacle:
         return Importances((), obstacle)
@@ -233,14 +227,14 @@ def _times(
     if runs["seed"].nunique() < LEAST_RUNS:
         return without(f"they need {LEAST_RUNS} seeds and the suite has {runs['seed'].nunique()}")
     target = float(ends.mean())
-    kept = set(runs["cell"].drop_duplicates()[:MOST_CELLS]) | set(known.loc[is_baseline, "cell"])
+    kept = set(runs["cell"].drop_duplicates()[: limits.MOST_COMPARED_CELLS]) | set(known.loc[is_baseline, "cell"])
     found = times_to_target(known[known["cell"].isin(kept)], runs[runs["cell"].isin(kept)], name, target)
     return Times(METRICS[name], target, tuple(found), n_cells, None)
 
 
 def _pareto(runs: pd.DataFrame, cost: str) -> Pareto:
     n_cells = runs["cell"].nunique()
-    kept = runs if n_cells <= MOST_CELLS else runs[runs["cell"].isin(_cells_near_front(runs, cost))]
+    kept = runs if n_cells <= limits.MOST_COMPARED_CELLS else runs[runs["cell"].isin(_cells_near_front(runs, cost))]
     return Pareto(cost, COSTS[cost], tuple(pareto_points(kept, cost)), n_cells)
 
 
@@ -252,7 +246,7 @@ def _cells_near_front(runs: pd.DataFrame, cost: str) -> set[int]:
     best_before = means["outcome"].cummax().shift(fill_value=-math.inf)
     # Of equals, which stand side by side, all are on it.
     on_front = (means["outcome"] > best_before).groupby([means[cost], means["outcome"]]).transform("any")
-    return {*means.index[on_front], *runs["cell"].drop_duplicates()[:MOST_CELLS]}
+    return {*means.index[on_front], *runs["cell"].drop_duplicates()[: limits.MOST_COMPARED_CELLS]}
 
 
 def _precision(contrasts: Iterable[Contrast], n_seeds: int) -> Precision | None:

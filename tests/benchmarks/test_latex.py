@@ -20,7 +20,8 @@ from benchmarks.metrics import FURTHER_METRICS, METRICS
 from benchmarks.plan.registration import Standing
 from benchmarks.report.claims import claims_content
 from benchmarks.report.formatting import style_of
-from benchmarks.report.latex import MOST_ROWS, cells_tex, claims_tex, contrasts_tex, latex_text
+from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex, latex_text
+from benchmarks.report.limits import MOST_LATEX_ROWS
 
 ACCURACY = METRICS["test_accuracy"]
 STYLE = style_of("share")
@@ -88,7 +89,7 @@ def claims(suite_of):
 def tables(claims):
     """Every kind of table, short and long."""
     runs = runs_of(FACTORS)
-    many = runs_of({"a": [str(level) for level in range(MOST_ROWS + 2)]}, seeds=2)
+    many = runs_of({"a": [str(level) for level in range(MOST_LATEX_ROWS + 2)]}, seeds=2)
     contrasts = {}
     for each in simple_contrasts(runs, FACTORS, BASELINE):
         contrasts.setdefault(each.factor, []).append(each)
@@ -207,7 +208,7 @@ def test_factors_named_as_columns_keep_their_columns():
 
 def test_few_seeds_are_shown_as_they_are(tables):
     """Below three seeds a cell has its values and no mean."""
-    assert tables["many cells"].count("raw: 9") + tables["many cells"].count("raw: 1") == MOST_ROWS + 2
+    assert tables["many cells"].count("raw: 9") + tables["many cells"].count("raw: 1") == MOST_LATEX_ROWS + 2
 
 
 def test_an_empty_table():

@@ -14,16 +14,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from benchmarks.analysis.cell_means import cell_means
 from benchmarks.analysis.claims import judge_claims
 from benchmarks.analysis.effects import Importance, ParetoPoint, pareto_points
-from benchmarks.analysis.ranks import RankedPair, Ranks
+from benchmarks.analysis.precision import precision_ahead, precision_so_far
+from benchmarks.analysis.ranks import RankedPair, Ranks, not_told_apart
+from benchmarks.analysis.reliability import reliability
 from benchmarks.analysis.tables import level_column
 from benchmarks.analysis.time_to_target import TimeToTarget, survival_of
 from benchmarks.metrics import METRICS
 from benchmarks.metrics import test_metrics as metrics_of_outputs
+from benchmarks.report import limits
 from benchmarks.report.formatting import style_of
 from benchmarks.report.plots import (
-    cell_means,
     claim_metrics,
     claims_forest,
     heat_map,
@@ -32,16 +35,12 @@ from benchmarks.report.plots import (
     pareto_front,
     precision_plot,
     rank_plot,
-    reliability,
     reliability_diagram,
     seed_lines,
     time_to_target,
 )
-from benchmarks.report.plots.claims import MOST_JUDGEMENTS
 from benchmarks.report.plots.common import CHARACTER, paged, spread, wrapped
 from benchmarks.report.plots.ensembles import size_plot
-from benchmarks.report.plots.precision import precision_ahead, precision_so_far
-from benchmarks.report.plots.ranks import not_told_apart
 from benchmarks.results import kept_predictions
 
 STYLE = style_of("share")
@@ -210,7 +209,7 @@ def test_every_claim_is_drawn_with_its_verdict(suite_of):
     judged = judged_claims(suite_of, number=9)
     assert claim_metrics(judged) == ["test_accuracy"]
     pages = claims_forest("c", judged, "test_accuracy", STYLE)
-    assert len(pages) == -(-27 // MOST_JUDGEMENTS)
+    assert len(pages) == -(-27 // limits.MOST_JUDGEMENTS)
     drawn = [text for page in pages for text in texts_of(page)]
     words = [
         claim.judgements[0].verdict.word if claim.judgements[0].verdict else "exploratory" for claim in judged.claims

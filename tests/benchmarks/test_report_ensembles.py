@@ -13,7 +13,7 @@ import pytest
 from studies import study_of
 
 from benchmarks.plan.expansion import expand_cells, expand_runs
-from benchmarks.report import ensembles
+from benchmarks.report import limits
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
@@ -140,8 +140,8 @@ def test_who_is_left_out_is_counted(write):
 
 def test_the_work_is_bounded(write, monkeypatch):
     """Cells and members beyond the limits are not read, and both are told."""
-    monkeypatch.setattr(ensembles, "MOST_CELLS", 2)
-    monkeypatch.setattr(ensembles, "MOST_MEMBERS", 2)
+    monkeypatch.setattr(limits, "MOST_ENSEMBLES", 2)
+    monkeypatch.setattr(limits, "MOST_MEMBERS", 2)
     page, markdown, files = write(lambda run: wrong_on([run.seed]), widths=(8, 16, 24))
     assert {width for width, _ in rows_of(files)} == {"8", "16"}
     for text in (page, markdown):

@@ -10,8 +10,8 @@ from scipy import stats
 from studies import study_of
 
 from benchmarks.plan.expansion import expand_cells, expand_runs
-from benchmarks.report import example_noise
-from benchmarks.report.reliability import MOST_CELLS
+from benchmarks.report import limits
+from benchmarks.report.limits import MOST_RELIABILITY_CELLS
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
@@ -96,8 +96,8 @@ def test_how_much_hangs_on_the_test_examples(write):
 
 def test_the_noise_is_of_some_differences(write, monkeypatch):
     """Few differences and pairs are read, and it is said of how many."""
-    monkeypatch.setattr(example_noise, "MOST_DIFFERENCES", 2)
-    monkeypatch.setattr(example_noise, "MOST_PAIRS", 1)
+    monkeypatch.setattr(limits, "MOST_NOISE_DIFFERENCES", 2)
+    monkeypatch.setattr(limits, "MOST_NOISE_PAIRS", 1)
     _, markdown = write(lambda run: wrong_on([run.seed]), widths=(8, 16, 24, 32))
     assert "2 of 3 differences from the baseline." in markdown
     rows = [line for line in markdown.splitlines() if line.startswith("| model.width = ")]
@@ -106,11 +106,11 @@ def test_the_noise_is_of_some_differences(write, monkeypatch):
 
 def test_many_cells_are_those_nearest_to_the_baseline(write):
     """A page holds a few diagrams and says of how many cells."""
-    widths = [8 * number for number in range(1, MOST_CELLS + 4)]
+    widths = [8 * number for number in range(1, MOST_RELIABILITY_CELLS + 4)]
     page, markdown = write(lambda _: sure_at(0.9, 36), widths=widths)
-    assert page.count("<figure>") == MOST_CELLS
+    assert page.count("<figure>") == MOST_RELIABILITY_CELLS
     for text in (page, markdown):
-        assert f"{MOST_CELLS} of {MOST_CELLS + 3} cells: the baseline" in text
+        assert f"{MOST_RELIABILITY_CELLS} of {MOST_RELIABILITY_CELLS + 3} cells: the baseline" in text
 
 
 @pytest.mark.parametrize(

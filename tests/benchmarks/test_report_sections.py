@@ -17,7 +17,7 @@ from benchmarks.analysis.effects import pareto_points
 from benchmarks.analysis.estimates import estimate
 from benchmarks.analysis.summaries import divergence_rate, sd_interval
 from benchmarks.analysis.tables import level_column
-from benchmarks.report import pages, sections
+from benchmarks.report import limits, sections
 from benchmarks.report.writing import write_report
 from tools.report_scale import SEEDS, made_up_store
 
@@ -84,10 +84,10 @@ def test_reading_in_parts_changes_nothing(made_up, tmp_path, monkeypatch):
 
 def test_a_suite_too_large_for_a_section_says_so(made_up, tmp_path, monkeypatch):
     """What is left out or cut short is told, section by section."""
-    monkeypatch.setattr(sections, "MOST_WORK", 1000)
-    monkeypatch.setattr(sections, "MOST_CELLS", 7)
-    monkeypatch.setattr(pages, "MOST_PLOTTED_RUNS", 100)
-    monkeypatch.setattr(pages, "MOST_CLAIMS", 1)
+    monkeypatch.setattr(limits, "MOST_WORK", 1000)
+    monkeypatch.setattr(limits, "MOST_COMPARED_CELLS", 7)
+    monkeypatch.setattr(limits, "MOST_PLOTTED_RUNS", 100)
+    monkeypatch.setattr(limits, "MOST_CLAIMS", 1)
     text = written(made_up, tmp_path)
     assert "too many for a report" in text
     assert "is too large" in text
@@ -106,14 +106,14 @@ def test_the_front_is_the_same_where_points_are_left_out(made_up, tmp_path, monk
         return [line for line in section.splitlines() if line.startswith(("|", "On the front"))]
 
     whole = fronts(written(made_up, tmp_path / "a"))
-    monkeypatch.setattr(sections, "MOST_CELLS", 5)
+    monkeypatch.setattr(limits, "MOST_COMPARED_CELLS", 5)
     assert fronts(written(made_up, tmp_path / "b")) == whole
     assert len(whole) > 5
 
 
 def test_equals_on_a_front_are_all_kept(monkeypatch):
     """Of many cells with equal cost and outcome none is beaten, whichever are looked at."""
-    monkeypatch.setattr(sections, "MOST_CELLS", 3)
+    monkeypatch.setattr(limits, "MOST_COMPARED_CELLS", 3)
     cells = [(5.0, 0.9), (4.0, 0.8), *[(1.0, 0.9)] * 4, (2.0, 0.95), (1.0, 0.7), (2.0, 0.95)]
     runs = pd.DataFrame(
         [

@@ -18,7 +18,7 @@ from studies import study_of
 import zoo
 from benchmarks.errors import UserError
 from benchmarks.plan.expansion import expand_cells, expand_runs
-from benchmarks.report import pages
+from benchmarks.report import limits
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
 from benchmarks.runs import Run
@@ -575,8 +575,8 @@ def test_excluded_cells_are_not_in_the_design(tmp_path):
 
 def test_long_tables_are_cut_in_pages_and_whole_in_files(tmp_path, monkeypatch):
     """Above a number of rows a page refers to the CSV files, which have all rows."""
-    monkeypatch.setattr(pages, "MOST_CELL_ROWS", 4)
-    monkeypatch.setattr(pages, "MOST_FAILURE_ROWS", 2)
+    monkeypatch.setattr(limits, "MOST_CELL_ROWS", 4)
+    monkeypatch.setattr(limits, "MOST_FAILURE_ROWS", 2)
     files = stored_suite(tmp_path, changes=dict.fromkeys(range(3), lambda _: FAILED)).write()
     for name in ("report.html", "report.md"):
         assert "The first 4 of 6 cells" in Page(files[name]).text

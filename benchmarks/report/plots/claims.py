@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from benchmarks.analysis.judgements import JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.verdicts import Evidence
 from benchmarks.metrics import METRICS
-from benchmarks.report.formatting import Style
+from benchmarks.report import limits
+from benchmarks.report.formatting import Style, gain_title
 from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
@@ -29,10 +30,6 @@ from benchmarks.report.plots.common import (
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 
-MOST_JUDGEMENTS = 12
-"""Judgements on one page of the plot."""
-
-_MOST_LINES = 3
 _MARK = 0.26
 _BAND = 0.08
 """Half the height of the margin's shade, in inches."""
@@ -64,8 +61,8 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
     rows = [_row(claim, each, style) for claim in judged.claims for each in claim.judgements if each.metric == metric]
     if not rows:
         return ()
-    limits = _limits(rows, style)
-    pages = paged(rows, MOST_JUDGEMENTS)
+    span = _limits(rows, style)
+    pages = paged(rows, limits.MOST_JUDGEMENTS)
     note = sentences(
         "Shaded: differences within the margin, which do not matter; the upright lines are what is tested against.",
         f"Bars: {_percent(1 - judged.alpha_per_look)} t intervals, not widened for the number of claims, as the "
@@ -77,7 +74,7 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
     return tuple(
         Plot(
             "Which claims hold?",
-            _page(f"{name}-{number}", page, metric, style, limits),
+            _page(f"{name}-{number}", page, metric, style, span),
             sentences(note, page_note(number, len(pages))),
         )
         for number, page in enumerate(pages)
@@ -86,7 +83,7 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
 
 def _row(claim: JudgedClaim, judgement: Judgement, style: Style) -> _Row:
     where = f" (on {judgement.dataset})" if judgement.dataset and len(claim.judgements) > 1 else ""
-    lines = wrapped(claim.statement + where, LETTERS, _MOST_LINES)
+    lines = wrapped(claim.statement + where, LETTERS, limits.MOST_STATEMENT_LINES)
     evidence, verdict = judgement.evidence, judgement.verdict
     word = verdict.word if verdict else "exploratory"
     said = f"{verdict.word}: {verdict.kind}" if verdict else word
@@ -115,29 +112,28 @@ def _limits(rows: Sequence[_Row], style: Style) -> tuple[float, float]:
     return padded([style.factor * end for end in ends])
 
 
-def _page(name: str, rows: Sequence[_Row], metric: str, style: Style, limits: tuple[float, float]) -> Markup:
+def _page(name: str, rows: Sequence[_Row], metric: str, style: Style, span: tuple[float, float]) -> Markup:
     heights = [LINE * (len(row.statement) + 1) + _MARK + _GAP for row in rows]
     bottom = 0.48
     height = sum(heights) + bottom
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.02, bottom / height, 0.96, 1 - bottom / height))
-        axes.set_xlim(limits)
+        axes.set_xlim(span)
         axes.set_ylim(sum(heights), 0)
         top = 0.0
         for row, room in zip(rows, heights, strict=True):
-            _paint_row(axes, row, top, style.factor, limits)
+            _paint_row(axes, row, top, style.factor, span)
             top += room
         bare(axes, "left")
         axes.grid(visible=False)
-        turn = "gain in" if METRICS[metric].better == "higher" else "reduction of"
-        axes.set_xlabel(", ".join(filter(None, (f"{turn} {METRICS[metric].title}", style.unit_of_differences))))
+        axes.set_xlabel(gain_title(METRICS[metric], style))
         number_axis(axes, "x", most=6, sign="+")
 
     return draw(name, "Difference of each claim with its interval and its margin", WIDTH, height, paint)
 
 
-def _paint_row(axes: Axes, row: _Row, top: float, factor: int, limits: tuple[float, float]) -> None:
+def _paint_row(axes: Axes, row: _Row, top: float, factor: int, span: tuple[float, float]) -> None:
     beside = axes.get_yaxis_transform()
     blank = LINE * len(row.statement)
     for number, line in enumerate(row.statement):
@@ -150,7 +146,7 @@ def _paint_row(axes: Axes, row: _Row, top: float, factor: int, limits: tuple[flo
     axes.add_patch(Rectangle(corner, 2 * margin, 2 * _BAND, facecolor=RULE, alpha=0.7, linewidth=0, zorder=1.5))
     ends = [middle - _BAND, middle + _BAND]
     axes.plot([0, 0], ends, color=MUTED, linewidth=0.8, zorder=2)
-    axes.plot(limits, [middle] * 2, color=RULE, linewidth=0.6, zorder=1)
+    axes.plot(span, [middle] * 2, color=RULE, linewidth=0.6, zorder=1)
     kinds = {"superiority": (1,), "non_inferiority": (-1,), "equivalence": (-1, 1)}
     for side in kinds[evidence.kind]:
         axes.plot([side * margin] * 2, ends, color=INK, linewidth=1, zorder=2)

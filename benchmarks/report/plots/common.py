@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
 
+from benchmarks.analysis.estimates import Estimate
 from benchmarks.labels import THIN_SPACE
 from benchmarks.report.formatting import short
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND
@@ -26,6 +27,9 @@ WIDTH = 3.6
 CHARACTER = 0.066
 """Inches of a character of a label, on average."""
 
+DIGIT = 0.07
+"""Inches of a digit, which all are equally wide."""
+
 LINE = 0.165
 """Inches of a line of text."""
 
@@ -35,8 +39,11 @@ LETTERS = round((WIDTH - 0.1) / CHARACTER)
 KEY_WIDTH = 0.13
 """Share of a plot's width that the piece of a line takes which its label explains."""
 
-_ROUND = [1, 2, 5, 10]
+ROUND = [1, 2, 5, 10]
+"""Steps of an axis."""
+
 _LOGARITHMIC_FROM = 10
+_DIFFERENCE_LETTERS = 34
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,11 @@ def number_text(value: float, sign: str = "") -> str:
     return f"{value:{sign},.10g}".replace("-", "−").replace(",", THIN_SPACE) if value else "0"
 
 
+def ends_of(found: Estimate) -> tuple[float, ...]:
+    """What an axis has to hold of an estimate."""
+    return found.values if found.state == "raw values" else (found.ci_low, found.ci_high, found.mean)
+
+
 def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
     """A range that holds all finite values, with some room."""
     known = [value for value in values if np.isfinite(value)]
@@ -124,20 +136,39 @@ def padded(values: Sequence[float], share: float = 0.06) -> tuple[float, float]:
 
 def number_axis(axes: Axes, which: str, most: int = 6, sign: str = "") -> None:
     """Round numbers on an axis, few enough to stand side by side."""
-    axis = axes.xaxis if which == "x" else axes.yaxis
-    limits = axes.get_xlim() if which == "x" else axes.get_ylim()
     room = axes.get_position().width * axes.get_figure().get_figwidth() / CHARACTER / 1.35  # type: ignore[union-attr]
-    locators = [MaxNLocator(number, steps=_ROUND) for number in range(most, 0, -1)]
-    fitting = (each for each in locators if which == "y" or _length(each, limits, sign) <= room)
+    _number_axis(axes, which, range(most, 0, -1), sign, room, apart=2)
+
+
+def difference_axis(axes: Axes, label: str) -> None:
+    """Round numbers with their signs on a horizontal axis of differences, below it what they are of."""
+    axes.set_xlabel(label, labelpad=3)
+    _number_axis(axes, "x", range(6, 2, -1), "+", _DIFFERENCE_LETTERS, apart=0)
+
+
+def _number_axis(axes: Axes, which: str, numbers: Iterable[int], sign: str, room: float, apart: int) -> None:
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    span = axes.get_xlim() if which == "x" else axes.get_ylim()
+    locators = [MaxNLocator(number, steps=ROUND) for number in numbers]
+    fitting = (each for each in locators if which == "y" or _length(each, span, sign, apart) <= room)
     axis.set_major_locator(next(fitting, locators[-1]))
     axis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value, sign)))
 
 
-def logarithmic_heights(axes: Axes, limits: tuple[float, float]) -> None:
+def row_labels(axes: Axes, labels: Sequence[str]) -> None:
+    """A label for each row of a plot, the first at the top."""
+    axes.set_ylim(len(labels) - 0.5, -0.5)
+    axes.set_yticks(range(len(labels)), labels)
+    axes.tick_params(axis="y", labelcolor=INK)
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
+
+
+def logarithmic_heights(axes: Axes, span: tuple[float, float]) -> None:
     """A vertical axis of powers of ten, and of what is between them where there are few."""
     axes.set_yscale("log")
-    axes.set_ylim(limits)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if limits[1] / limits[0] < 1e3 else (1,), numticks=5))
+    axes.set_ylim(span)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if span[1] / span[0] < 1e3 else (1,), numticks=5))
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
 
@@ -159,7 +190,7 @@ def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
         axes.xaxis.set_minor_formatter(NullFormatter())
     else:
         axes.set_xlim(padded(values))
-        axes.xaxis.set_major_locator(MaxNLocator(4, steps=_ROUND))
+        axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
     engineering = EngFormatter(sep="")
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: engineering.format_eng(value) if counts else number_text(value))
@@ -197,6 +228,7 @@ def paint_key(figure: Figure, look: LineLook, label: str, place: float) -> None:
     figure.text(KEY_WIDTH, place, short(label, round((0.98 - KEY_WIDTH) * WIDTH / CHARACTER)), va="center")
 
 
-def _length(locator: MaxNLocator, limits: tuple[float, float], sign: str) -> int:
-    ticks = [value for value in locator.tick_values(*limits) if limits[0] <= value <= limits[1]]
-    return len(ticks) * (2 + max((len(number_text(value, sign)) for value in ticks), default=0))
+def _length(locator: MaxNLocator, span: tuple[float, float], sign: str, apart: int) -> int:
+    """Characters that the labels of an axis would take, each as wide as the longest, and so many between them."""
+    ticks = [value for value in locator.tick_values(*span) if span[0] <= value <= span[1]]
+    return len(ticks) * (apart + max((len(number_text(value, sign)) for value in ticks), default=0))

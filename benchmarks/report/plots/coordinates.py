@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
 from benchmarks.labels import counted
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, Plot, number_text, sentences
-from benchmarks.report.plots.search_space import MOST_GROUPS, MOST_POINTS, worst_shown
-from benchmarks.report.plots.setting_axis import MOST_SETTINGS, SettingAxis, axes_of
+from benchmarks.report.plots.search_space import worst_shown
+from benchmarks.report.plots.setting_axis import SettingAxis, axes_of
 from benchmarks.report.svg import FIRST, INK, MUTED, SECOND, draw
 
 
@@ -28,13 +29,13 @@ def parallel_coordinates(name: str, found: SearchOutcome, style: Style) -> tuple
         style: how scores are written.
     """
     groups = [group for group in found.groups if group.comparable]
-    if len(groups) > MOST_GROUPS:
+    if len(groups) > limits.MOST_SEARCH_GROUPS:
         return _chosen_together(name, groups)
     return tuple(_trials_of(f"{name}-{number}", group, found, style) for number, group in enumerate(groups))
 
 
 def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Style) -> Plot:
-    settings = axes_of([group])[:MOST_SETTINGS]
+    settings = axes_of([group])[: limits.MOST_SETTINGS]
     scores = [style.factor * trial.record.score for trial in group.comparable if trial.record.score is not None]
     low, high = min(scores), worst_shown(scores, found)
     n_far = sum(score > high for score in scores)
@@ -67,10 +68,10 @@ def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Styl
 
 
 def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, ...]:
-    settings = axes_of(groups)[:MOST_SETTINGS]
+    settings = axes_of(groups)[: limits.MOST_SETTINGS]
     if len(settings) < 2:
         return ()
-    every = -(-len(groups) // MOST_POINTS)
+    every = -(-len(groups) // limits.MOST_POINTS)
     lines = [(_places(settings, group.chosen), "one") for group in groups[::every] if group.best]
     title = "Was the same chosen in all groups?"
     note = sentences(
@@ -99,7 +100,7 @@ def _has_gaps(lines: Iterable[tuple[Sequence[float], str]]) -> bool:
 
 def _left_out(groups: Iterable[GroupOutcome]) -> str:
     number = len(axes_of(groups))
-    return f"The first {MOST_SETTINGS} of {number} settings." if number > MOST_SETTINGS else ""
+    return f"The first {limits.MOST_SETTINGS} of {number} settings." if number > limits.MOST_SETTINGS else ""
 
 
 def _coordinates(

@@ -13,6 +13,7 @@ from benchmarks.analysis.effects import ParetoPoint
 from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget
 from benchmarks.labels import counted
 from benchmarks.metrics import METRICS
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     KEY_WIDTH,
@@ -32,12 +33,6 @@ from benchmarks.report.plots.common import (
     sentences,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
-
-MOST_CURVES, MOST_CURVE_PAGES = 4, 3
-"""Cells on one page of a plot of times to a target, and pages; where there are more cells, the soonest are shown."""
-
-MOST_NAMED = 8
-"""Cells on a front that are named."""
 
 COSTS: Mapping[str, tuple[str, str]] = {
     "seconds": ("seconds of training", "seconds"),
@@ -62,11 +57,11 @@ def time_to_target(
     cells = [each for each in found if each.survival.n >= LEAST_RUNS]
     if not cells:
         return ()
-    most = MOST_CURVES * MOST_CURVE_PAGES
+    most = limits.MOST_CURVES * limits.MOST_CURVE_PAGES
     shown = cells
     if len(cells) > most:
         shown = sorted(cells, key=lambda each: each.survival.restricted_mean)[:most]
-    pages = paged(shown, MOST_CURVES)
+    pages = paged(shown, limits.MOST_CURVES)
     horizon = shown[0].survival.horizon
     end = max(horizon, *(each.survival.watched for each in shown))
     left_out = sum(each.n_left_out for each in found)
@@ -108,7 +103,7 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
     if not found:
         return ()
     front = sorted((point for point in found if point.is_on_front), key=lambda point: (point.cost, point.outcome))
-    named = front[:MOST_NAMED]
+    named = front[: limits.MOST_NAMED]
     rows = [f"{number}: {', '.join(point.levels.values())}" for number, point in enumerate(named, 1)]
     below = 0.46 + LINE * len(rows) + 0.08
     height = 2.0 + below

@@ -1,22 +1,20 @@
-"""What two factors do together: the mean of every combination of their levels."""
+"""Interaction plots and heat maps: the mean of every combination of the levels of two factors."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
 from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.analysis.contrasts import Factors, is_balanced
-from benchmarks.analysis.estimates import Estimate, estimate
-from benchmarks.analysis.tables import level_column
-from benchmarks.metrics import METRICS, OUTCOME_METRICS
+from benchmarks.analysis.cell_means import CellMeans
+from benchmarks.analysis.estimates import Estimate
+from benchmarks.metrics import METRICS
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     CHARACTER,
@@ -35,68 +33,8 @@ from benchmarks.report.plots.common import (
 )
 from benchmarks.report.svg import FIRST, INK, PAPER, RULE, draw
 
-MOST_ROWS, MOST_COLUMNS = 20, 6
-"""Levels on one page of a heat map."""
-
-MOST_LINES, MOST_PLACES = 4, 8
-"""Levels on one page of an interaction plot: of the factor that lines are of, and of the other one."""
-
 _LABEL = 18
 _DARKEST = 0.6
-
-
-@dataclass(frozen=True)
-class CellMeans:
-    """The mean of every combination of the levels of two factors, on one dataset."""
-
-    dataset: str
-    metric: str
-    first: str
-    second: str
-    first_levels: tuple[str, ...]
-    second_levels: tuple[str, ...]
-    means: Mapping[tuple[str, str], Estimate]
-    """(level of the first, level of the second) -> over the seeds; a combination that is not in the design has none."""
-    n_planned: int
-    """Seeds that each should have."""
-    averaged_over: tuple[str, ...]
-    """Other factors that are averaged over within each seed."""
-    held: Mapping[str, str]
-    """Other factors that are held at their baseline, where the design lacks combinations."""
-
-
-def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str, baseline: Mapping[str, str]) -> CellMeans:
-    """The mean of each combination of two factors, over the others where the design has every combination of these.
-
-    A seed of which a run has no value counts for nothing; the number of seeds tells.
-
-    Args:
-        runs: rows of one dataset of what `run_table` gave.
-        factors: every factor of the suite.
-        first: a factor.
-        second: another one.
-        baseline: factor -> label of its baseline level.
-    """
-    others = [each for each in factors if each not in (first, second)]
-    balanced = is_balanced(runs, factors)
-    held = {} if balanced else {each: baseline[each] for each in others}
-    kept = runs[(runs[[level_column(each) for each in held]] == list(held.values())).all(axis="columns")]
-    means = {}
-    for (one, other), cells in kept.groupby([level_column(first), level_column(second)], sort=False):
-        by_seed = cells.pivot(index="seed", columns="cell", values="outcome").mean(axis="columns", skipna=False)
-        means[str(one), str(other)] = estimate(by_seed)
-    return CellMeans(
-        str(runs["dataset"].iloc[0]),
-        OUTCOME_METRICS[runs["task"].iloc[0]],
-        first,
-        second,
-        tuple(factors[first]),
-        tuple(factors[second]),
-        means,
-        int(runs["seed"].nunique()),
-        tuple(others) if balanced else (),
-        held,
-    )
 
 
 def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
@@ -110,11 +48,11 @@ def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, .
     ends = [end for each in found.means.values() for end in (each.ci_low, each.ci_high, each.mean, *_raw(each))]
     if not any(map(math.isfinite, ends)):
         return ()
-    limits = padded([style.factor * end for end in ends])
+    span = padded([style.factor * end for end in ends])
     pages = [
         (places, lines)
-        for places in paged(found.first_levels, MOST_PLACES)
-        for lines in paged(found.second_levels, MOST_LINES)
+        for places in paged(found.first_levels, limits.MOST_INTERACTION_PLACES)
+        for lines in paged(found.second_levels, limits.MOST_INTERACTION_LINES)
     ]
     note = sentences(
         titled(METRICS[found.metric].title, style.unit_of_values) + f"; {METRICS[found.metric].better} is better.",
@@ -129,7 +67,7 @@ def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, .
     return tuple(
         Plot(
             title,
-            _interaction_page(f"{name}-{number}", found, style, limits, *page),
+            _interaction_page(f"{name}-{number}", found, style, span, *page),
             sentences(note, page_note(number, len(pages))),
         )
         for number, page in enumerate(pages)
@@ -151,8 +89,8 @@ def heat_map(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
     worst = min(known) if METRICS[found.metric].better == "higher" else max(known)
     pages = [
         (rows, columns)
-        for rows in paged(found.first_levels, MOST_ROWS)
-        for columns in paged(found.second_levels, MOST_COLUMNS)
+        for rows in paged(found.first_levels, limits.MOST_MAP_ROWS)
+        for columns in paged(found.second_levels, limits.MOST_MAP_COLUMNS)
     ]
     note = sentences(
         titled(METRICS[found.metric].title, style.unit_of_values)
@@ -193,7 +131,7 @@ def _interaction_page(
     name: str,
     found: CellMeans,
     style: Style,
-    limits: tuple[float, float],
+    span: tuple[float, float],
     places: Sequence[str],
     lines: Sequence[str],
 ) -> Markup:
@@ -207,15 +145,15 @@ def _interaction_page(
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.13, below / height, 0.86 - right, 1 - (below + 0.06) / height))
         axes.set_xlim(-0.35, len(places) - 0.65)
-        axes.set_ylim(limits)
+        axes.set_ylim(span)
         last = []
         for number, (line, look) in enumerate(zip(lines, cycled_looks(len(lines)), strict=True)):
             shift = 0.05 * (number - (len(lines) - 1) / 2)
             points = [(x + shift, found.means.get((place, line))) for x, place in enumerate(places)]
             _interaction_line(axes, points, look, style.factor)
             known = [style.factor * each.mean for _, each in points if each and math.isfinite(each.mean)]
-            last.append(known[-1] if known else sum(limits) / 2)
-        least = (limits[1] - limits[0]) * LINE / (axes.get_position().height * height)
+            last.append(known[-1] if known else sum(span) / 2)
+        least = (span[1] - span[0]) * LINE / (axes.get_position().height * height)
         for place, line, look in zip(spread(last, least), lines, cycled_looks(len(lines)), strict=True):
             _label_beside(axes, place, labels[line], look)
         axes.set_xticks(range(len(places)), [short(place, _LABEL) for place in places])

@@ -9,12 +9,10 @@ from matplotlib.figure import Figure
 
 from benchmarks.analysis.effects import Importance
 from benchmarks.labels import counted
+from benchmarks.report import limits
 from benchmarks.report.formatting import decimal, short
-from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, sentences
+from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, row_labels, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
-
-MOST_TERMS = 20
-"""Factors and interactions that have a bar."""
 
 
 def importance_bars(name: str, found: Sequence[Importance]) -> tuple[Plot, ...]:
@@ -26,7 +24,7 @@ def importance_bars(name: str, found: Sequence[Importance]) -> tuple[Plot, ...]:
     """
     if not found:
         return ()
-    shown = found[:MOST_TERMS]
+    shown = found[: limits.MOST_TERMS]
     # The plot leaves the right third to the numbers.
     height = 0.24 * len(shown) + 0.5
     labels = _term_labels(shown)
@@ -36,17 +34,13 @@ def importance_bars(name: str, found: Sequence[Importance]) -> tuple[Plot, ...]:
         axes = figure.add_axes((label, 0.42 / height, 0.98 - label - 0.33, 1 - 0.45 / height))
         shares = [each.omega_squared for each in shown]
         axes.set_xlim(min(0.0, *shares) - 0.01, max(0.05, *shares) * 1.03)
-        axes.set_ylim(len(shown) - 0.5, -0.5)
         axes.axvline(0, color=MUTED, linewidth=0.8)
         for place, each in enumerate(shown):
             face = FIRST if len(each.term) == 1 else PAPER
             axes.barh(place, each.omega_squared, 0.55, facecolor=face, edgecolor=FIRST, linewidth=1.2, zorder=2)
             text = f"{decimal(each.omega_squared)}, {_p_text(each.p)}"
             axes.text(1.04, place, text, transform=axes.get_yaxis_transform(), va="center", color=INK)
-        axes.set_yticks(range(len(shown)), labels)
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
+        row_labels(axes, labels)
         axes.set_xlabel("omega squared")
         number_axis(axes, "x", most=4)
 

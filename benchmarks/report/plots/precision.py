@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,8 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.analysis.estimates import CONFIDENCE, LEAST_N, estimate, half_widths, is_degenerate
+from benchmarks.analysis.estimates import CONFIDENCE
+from benchmarks.analysis.precision import Widths, precision_ahead, precision_so_far
 from benchmarks.metrics import METRICS
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style
 from benchmarks.report.plots.common import (
     LINE,
@@ -26,43 +27,13 @@ from benchmarks.report.plots.common import (
 )
 from benchmarks.report.svg import FIRST, MUTED, draw
 
-MOST_LINES = 4
-"""Differences that have a line of their own; of more, the middle and the range are shown."""
-
-_FURTHER = 3
-"""Times the seeds there are that the plot looks ahead."""
-
-_Widths = list[tuple[int, float]]
-
 
 @dataclass(frozen=True)
 class _Line:
     """Half the interval of one difference, by the number of seeds."""
 
-    so_far: _Widths
-    ahead: _Widths
-
-
-def precision_so_far(values: Sequence[float]) -> _Widths:
-    """Half the interval after each number of seeds, from the least that gives one."""
-    known = np.array([value for value in values if math.isfinite(value)])
-    sizes = np.arange(1, len(known) + 1)
-    # Sums around a common centre, so that they keep the digits that tell the values apart.
-    centred = known - known.mean() if len(known) else known
-    squares = np.cumsum(centred**2) - np.cumsum(centred) ** 2 / sizes
-    spreads = np.sqrt(np.maximum(squares, 0) / np.maximum(sizes - 1, 1))
-    first = next((n for n in range(LEAST_N, len(known) + 1) if not is_degenerate(known[:n])), len(known) + 1)
-    shown = slice(first - 1, None)
-    return list(zip(sizes[shown].tolist(), half_widths(spreads[shown], sizes[shown]).tolist(), strict=True))
-
-
-def precision_ahead(values: Sequence[float]) -> _Widths:
-    """Half the interval with further seeds, from those there are to three times as many, if the spread stays."""
-    found = estimate(values)
-    if found.state != "interval":
-        return []
-    sizes = range(found.n, _FURTHER * found.n + 1)
-    return list(zip(sizes, half_widths(found.sd, sizes).tolist(), strict=True))
+    so_far: Widths
+    ahead: Widths
 
 
 def precision_plot(
@@ -80,7 +51,7 @@ def precision_plot(
     lines = {label: line for label, line in lines.items() if line.ahead}
     if not lines:
         return ()
-    together = len(lines) > MOST_LINES
+    together = len(lines) > limits.MOST_PRECISION_LINES
     keys = 0 if together else len(lines)
     below = 0.46 + LINE * keys + 0.04
     height = 1.8 + below
@@ -130,7 +101,7 @@ def _paint_line(axes: Axes, line: _Line, look: LineLook, factor: int) -> None:
     axes.plot(numbers, widths, look.dashes, color=look.colour, linewidth=0.8)
 
 
-def _paint_range(axes: Axes, lines: Sequence[_Widths], factor: int, *, is_ahead: bool) -> None:
+def _paint_range(axes: Axes, lines: Sequence[Widths], factor: int, *, is_ahead: bool) -> None:
     by_number: dict[int, list[float]] = {}
     for line in lines:
         for n, width in line:

@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.analysis.ranks import Ranks
+from benchmarks.analysis.ranks import Ranks, not_told_apart
 from benchmarks.analysis.verdicts import ALPHA
+from benchmarks.report import limits
 from benchmarks.report.formatting import decimal, short
-from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, sentences
+from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, row_labels, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, draw
-
-MOST_CANDIDATES = 30
-"""Candidates that have a row."""
 
 _LABEL = 22
 
@@ -30,7 +28,7 @@ def rank_plot(name: str, found: Ranks, alpha: float = ALPHA) -> tuple[Plot, ...]
     if found.obstacle:
         return ()
     candidates = list(found.mean_ranks)
-    shown = candidates[:MOST_CANDIDATES]
+    shown = candidates[: limits.MOST_RANK_ROWS]
     groups = not_told_apart(found, shown, alpha)
     height = 0.24 * len(shown) + 0.5
     label = CHARACTER * min(_LABEL, max(map(len, shown))) + 0.12
@@ -41,16 +39,12 @@ def rank_plot(name: str, found: Ranks, alpha: float = ALPHA) -> tuple[Plot, ...]
         axes = figure.add_axes((label / WIDTH, 0.42 / height, wide, 1 - 0.45 / height))
         places = [found.mean_ranks[candidate] for candidate in shown]
         axes.set_xlim(0.8, max(places) + 0.3)
-        axes.set_ylim(len(shown) - 0.5, -0.5)
         for row, place in enumerate(places):
             axes.plot([0.8, place], [row, row], color=FIRST, linewidth=1)
             axes.plot([place], [row], "o", color=FIRST, markersize=5)
             axes.text(1.03, row, decimal(place), transform=axes.get_yaxis_transform(), va="center")
         _paint_groups(axes, groups, wide * WIDTH)
-        axes.set_yticks(range(len(shown)), [short(candidate, _LABEL) for candidate in shown])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
+        row_labels(axes, [short(candidate, _LABEL) for candidate in shown])
         axes.set_xlabel("mean rank; 1 is best", color=MUTED)
         number_axis(axes, "x", most=5)
 
@@ -66,21 +60,6 @@ def rank_plot(name: str, found: Ranks, alpha: float = ALPHA) -> tuple[Plot, ...]
     )
     title = "Which candidate ranks first over the datasets?"
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
-
-
-def not_told_apart(found: Ranks, candidates: Sequence[str], alpha: float = ALPHA) -> list[tuple[int, int]]:
-    """First and last place of every longest run of neighbours of which no two differ, as places in `candidates`."""
-    differing = {frozenset((pair.first, pair.second)) for pair in found.pairs if pair.adjusted_p < alpha}
-    groups: list[tuple[int, int]] = []
-    for first in range(len(candidates)):
-        last = first
-        while last + 1 < len(candidates) and not any(
-            frozenset((candidates[each], candidates[last + 1])) in differing for each in range(first, last + 1)
-        ):
-            last += 1
-        if last > first and (not groups or last > groups[-1][1]):
-            groups.append((first, last))
-    return groups
 
 
 def _paint_groups(axes: Axes, groups: Sequence[tuple[int, int]], inches: float) -> None:

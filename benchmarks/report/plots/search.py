@@ -16,41 +16,34 @@ from benchmarks.analysis.estimates import Estimate
 from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, Sensitivity
 from benchmarks.analysis.tuning_gain import Worth
 from benchmarks.metrics import Metric
-from benchmarks.report.formatting import Style, short, titled
+from benchmarks.report import limits
+from benchmarks.report.formatting import Style, gain_title, short, titled
 from benchmarks.report.plots.common import (
     CHARACTER,
     LETTERS,
     LINE,
-    LOOKS,
     WIDTH,
     LineLook,
     Plot,
     cost_axis,
     cycled_looks,
+    ends_of,
     logarithmic_heights,
     number_axis,
     padded,
     page_note,
     paged,
     paint_key,
+    row_labels,
     sentences,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
-
-MOST_LINES = len(LOOKS)
-"""Groups that have a line of their own; of more, the middle and the range are shown."""
-
-MOST_ROWS, MOST_PAGES = 16, 3
-"""Rows of one page, and pages of a plot with a row for each group, level or cell."""
 
 Cost = Literal["trials", "epochs"]
 
 _ROW = 0.24
 _LABEL = 0.42
 """Share of a plot's width that the labels of its rows take."""
-
-_MOST_PLACES = 200
-"""Steps of the middle of many lines."""
 
 _LOGARITHMIC_FROM = 30
 
@@ -69,7 +62,7 @@ def best_so_far(name: str, found: SearchOutcome, style: Style, cost: Cost) -> tu
     groups = [group for group in found.groups if any(score is not None for score in group.best_so_far)]
     if not groups:
         return ()
-    together = len(groups) > MOST_LINES
+    together = len(groups) > limits.MOST_SEARCH_LINES
     lines = [_best_line(group, cost, together=together) for group in groups]
     keys = 0 if together else len(groups)
     below = 0.46 + LINE * keys + 0.04
@@ -132,12 +125,11 @@ def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot,
     rows = [(", ".join(cell.levels.values()), cell.gain) for cell in worth.cells if cell.gain.n]
     if len(worth.cells) > 1 and worth.overall.n:
         rows.insert(0, ("all cells, averaged", worth.overall))
-    turn = "gain in" if worth.metric.better == "higher" else "reduction of"
     note = sentences(
         "To the right of zero, tuning was better. Bars: 95 % t intervals of differences paired over the seeds.",
         "Crosses: all differences equal, as where tuning changed nothing.",
     )
-    return rows_plot(name, title, rows, f"{turn} {worth.metric.title}, {_unit(style)}", style, note)
+    return rows_plot(name, title, rows, gain_title(worth.metric, style), style, note)
 
 
 def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, style: Style) -> tuple[Plot, ...]:
@@ -150,7 +142,7 @@ def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, s
         style: how scores are written.
     """
     known = [each for each in levels if each.best is not None]
-    pages = paged(known, MOST_ROWS)[:MOST_PAGES]
+    pages = paged(known, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
     shown = sum(map(len, pages))
     values = [style.factor * end for each in known[:shown] for end in (each.best, each.worst) if end is not None]
     what = titled(metric.title, style.unit_of_values)
@@ -208,8 +200,8 @@ def _paint_middle(axes: Axes, lines: Sequence[_Line], factor: int) -> None:
     """The median of many lines, and the range of all, where all have begun."""
     places = sorted({s for line in lines for s, _ in line})
     places = [place for place in places if place >= max(line[0][0] for line in lines)]
-    if len(places) > _MOST_PLACES:
-        places = places[:: len(places) // _MOST_PLACES] + places[-1:]
+    if len(places) > limits.MOST_SEARCH_STEPS:
+        places = places[:: len(places) // limits.MOST_SEARCH_STEPS] + places[-1:]
     columns = [[factor * _at(line, place) for line in lines] for place in places]
     axes.fill_between(
         places, [min(c) for c in columns], [max(c) for c in columns], step="post", color=FIRST, alpha=0.18
@@ -241,16 +233,16 @@ def rows_plot(
     """A row for each estimate: its mean with its interval; raw values where there is none."""
     if not rows:
         return ()
-    pages = paged(rows, MOST_ROWS)[:MOST_PAGES]
+    pages = paged(rows, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
     shown = sum(map(len, pages))
-    ends = [end for _, found in rows[:shown] for end in _ends(found)]
-    limits = padded([0.0, *(style.factor * end for end in ends)])
+    ends = [end for _, found in rows[:shown] for end in ends_of(found)]
+    span = padded([0.0, *(style.factor * end for end in ends)])
     left_out = f"The first {shown} of {len(rows)} rows." if shown < len(rows) else ""
     few = "Small strokes: single seeds, where there is no interval." if _has_raw(rows) else ""
 
     def paint_page(page: Sequence[tuple[str, Estimate]]) -> Callable[[Axes], None]:
         def paint(axes: Axes) -> None:
-            axes.set_xlim(limits)
+            axes.set_xlim(span)
             axes.axvline(0, color=MUTED, linewidth=1)
             for place, (_, found) in enumerate(page):
                 _paint_estimate(axes, place, found, style.factor)
@@ -274,12 +266,8 @@ def _rows_page(name: str, title: str, labels: Sequence[str], paint_rows: Callabl
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((_LABEL, 0.46 / height, 0.97 - _LABEL, 1 - 0.52 / height))
-        axes.set_ylim(len(labels) - 0.5, -0.5)
         most = round((_LABEL - 0.03) * WIDTH / CHARACTER)
-        axes.set_yticks(range(len(labels)), [short(label, most) for label in labels])
-        axes.tick_params(axis="y", labelcolor=INK)
-        axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
+        row_labels(axes, [short(label, most) for label in labels])
         paint_rows(axes)
 
     return draw(name, title, WIDTH, height, paint)
@@ -320,10 +308,6 @@ def _paint_spread(axes: Axes, place: int, found: Sensitivity, factor: int) -> No
 
 def _level_title(found: Sensitivity) -> str:
     return f"{found.level} ({found.factor.rpartition('.')[2]})"
-
-
-def _ends(found: Estimate) -> tuple[float, ...]:
-    return found.values if found.state == "raw values" else (found.ci_low, found.ci_high, found.mean)
 
 
 def _has_raw(rows: Sequence[tuple[str, Estimate]]) -> bool:

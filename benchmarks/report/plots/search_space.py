@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
 from benchmarks.labels import counted
+from benchmarks.report import limits
 from benchmarks.report.formatting import Style, short, titled
 from benchmarks.report.plots.common import (
     LETTERS,
@@ -25,14 +26,8 @@ from benchmarks.report.plots.common import (
     paint_key,
     sentences,
 )
-from benchmarks.report.plots.setting_axis import MOST_SETTINGS, SettingAxis, axes_of
+from benchmarks.report.plots.setting_axis import SettingAxis, axes_of
 from benchmarks.report.svg import INK, MUTED, PAPER, draw
-
-MOST_GROUPS = 4
-"""Groups that are told apart in a plot, or have one of their own; of more, all are put together."""
-
-MOST_POINTS = 600
-"""Trials in one plot, and lines."""
 
 _LOGARITHMIC_FROM = 30
 
@@ -54,10 +49,10 @@ def slices(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
     groups = [group for group in found.groups if group.comparable]
     tried = {path for group in groups for trial in group.comparable for path in trial.record.values}
     settings = [setting for setting in axes_of(groups) if setting.path in tried]
-    together = len(groups) > MOST_GROUPS
+    together = len(groups) > limits.MOST_SEARCH_GROUPS
     return tuple(
         _slice(f"{name}-{number}", setting, groups, found, style, together=together)
-        for number, setting in enumerate(settings[:MOST_SETTINGS])
+        for number, setting in enumerate(settings[: limits.MOST_SETTINGS])
     )
 
 
@@ -84,16 +79,16 @@ def _slice(
     below = 0.46 + LINE * keys + 0.04
     height = 1.7 + below
     title = f"Which values of {setting.path} scored well?"
-    limits = _limits([point.height for point in points], found, together=together)
-    every = 1 if keys else -(-len(points) // MOST_POINTS)
+    span = _limits([point.height for point in points], found, together=together)
+    every = 1 if keys else -(-len(points) // limits.MOST_POINTS)
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.17, below / height, 0.8, 1 - (below + 0.06) / height))
         _setting_ticks(axes, setting)
-        if style.unit != "share" and not together and limits[0] > 0 and limits[1] / limits[0] > _LOGARITHMIC_FROM:
-            logarithmic_heights(axes, limits)
+        if style.unit != "share" and not together and span[0] > 0 and span[1] / span[0] > _LOGARITHMIC_FROM:
+            logarithmic_heights(axes, span)
         else:
-            axes.set_ylim(limits)
+            axes.set_ylim(span)
             number_axis(axes, "y", most=5)
         if keys:
             for number, (group, look) in enumerate(zip(having, cycled_looks(keys), strict=True)):
@@ -108,7 +103,7 @@ def _slice(
     note = sentences(
         _slice_heights(groups, found, style, together=together),
         "Ringed: what was chosen.",
-        _slice_left_out(points, groups, limits[1], every),
+        _slice_left_out(points, groups, span[1], every),
         "Other settings vary too, so a point is not the doing of this one alone.",
     )
     return Plot(title, draw(name, title, WIDTH, height, paint), note)
@@ -196,5 +191,5 @@ def _paint_points(axes: Axes, points: Sequence[_Point], look: LineLook) -> None:
 
 def _paint_chosen(axes: Axes, points: Sequence[_Point], *, are_small: bool) -> None:
     size = 5.0 if are_small else 10.0
-    for point in points[:: -(-len(points) // MOST_POINTS) or 1]:
+    for point in points[:: -(-len(points) // limits.MOST_POINTS) or 1]:
         axes.plot([point.place], [point.height], "o", color=INK, fillstyle="none", markersize=size, markeredgewidth=1.6)

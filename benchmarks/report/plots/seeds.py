@@ -1,22 +1,24 @@
-"""Whether the seeds agree: two levels of a factor side by side, with a line for each seed."""
+"""Whether the seeds agree: a line from one level to another for each seed, or a dot for each difference."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
+import numpy as np
+from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.judgements import JudgedClaim, Judgement, SeedPair
 from benchmarks.labels import counted
-from benchmarks.metrics import METRICS
-from benchmarks.report.formatting import Style, short, titled
-from benchmarks.report.plots.common import Plot, number_axis, padded, sentences
-from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND, draw
-
-MOST_SEEDS = 50
-"""Seeds that have a line."""
+from benchmarks.metrics import METRICS, Metric
+from benchmarks.report import limits
+from benchmarks.report.formatting import Style, gain_title, short, titled
+from benchmarks.report.plots.common import WIDTH, Plot, difference_axis, number_axis, padded, row_labels, sentences
+from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 
 _WIDTH, _HEIGHT = 3.0, 2.3
 
@@ -34,7 +36,7 @@ def seed_lines(name: str, claim: JudgedClaim, judgement: Judgement, style: Style
     if not whole:
         return ()
     metric = METRICS[judgement.metric]
-    shown = whole[:MOST_SEEDS]
+    shown = whole[: limits.MOST_SEEDS]
     sides = [estimate(pair.than for pair in whole), estimate(pair.better for pair in whole)]
 
     def paint(figure: Figure) -> None:
@@ -66,6 +68,26 @@ def seed_lines(name: str, claim: JudgedClaim, judgement: Judgement, style: Style
     return (Plot(title, draw(name, title, _WIDTH, _HEIGHT, paint), note),)
 
 
+def paired_dots(name: str, contrasts: Sequence[Contrast], metric: Metric, style: Style) -> Markup:
+    """The difference of each level of one factor from the baseline, one dot a seed, the mean as a bar.
+
+    Within a row, seeds stand in their order from top to bottom. A cross marks a pair with a diverged run.
+    """
+    height = 0.36 * len(contrasts) + 0.5
+
+    def paint(figure: Figure) -> None:
+        axes = figure.add_axes((0.34, 0.45 / height, 0.62, 1 - 0.5 / height))
+        axes.axvline(0, color=MUTED, linewidth=1)
+        for position, contrast in enumerate(contrasts):
+            _dots_row(axes, position, contrast, style.factor)
+        row_labels(axes, [short(each.level, 18) for each in contrasts])
+        differences = [style.factor * pair.difference for each in contrasts for pair in each.pairs]
+        axes.set_xlim(padded([0.0, *differences], 0.08))
+        difference_axis(axes, gain_title(metric, style))
+
+    return draw(name, "Difference from the baseline in each seed", WIDTH, height, paint)
+
+
 def _line(figure: Figure, pair: SeedPair, factor: int) -> None:
     gain = pair.difference
     colour, dashes = (FIRST, "-") if gain > 0 else (SECOND, "--") if gain < 0 else (MUTED, ":")
@@ -90,3 +112,15 @@ def _means(sides: Sequence[Estimate], style: Style, claim: JudgedClaim) -> str:
         return "There are too few seeds for means."
     values = [style.value(side.mean) for side in sides]
     return f"Bars: means, {values[0]} with {claim.than} and {values[1]} with {claim.better}."
+
+
+def _dots_row(axes: Axes, position: int, contrast: Contrast, factor: int) -> None:
+    count = len(contrast.pairs)
+    places = position + (np.linspace(-0.28, 0.28, count) if count > 1 else np.zeros(count))
+    differences = factor * np.array([pair.difference for pair in contrast.pairs])
+    diverged = np.array([pair.diverged for pair in contrast.pairs], dtype=bool)
+    axes.axhspan(position - 0.4, position + 0.4, color=RULE, alpha=0.25, linewidth=0)
+    axes.plot(differences[~diverged], places[~diverged], "o", color=FIRST, markersize=3.6)
+    axes.plot(differences[diverged], places[diverged], "x", color=SECOND, markersize=5, markeredgewidth=1.4)
+    mean = factor * contrast.estimate.mean
+    axes.plot([mean, mean], [position - 0.38, position + 0.38], color=INK, linewidth=1.4)

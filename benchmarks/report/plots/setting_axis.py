@@ -16,9 +16,6 @@ from benchmarks.report.plots.common import number_text
 from tuning import Space
 from tuning.parameters import Choices, Parameter, text_of
 
-MOST_SETTINGS = 8
-"""Tuned settings that are plotted."""
-
 _BESIDE = 0.16
 """Share of an axis that a value beside the range takes."""
 
