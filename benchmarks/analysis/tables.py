@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -145,3 +145,14 @@ def _outcome(values: Mapping[str, Any], facts: DatasetFacts) -> float:
     if values["status"] == "diverged":
         return _number(facts.level_without_learning)
     return float(values[OUTCOME_METRICS[facts.task]]) if values["status"] == "done" else math.nan
+
+
+def nearest_cells(
+    runs: pd.DataFrame, factors: Iterable[str], baseline: Mapping[str, str], most: int
+) -> list[tuple[Hashable, dict[str, str]]]:
+    """So many cells with their levels: the baseline, and then those that differ from it in the fewest factors."""
+    cells = runs.drop_duplicates("cell")
+    levels = cells[[level_column(factor) for factor in factors]].astype(str).set_axis(list(factors), axis="columns")
+    distance = (levels != pd.Series(dict(baseline))).sum(axis="columns")
+    order = distance.sort_values(kind="stable").index[:most]
+    return [(cells.at[row, "cell"], dict(levels.loc[row])) for row in order]

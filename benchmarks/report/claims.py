@@ -58,13 +58,6 @@ class ClaimRow:
     check_note: str
     """What the checks are, in sentences."""
 
-    @property
-    def look(self) -> str:
-        """How its word is set on a page."""
-        return {"supported": "filled", "refuted": "crossed", "inconclusive": "plain", "exploratory": "dashed"}[
-            self.word
-        ]
-
 
 @dataclass(frozen=True)
 class ClaimContent:

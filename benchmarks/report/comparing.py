@@ -23,8 +23,7 @@ from benchmarks.labels import counted, with_levels
 from benchmarks.metrics import METRICS, OUTCOME_METRICS
 from benchmarks.plan.groups import WaitingRun
 from benchmarks.plan.study import RUNS_A_PART, Study
-from benchmarks.report.formatting import Style, style_of
-from benchmarks.report.provenance import flat_facts
+from benchmarks.report.formatting import Style, flat_facts, style_of
 from benchmarks.runs import Run
 from benchmarks.settings import training
 from benchmarks.settings.run import canonical_json

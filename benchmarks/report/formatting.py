@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.labels import NOTHING, THIN_SPACE
 from benchmarks.metrics import Metric, Unit
+from benchmarks.settings.run import canonical_json
 
 if TYPE_CHECKING:
     from benchmarks.analysis.estimates import Estimate
@@ -74,13 +75,21 @@ class Style:
         """Raw differences, side by side."""
         return ", ".join(map(self.difference, differences)) or NOTHING
 
+    def raw(self, found: Estimate) -> str:
+        """The values of an estimate that has no mean."""
+        return f"raw: {self.values(found.values)}" if found.n else NOTHING
+
+    def raw_differences(self, found: Estimate) -> str:
+        """The same of differences."""
+        return f"raw: {self.differences(found.values)}" if found.n else NOTHING
+
     def estimate(self, found: Estimate) -> str:
         """A mean value with its interval, or what there is in its place."""
-        if found.state == "interval":
-            return f"{self.value(found.mean)} ({self.interval(found)})"
-        if found.state == "degenerate":
-            return f"{self.value(found.mean)} (all equal)"
-        return f"raw: {self.values(found.values)}" if found.n else NOTHING
+        return _estimate(found, self.value, self.raw)
+
+    def difference_estimate(self, found: Estimate) -> str:
+        """The same of differences."""
+        return _estimate(found, self.difference, self.raw_differences)
 
     def _written(self, value: float | None, sign: str) -> str:
         if value is None or math.isnan(value):
@@ -114,6 +123,12 @@ def _interval(found: Estimate, written: Callable[[float], str]) -> str:
     return f"{written(found.ci_low)} to {written(found.ci_high)}" if found.state == "interval" else NOTHING
 
 
+def _estimate(found: Estimate, written: Callable[[float], str], raw: Callable[[Estimate], str]) -> str:
+    if found.state == "interval":
+        return f"{written(found.mean)} ({_interval(found, written)})"
+    return f"{written(found.mean)} (all equal)" if found.state == "degenerate" else raw(found)
+
+
 def decimal(value: float | None) -> str:
     """A number with two decimals and, where it is negative, a true minus."""
     return Style("number", 1, 2).value(value)
@@ -143,6 +158,11 @@ def gain_title(metric: Metric, style: Style) -> str:
     return ", ".join(filter(None, (f"{turn} {metric.title}", style.unit_of_differences)))
 
 
+def sentences(*parts: str) -> str:
+    """Those of the sentences that are not empty, one after the other."""
+    return " ".join(part for part in parts if part)
+
+
 def short(text: str, length: int) -> str:
     """Text on one line of at most `length` characters."""
     line = " ".join(text.split())
@@ -154,6 +174,27 @@ def markdown(text: object) -> str:
     line = " ".join(str(text).split())
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _MARKDOWN.sub(lambda found: "\\" + found[0], line)
+
+
+def flat_facts(facts: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """Facts by dotted name, as text; sorted, so that their order in the store does not matter."""
+    found = []
+    for name, value in sorted(facts.items()):
+        if isinstance(value, Mapping):
+            found += flat_facts(value, f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}", as_text(value)))
+    return found
+
+
+def as_text(value: object) -> str:
+    """A fact or setting as text."""
+    return value if isinstance(value, str) else canonical_json(value)
+
+
+def digits(value: float) -> str:
+    """Ten significant digits: more than a metric in single precision has, fewer than where machines differ."""
+    return "" if math.isnan(value) else f"{value:.10g}"
 
 
 def spreadsheet_text(value: object) -> object:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
 from benchmarks.plan.study import Study
-from benchmarks.report.claims import CLAIMS_FILE, claims_json
-from benchmarks.report.content import Content, report_content
-from benchmarks.report.ensembles import ensemble_file_names, ensemble_files
+from benchmarks.report.blocks import Block, File, Table
 from benchmarks.report.index import write_index
-from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex, file_part
-from benchmarks.report.pages import html_page, markdown_page
-from benchmarks.report.path import PATH_FILES, path_files
-from benchmarks.report.search import SEARCH_FILES, search_files
-from benchmarks.report.spreadsheets import runs_csv, summary_csv
+from benchmarks.report.render import FILES
+from benchmarks.report.render.html import html_page
+from benchmarks.report.render.markdown import markdown_page
+from benchmarks.report.report import Report
+from benchmarks.report.section import Section, file_part
+from benchmarks.report.sections import SECTIONS
+
+Built = Sequence[tuple[Section, Sequence[Block]]]
+"""Sections with their blocks."""
 
 
 def write_report(study: Study, folder: Path) -> Path:
-    """Write report.html, report.md, summary.csv, runs.csv and tables in LaTeX, and claims.json where there are claims.
+    """Write report.html, report.md, and the tables and files that its sections leave beside them.
 
     The same study and store give the same bytes. The index of the runs folder is written anew.
 
@@ -35,20 +38,13 @@ def write_report(study: Study, folder: Path) -> Path:
         StoreError: the store cannot be read.
         UserError: the folder cannot be written.
     """
-    content = report_content(study)
-    summaries = [summary for dataset in content.datasets for summary in dataset.summaries]
+    report = Report(study)
+    built = built_sections(report)
     files = {
-        "summary.csv": summary_csv(summaries),
-        "runs.csv": runs_csv(content.runs, list(content.factors)),
-        "report.md": markdown_page(content),
-        "report.html": html_page(content),
-        **_latex_tables(content),
-        **path_files(content.path),
-        **search_files(content.search),
-        **ensemble_files({dataset.name: dataset.ensembles for dataset in content.datasets}),
+        **dict(_files(built)),
+        "report.md": markdown_page(report, built),
+        "report.html": html_page(report, built),
     }
-    if content.claims:
-        files[CLAIMS_FILE] = claims_json(study.suite, content.claims, study.versions, study.seeds)
     if folder.is_symlink():
         raise UserError(
             f"{folder}: the report cannot be written: this is a link, and a report stays in its runs folder"
@@ -57,8 +53,7 @@ def write_report(study: Study, folder: Path) -> Path:
         for name, text in files.items():
             with replaced(folder / name) as file:
                 file.write(text.encode())
-        optional = (CLAIMS_FILE, "claims.tex", *PATH_FILES, *SEARCH_FILES, *ensemble_file_names(study.suite.datasets))
-        for name in optional:
+        for name in possible_files(study.suite.datasets):
             # Verdicts on claims that were taken out must not stay behind, nor what a search found that was.
             if name not in files:
                 (folder / name).unlink(missing_ok=True)
@@ -68,15 +63,23 @@ def write_report(study: Study, folder: Path) -> Path:
     return folder / "report.html"
 
 
-def _latex_tables(content: Content) -> dict[str, str]:
-    """File -> table, for each dataset, and for the claims."""
-    tables = {}
-    for dataset in content.datasets:
-        name = file_part(dataset.name)
-        tables[f"cells-{name}.tex"] = cells_tex(dataset.summaries, dataset.metric, dataset.style)
-        tables[f"contrasts-{name}.tex"] = contrasts_tex(
-            dataset.contrasts, content.baseline, dataset.metric, dataset.style
-        )
-    if content.claims:
-        tables["claims.tex"] = claims_tex(content.claims)
-    return tables
+def built_sections(report: Report) -> Built:
+    """The sections that the report has, with their blocks."""
+    built = [(section, tuple(section.build(report))) for section in SECTIONS]
+    return [(section, blocks) for section, blocks in built if blocks]
+
+
+def possible_files(datasets: Sequence[str]) -> Iterator[str]:
+    """The names of all files that sections can leave beside the pages."""
+    for name in (name for section in SECTIONS for name in section.files):
+        yield from (name.format(dataset=file_part(dataset)) for dataset in datasets)
+
+
+def _files(built: Built) -> Iterator[tuple[str, str]]:
+    """The files beside the pages by name."""
+    for block in (block for _, blocks in built for block in blocks):
+        if isinstance(block, File):
+            yield block.name, block.text
+        if isinstance(block, Table):
+            for name in block.files:
+                yield name, FILES[Path(name).suffix](block)

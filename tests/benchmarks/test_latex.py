@@ -20,8 +20,11 @@ from benchmarks.metrics import FURTHER_METRICS, METRICS
 from benchmarks.plan.registration import Standing
 from benchmarks.report.claims import claims_content
 from benchmarks.report.formatting import style_of
-from benchmarks.report.latex import cells_tex, claims_tex, contrasts_tex, latex_text
 from benchmarks.report.limits import MOST_LATEX_ROWS
+from benchmarks.report.render.latex import latex_table, latex_text
+from benchmarks.report.sections.cells import cells_table
+from benchmarks.report.sections.claims import claims_table
+from benchmarks.report.sections.differences import contrasts_table
 
 ACCURACY = METRICS["test_accuracy"]
 STYLE = style_of("share")
@@ -85,6 +88,11 @@ def claims(suite_of):
     return claims_of(suite, runs, ["Nobody claimed it"])
 
 
+def cells_tex(runs, caption=""):
+    """The table of all cells of a run table."""
+    return latex_table(cells_table(cell_summaries(runs), ACCURACY, STYLE, "x.tex"), caption)
+
+
 @pytest.fixture(scope="module")
 def tables(claims):
     """Every kind of table, short and long."""
@@ -94,11 +102,11 @@ def tables(claims):
     for each in simple_contrasts(runs, FACTORS, BASELINE):
         contrasts.setdefault(each.factor, []).append(each)
     return {
-        "cells": cells_tex(cell_summaries(runs), ACCURACY, STYLE),
-        "cells with a caption": cells_tex(cell_summaries(runs), ACCURACY, STYLE, caption=EVIL),
-        "many cells": cells_tex(cell_summaries(many), ACCURACY, STYLE),
-        "contrasts": contrasts_tex(contrasts, BASELINE, ACCURACY, STYLE),
-        "claims": claims_tex(claims),
+        "cells": cells_tex(runs),
+        "cells with a caption": cells_tex(runs, caption=EVIL),
+        "many cells": cells_tex(many),
+        "contrasts": latex_table(contrasts_table(contrasts, BASELINE, ACCURACY, STYLE, "x.tex")),
+        "claims": latex_table(claims_table(claims)),
     }
 
 
@@ -191,7 +199,9 @@ def test_seeds_are_named_only_where_they_decide(suite_of):
     told = {}
     for name, hole in (("whole", None), ("holed", 3)):
         table = runs.assign(outcome=runs["outcome"].where(runs.index != hole))
-        told[name] = next(line for line in claims_tex(claims_of(suite, table)).splitlines() if line.startswith("s & "))
+        told[name] = next(
+            line for line in latex_table(claims_table(claims_of(suite, table))).splitlines() if line.startswith("s & ")
+        )
     assert "; needed: " in told["whole"]
     assert "missing pair (1 of 7 pairs)" in told["holed"]
     assert "needed" not in told["holed"]
@@ -199,7 +209,7 @@ def test_seeds_are_named_only_where_they_decide(suite_of):
 
 def test_factors_named_as_columns_keep_their_columns():
     """A factor called "mean" has a column of its own beside the mean."""
-    text = cells_tex(cell_summaries(runs_of({"mean": ["low", "high"]})), ACCURACY, STYLE)
+    text = cells_tex(runs_of({"mean": ["low", "high"]}))
     assert set(check(text)) == {7}
     head, first = (line for line in text.splitlines() if line.startswith(("level:mean", "low")))
     assert [part.strip(" \\") for part in head.split("&")][:5] == ["level:mean", "planned", "done", "diverged", "mean"]
@@ -213,7 +223,7 @@ def test_few_seeds_are_shown_as_they_are(tables):
 
 def test_an_empty_table():
     """Without cells there is a comment and no table."""
-    text = cells_tex([], ACCURACY, STYLE)
+    text = latex_table(cells_table([], ACCURACY, STYLE, "x.tex"))
     assert check(text) == []
     assert "nothing to show" in text
 

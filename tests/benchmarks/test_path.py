@@ -21,8 +21,9 @@ from benchmarks.plan.expansion import expand_cells, expand_runs, with_cells_alon
 from benchmarks.plan.ledger import reopened
 from benchmarks.plan.path import changes_taken, path_to_find
 from benchmarks.plan.plan import make_plan
-from benchmarks.report.content import report_content
-from benchmarks.report.pages import markdown_page
+from benchmarks.report.render.markdown import markdown_page
+from benchmarks.report.report import Report
+from benchmarks.report.writing import built_sections
 from benchmarks.results import RunResult
 from benchmarks.search.greedy import find_path
 from benchmarks.store import DatasetFacts, Store
@@ -387,26 +388,32 @@ def stored(folder):
         store.close()
 
 
+def markdown_of(study):
+    """The report of a study as Markdown."""
+    report = Report(study)
+    return markdown_page(report, built_sections(report))
+
+
 def test_report_says_how_it_was_found(tmp_path):
     """The report has the order, what was tried, and that it was found by looking; a declared one says that instead."""
     lab = Lab(tmp_path, climbing())
     text = TEXT_OF_LAB
     suite = parse_suite(text, "road")
     lab.store.register("road", text, [0, 1], {"digits": FACTS})
-    empty = markdown_page(report_content(study_of(lab.store, "road")))
+    empty = markdown_of(study_of(lab.store, "road"))
     assert "has not been found yet" in empty
     lab.find(suite)
     lab.train(study_of(lab.store, "road").runs)
-    page = markdown_page(report_content(study_of(lab.store, "road")))
+    page = markdown_of(study_of(lab.store, "road"))
     path = page.partition("## Path")[2].partition("## Cells")[0]
     assert "exploratory" in path
     rows = [line.split(" | ")[1] for line in path.splitlines() if line.endswith("of 2 |")]
     assert rows == ["model.activation = relu", "model.width = 16", "model.dropout = 0.5"]
-    assert path.count("| taken |") == 3
+    assert path.count(" (taken) |") == 3
     declared = text.replace('objective = "val_accuracy"', f"order = {list(reversed(FACTORS))}")
     declared = declared.replace('"relu", "tanh"', '"relu"')
     lab.store.register("road", declared, [0, 1], {"digits": FACTS})
-    page = markdown_page(report_content(study_of(lab.store, "road")))
+    page = markdown_of(study_of(lab.store, "road"))
     path = page.partition("## Path")[2].partition("## Cells")[0]
     assert "was declared in the suite, and does not follow from any result" in path
     assert "What was tried" not in path

@@ -26,21 +26,16 @@ from benchmarks.metrics import METRICS
 from benchmarks.metrics import test_metrics as metrics_of_outputs
 from benchmarks.report import limits
 from benchmarks.report.formatting import style_of
-from benchmarks.report.plots import (
-    claim_metrics,
-    claims_forest,
-    heat_map,
-    importance_bars,
-    interaction_plot,
-    pareto_front,
-    precision_plot,
-    rank_plot,
-    reliability_diagram,
-    seed_lines,
-    time_to_target,
-)
+from benchmarks.report.plots.claims import claim_metrics, claims_forest
 from benchmarks.report.plots.common import CHARACTER, paged, spread, wrapped
+from benchmarks.report.plots.costs import pareto_front, time_to_target
 from benchmarks.report.plots.ensembles import size_plot
+from benchmarks.report.plots.factors import heat_map, interaction_plot
+from benchmarks.report.plots.importance import importance_bars
+from benchmarks.report.plots.precision import precision_plot
+from benchmarks.report.plots.ranks import rank_plot
+from benchmarks.report.plots.reliability import reliability_diagram
+from benchmarks.report.plots.seeds import seed_lines
 from benchmarks.results import kept_predictions
 
 STYLE = style_of("share")

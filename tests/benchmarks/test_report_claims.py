@@ -436,9 +436,9 @@ def test_hostile_statements_are_only_text(bench):
     files = bench.report(text)
     assert "<script" not in files["report.html"]
     assert "&lt;script&gt;" in files["report.html"]
-    table = [line for line in files["report.md"].splitlines() if line.startswith(r"| &lt;script")]
-    assert len(table) == 1
-    assert len(re.findall(r"(?<!\\)\|", table[0])) == 11
+    card = files["report.md"].split("### &lt;script")[1].split("\n#")[0]
+    rows = [line for line in card.splitlines() if line.startswith("| ")]
+    assert {len(re.findall(r"(?<!\\)\|", row)) for row in rows} == {9}
 
 
 def test_claims_json_is_sorted_and_the_same_again(bench):
@@ -495,12 +495,12 @@ def test_seeds_needed_stand_beside_what_is_open(bench):
     bench.run(BASE + CLAIM + close)
     page = bench.report(BASE + CLAIM + close)["report.html"]
     cards = {
-        part.split("</h3>")[0]: part.split("</article>")[0] for part in page.split('<article class="claim">\n<h3>')[1:]
+        part.split("</h3>")[0]: part.split("</article>")[0] for part in page.split('<article class="card">\n<h3>')[1:]
     }
     assert "inconclusive" in cards["By five points"]
     assert re.search(r"\d seeds|not a matter of seeds|never", cards["By five points"].split("<tbody>")[1])
     own_row = cards["Tanh beats ReLU"].split("<tbody>")[1].split("</tr>")[0]
-    assert own_row.rstrip().endswith('<td class="some" data-label="Seeds needed"></td>')
+    assert own_row.rstrip().endswith('<td class="words" data-label="Seeds needed"></td>')
 
 
 TWO = BASE.replace('["digits"]', '["digits", "mnist"]')
@@ -515,8 +515,10 @@ def test_several_datasets(bench, across):
     judgements = judged(files)["Tanh beats ReLU"]["judgements"]
     assert len(judgements) == (2 if across == "each" else 1)
     assert {each["verdict"]["word"] for each in judgements} == {"supported"}
-    card = files["report.html"].split('<article class="claim">')[1].split("</article>")[0]
-    rows = Counter(re.findall(r"<td>(digits|mnist|the worst of 2 datasets|the average of 2 datasets)</td>", card))
+    card = files["report.html"].split('<article class="card">')[1].split("</article>")[0]
+    rows = Counter(
+        re.findall(r'<td data-label="On">(digits|mnist|the worst of 2 datasets|the average of 2 datasets)</td>', card)
+    )
     together = {"all": "the worst of 2 datasets", "average": "the average of 2 datasets"}
     assert rows == Counter(["digits", "mnist", *([together[across]] if across != "each" else [])])
 
@@ -619,7 +621,7 @@ def test_a_whole_report_deviates_from_nothing(bench):
     """And every line of its checklist says yes."""
     bench.run(BASE + CLAIM)
     text = bench.report(BASE + CLAIM)["report.md"]
-    assert "Deviations from the plan: none." in text
-    checklist = text.split("| | Checklist | |")[1].split("- ")[0]
+    assert "### Deviations from the plan\n\nNone." in text
+    checklist = text.split("### Checklist")[1].split("###")[0]
     assert "| yes |" in checklist
     assert "| no |" not in checklist

@@ -16,6 +16,7 @@ import pytest
 
 from benchmarks.plan.plan import make_plan
 from benchmarks.plan.registration import register_claims
+from benchmarks.report.writing import possible_files
 from benchmarks.results import RunResult
 from benchmarks.search.greedy import find_path
 from benchmarks.store import DatasetFacts, Store
@@ -244,6 +245,14 @@ def test_two_machines_write_the_same_bytes(made, ours, tmp_path):
     places = (b"ourhost", b"theirhost", os.fsencode(made.parent), os.fsencode(tmp_path))
     for name, content in ours.items():
         assert not any(told in content for told in places), name
+
+
+def test_sections_declare_their_files(ours):
+    """What a section leaves beside the pages is known beforehand: so it goes when the section has nothing to leave."""
+    possible = {*possible_files(list(FACTS)), "report.html", "report.md"}
+    left = {Path(name).name for name in ours if name.count("/") == 2}
+    assert left <= possible
+    assert left >= {"claims.tex", "search.tex", "path.tex", "ensembles-wine.tex", "path_tried.csv"}
 
 
 @pytest.mark.skipif(OTHER_PYTHON not in os.environ, reason=f"{OTHER_PYTHON} names no Python for another processor")

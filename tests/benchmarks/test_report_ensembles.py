@@ -85,7 +85,8 @@ def test_members_that_err_apart_are_right_together(write):
     assert float(row["gain_ci_low"]) < 0.1 < float(row["gain_ci_high"])
     brier = rows_of(files)["8", "test_brier"]
     assert float(brier["ambiguity"]) == pytest.approx(float(brier["gain"]))
-    assert "| 8 (baseline) | 3 of 3 runs | 20.00 % | Test accuracy, in per cent | 90.00 | 100.00 | +10.00 |" in markdown
+    cell = "8 (baseline) (3 of 3 runs) (disagreement 20.00 %)"
+    assert f"| {cell} | Test accuracy, in per cent | 90.00 | 100.00 | +10.00 |" in markdown
     for shown in ("90.00", "100.00", "+10.00", "disagreement 20.00 %", "3 of 3 runs", "40 test examples"):
         assert shown in page
     assert page.count("<figure>") == 2

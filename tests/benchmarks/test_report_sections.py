@@ -17,7 +17,8 @@ from benchmarks.analysis.effects import pareto_points
 from benchmarks.analysis.estimates import estimate
 from benchmarks.analysis.summaries import divergence_rate, sd_interval
 from benchmarks.analysis.tables import level_column
-from benchmarks.report import limits, sections
+from benchmarks.report import limits
+from benchmarks.report.sections.pareto import front_of, points_over
 from benchmarks.report.writing import write_report
 from tools.report_scale import SEEDS, made_up_store
 
@@ -123,10 +124,10 @@ def test_equals_on_a_front_are_all_kept(monkeypatch):
         ]
     )
     whole = [point for point in pareto_points(runs, "parameters") if point.is_on_front]
-    found = sections._pareto(runs, "parameters")
-    assert sorted(each.levels["a"] for each in found.front) == sorted(each.levels["a"] for each in whole)
-    assert [each.cost for each in found.front] == [1] * 4 + [2] * 2
-    assert sections._pareto(runs.assign(outcome=math.nan), "parameters").points == ()
+    found = front_of(points_over(runs, "parameters"))
+    assert sorted(each.levels["a"] for each in found) == sorted(each.levels["a"] for each in whole)
+    assert [each.cost for each in found] == [1] * 4 + [2] * 2
+    assert points_over(runs.assign(outcome=math.nan), "parameters") == []
 
 
 @pytest.mark.night

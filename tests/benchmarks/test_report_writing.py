@@ -342,7 +342,7 @@ variant = "mlp_small"
     assert "<" not in outside_code
     assert "\n# heading" not in outside_code
     [failure] = [line for line in outside_code.splitlines() if line.startswith("| failed")]
-    assert len(re.findall(r"(?<!\\)\|", failure)) == 6
+    assert len(re.findall(r"(?<!\\)\|", failure)) == 5
     for name in ("summary.csv", "runs.csv"):
         rows = list(csv.reader(io.StringIO(files[name])))
         assert {len(row) for row in rows} == {len(rows[0])}

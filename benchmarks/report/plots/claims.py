@@ -14,18 +14,17 @@ from benchmarks.analysis.judgements import JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.verdicts import Evidence
 from benchmarks.metrics import METRICS
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, gain_title
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, gain_title, sentences
 from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
     WIDTH,
-    Plot,
     bare,
     number_axis,
     padded,
     page_note,
     paged,
-    sentences,
     wrapped,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
@@ -47,17 +46,6 @@ _DIFFERENCE_LETTERS = 34
 
 
 @dataclass(frozen=True)
-class Plot:
-    """A figure that answers one question."""
-
-    title: str
-    """The question."""
-    svg: Markup
-    note: str
-    """How it is to be read, and what is left out or put together in it, in sentences."""
-
-
-@dataclass(frozen=True)
 class LineLook:
     """What tells a line from others, in colour, in grey, and by those who see no colours."""
 
@@ -87,11 +75,6 @@ def paged(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
 def page_note(page: int, pages: int) -> str:
     """Which page of a plot this is; empty where there is one."""
     return f"Page {page + 1} of {pages}." if pages > 1 else ""
-
-
-def sentences(*parts: str) -> str:
-    """Those of the sentences that are not empty, one after the other."""
-    return " ".join(part for part in parts if part)
 
 
 def wrapped(text: str, length: int, most_lines: int) -> list[str]:

@@ -13,8 +13,9 @@ from matplotlib.figure import Figure
 from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
 from benchmarks.labels import counted
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, short, titled
-from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, Plot, number_text, sentences
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, sentences, short, titled
+from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, number_text
 from benchmarks.report.plots.search_space import worst_shown
 from benchmarks.report.plots.setting_axis import SettingAxis, axes_of
 from benchmarks.report.svg import FIRST, INK, MUTED, SECOND, draw

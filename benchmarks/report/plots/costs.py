@@ -14,14 +14,14 @@ from benchmarks.analysis.time_to_target import LEAST_RUNS, TimeToTarget
 from benchmarks.labels import counted
 from benchmarks.metrics import METRICS
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, short, titled
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, sentences, short, titled
 from benchmarks.report.plots.common import (
     KEY_WIDTH,
     LETTERS,
     LINE,
     WIDTH,
     LineLook,
-    Plot,
     cost_axis,
     cycled_looks,
     number_axis,
@@ -30,7 +30,6 @@ from benchmarks.report.plots.common import (
     page_note,
     paged,
     paint_key,
-    sentences,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 

@@ -9,17 +9,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.metrics import Metric
-from benchmarks.report.formatting import Style, titled
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, sentences, titled
 from benchmarks.report.plots.common import (
     LINE,
     LOOKS,
     WIDTH,
-    Plot,
     cycled_looks,
     number_axis,
     padded,
     paint_key,
-    sentences,
 )
 from benchmarks.report.svg import draw
 

@@ -15,20 +15,19 @@ from benchmarks.analysis.cell_means import CellMeans
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.metrics import METRICS
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, short, titled
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, sentences, short, titled
 from benchmarks.report.plots.common import (
     CHARACTER,
     LINE,
     WIDTH,
     LineLook,
-    Plot,
     bare,
     cycled_looks,
     number_axis,
     padded,
     page_note,
     paged,
-    sentences,
     spread,
 )
 from benchmarks.report.svg import FIRST, INK, PAPER, RULE, draw

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from benchmarks.analysis.effects import Importance
 from benchmarks.labels import counted
 from benchmarks.report import limits
-from benchmarks.report.formatting import decimal, short
-from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, row_labels, sentences
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import decimal, sentences, short
+from benchmarks.report.plots.common import CHARACTER, WIDTH, number_axis, row_labels
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 
 

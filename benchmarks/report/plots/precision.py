@@ -14,16 +14,15 @@ from benchmarks.analysis.estimates import CONFIDENCE
 from benchmarks.analysis.precision import Widths, precision_ahead, precision_so_far
 from benchmarks.metrics import METRICS
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, sentences
 from benchmarks.report.plots.common import (
     LINE,
     LOOKS,
     WIDTH,
     LineLook,
-    Plot,
     number_axis,
     paint_key,
-    sentences,
 )
 from benchmarks.report.svg import FIRST, MUTED, draw
 

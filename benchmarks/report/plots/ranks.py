@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from benchmarks.analysis.ranks import Ranks, not_told_apart
 from benchmarks.analysis.verdicts import ALPHA
 from benchmarks.report import limits
-from benchmarks.report.formatting import decimal, short
-from benchmarks.report.plots.common import CHARACTER, WIDTH, Plot, number_axis, row_labels, sentences
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import decimal, sentences, short
+from benchmarks.report.plots.common import CHARACTER, WIDTH, number_axis, row_labels
 from benchmarks.report.svg import FIRST, INK, MUTED, draw
 
 _LABEL = 22

@@ -8,8 +8,8 @@ from benchmarks.analysis.estimates import estimate
 from benchmarks.analysis.reliability import Reliability
 from benchmarks.labels import counted, whole
 from benchmarks.metrics import CALIBRATION_BINS
-from benchmarks.report.formatting import percent
-from benchmarks.report.plots.common import Plot, sentences
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import percent, sentences
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 
 _WIDTH, _HEIGHT = 3.0, 3.2

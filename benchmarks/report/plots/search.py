@@ -17,14 +17,14 @@ from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, Sensitivit
 from benchmarks.analysis.tuning_gain import Worth
 from benchmarks.metrics import Metric
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, gain_title, short, titled
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, gain_title, sentences, short, titled
 from benchmarks.report.plots.common import (
     CHARACTER,
     LETTERS,
     LINE,
     WIDTH,
     LineLook,
-    Plot,
     cost_axis,
     cycled_looks,
     ends_of,
@@ -35,7 +35,6 @@ from benchmarks.report.plots.common import (
     paged,
     paint_key,
     row_labels,
-    sentences,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 

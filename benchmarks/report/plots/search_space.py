@@ -12,19 +12,18 @@ from matplotlib.figure import Figure
 from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
 from benchmarks.labels import counted
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, short, titled
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, sentences, short, titled
 from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
     WIDTH,
     LineLook,
-    Plot,
     cycled_looks,
     logarithmic_heights,
     number_axis,
     padded,
     paint_key,
-    sentences,
 )
 from benchmarks.report.plots.setting_axis import SettingAxis, axes_of
 from benchmarks.report.svg import INK, MUTED, PAPER, draw

@@ -16,8 +16,9 @@ from benchmarks.analysis.judgements import JudgedClaim, Judgement, SeedPair
 from benchmarks.labels import counted
 from benchmarks.metrics import METRICS, Metric
 from benchmarks.report import limits
-from benchmarks.report.formatting import Style, gain_title, short, titled
-from benchmarks.report.plots.common import WIDTH, Plot, difference_axis, number_axis, padded, row_labels, sentences
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import Style, gain_title, sentences, short, titled
+from benchmarks.report.plots.common import WIDTH, difference_axis, number_axis, padded, row_labels
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 
 _WIDTH, _HEIGHT = 3.0, 2.3

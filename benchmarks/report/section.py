@@ -1,0 +1,49 @@
+"""A section of a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from benchmarks.report.blocks import Block, Heading
+from benchmarks.report.report import Report, ReportedDataset
+
+
+@dataclass(frozen=True)
+class Section:
+    """What a report says of one thing, in prose, tables and plots."""
+
+    name: str
+    """Its anchor on the page."""
+    title: str
+    build: Callable[[Report], Iterable[Block]]
+    """Report -> its blocks; none where the suite has nothing of the kind, and then there is no such section."""
+    label: str = ""
+    """In the list of contents; its title where it has none."""
+    is_drawn: bool = False
+    """Whether it says nothing where there are no figures."""
+    files: tuple[str, ...] = ()
+    """All files that it can leave beside the pages; `{dataset}` stands for each dataset."""
+
+
+def by_dataset(report: Report, build: Callable[[ReportedDataset], Iterable[Block]]) -> Iterator[Block]:
+    """What is said of each dataset, headed by its name where there are several."""
+    for dataset in report.datasets:
+        if report.has_several_datasets:
+            yield Heading(dataset.name)
+        yield from build(dataset)
+
+
+def of_datasets(report: Report, told: Callable[[ReportedDataset], str]) -> tuple[str, ...]:
+    """What is told of all datasets, or, where it differs, each with the datasets that it is told of."""
+    names: dict[str, list[str]] = {}
+    for dataset in report.datasets:
+        names.setdefault(told(dataset), []).append(dataset.name)
+    if len(names) == 1:
+        return tuple(names)
+    return tuple(f"On {' and '.join(having)}: {text[0].lower()}{text[1:]}" for text, having in names.items())
+
+
+def file_part(dataset: str) -> str:
+    """The name of a dataset as part of the name of a file."""
+    return dataset.replace("/", "_").replace(":", "-")

@@ -1,0 +1,156 @@
+"""What further seeds would tell, and how far the differences hang on the test examples whatever the seeds."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from benchmarks.analysis.contrasts import Contrast
+from benchmarks.analysis.estimates import LEAST_N, half_widths
+from benchmarks.analysis.example_noise import PairNoise, pair_noise, right_answers
+from benchmarks.analysis.tables import level_column
+from benchmarks.labels import counted
+from benchmarks.report import limits
+from benchmarks.report.blocks import Block, Column, Heading, Number, Paragraph, Plots, Table
+from benchmarks.report.formatting import sentences
+from benchmarks.report.plots.precision import precision_plot
+from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.section import Section, by_dataset
+from benchmarks.report.tables import number
+
+SIZES = (3, 6, 10, 20, 40)
+"""Numbers of seeds for which the precision is told."""
+
+
+def build(report: Report) -> Iterable[Block]:
+    """The precision of the differences of each dataset, and the noise of its test examples."""
+    yield from by_dataset(report, _of_dataset)
+
+
+def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
+    yield from _precision(dataset)
+    yield from _noise(dataset)
+
+
+def _precision(dataset: ReportedDataset) -> Iterator[Block]:
+    style, simple = dataset.style, dataset.simple_contrasts
+    spreads = [each.estimate.sd for each in simple if each.estimate.state == "interval"]
+    if not spreads:
+        yield Paragraph("No precision is given: no difference from the baseline has an interval.")
+        return
+    sd = statistics.median(spreads)
+    yield Paragraph(
+        f"With the median spread of {counted(len(spreads), 'difference')} from the baseline (SD {style.value(sd)} "
+        f"{style.unit_of_differences}), a 95 % interval would reach this far to each side:"
+    )
+    n_seeds = dataset.runs["seed"].nunique()
+    sizes = sorted({*SIZES, n_seeds} - set(range(LEAST_N)))
+    widths = zip(sizes, half_widths(sd, sizes).tolist(), strict=True)
+
+    def column(size: int, width: float) -> Column[str]:
+        now = " (now)" if size == n_seeds else ""
+        return number(f"{size}{now}", lambda _: Number(width, style.value(width)))
+
+    columns = [Column[str]("Seeds", lambda sign: sign), *(column(*each) for each in widths)]
+    yield Table("Table of precision", columns, ["±"])
+    differences = {f"{each.factor} = {each.level}": [pair.difference for pair in each.pairs] for each in simple}
+    yield Plots(precision_plot(f"precision-{dataset.number}", differences, dataset.outcome, style))
+
+
+@dataclass(frozen=True)
+class _Noise:
+    """One difference from the baseline."""
+
+    contrast: Contrast
+    pairs: tuple[PairNoise, ...]
+    """The level's run first, then the baseline's with the same seed."""
+
+    @property
+    def only_level(self) -> float:
+        """Share of the examples that the level's run alone has right, on average over the pairs."""
+        return statistics.fmean(each.only_first for each in self.pairs)
+
+    @property
+    def only_baseline(self) -> float:
+        """The same of the baseline's run."""
+        return statistics.fmean(each.only_second for each in self.pairs)
+
+    @property
+    def sd(self) -> float:
+        """Of the difference over the seeds."""
+        return self.contrast.estimate.sd
+
+    @property
+    def error(self) -> float:
+        """Standard error of a pair's difference over test sets of this size, on average over the pairs."""
+        return statistics.fmean(each.error for each in self.pairs)
+
+
+def _noise(dataset: ReportedDataset) -> Iterator[Block]:
+    name, facts = dataset.name.partition(":")[0], dataset.facts
+    known = [each for each in dataset.simple_contrasts if each.estimate.n]
+    labels = None if facts.task == "regression" else dataset.report.study.store.labels(name, facts.version)
+    found = [] if labels is None else list(_noise_of(dataset, known, labels))
+    if not found:
+        obstacle = (
+            "a regression has no accuracy"
+            if facts.task == "regression"
+            else "the labels of the test examples were not kept"
+            if labels is None
+            else "of no pair of runs the outputs for the test examples were kept"
+        )
+        yield Paragraph(f"The noise of the test examples is not given: {obstacle}.")
+        return
+    yield Heading("How much hangs on the test examples?", 4)
+    yield Paragraph(
+        f"All runs are tested on the same {counted(facts.num_test, 'example')}. With as many other ones, the "
+        "difference in accuracy of a pair of runs would be off by its noise: a standard error, the mean over the "
+        "pairs. Further seeds are tested on the same examples, and do not take all of it away."
+    )
+    yield _noise_table(dataset, found, len(known))
+
+
+def _noise_table(dataset: ReportedDataset, found: Sequence[_Noise], n_differences: int) -> Block:
+    style = dataset.style
+    columns: list[Column[_Noise]] = [
+        Column("Level", lambda each: f"{each.contrast.factor} = {each.contrast.level}"),
+        number("Noise of a pair", lambda each: Number(each.error, style.value(each.error))),
+        number("SD over the seeds", lambda each: Number(each.sd, style.value(each.sd))),
+        number("Level alone right", lambda each: f"{style.value(each.only_level)} %"),
+        number("Baseline alone right", lambda each: f"{style.value(each.only_baseline)} %"),
+        number("Pairs", lambda each: len(each.pairs)),
+    ]
+    told = sentences(
+        f"Noise and SD {style.unit_of_differences}; right alone: share of the examples, mean over the pairs.",
+        f"{len(found)} of {counted(n_differences, 'difference')} from the baseline."
+        if len(found) < n_differences
+        else "",
+    )
+    return Table("Table of the noise of the test examples", columns, found, caption=told)
+
+
+def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast], labels: np.ndarray) -> Iterator[_Noise]:
+    """Hold which examples the runs of a level have right against those of the baseline, seed by seed."""
+    report = dataset.report
+    done = dataset.runs[dataset.runs["status"] == "done"]
+
+    def right(levels: Mapping[str, str], seeds: Sequence[int]) -> dict[int, np.ndarray]:
+        cell = done[(done[[level_column(each) for each in levels]] == list(levels.values())).all(axis="columns")]
+        own = cell[cell["seed"].isin(seeds)]
+        return {
+            seed: right_answers(dataset.facts.task, made, labels)
+            for seed, key in zip(own["seed"], own["key"], strict=True)
+            for made in report.study.store.predictions([key]).values()
+        }
+
+    at_baseline = right(report.baseline, sorted(done["seed"].unique())[: limits.MOST_NOISE_PAIRS])
+    for contrast in list(contrasts)[: limits.MOST_NOISE_DIFFERENCES]:
+        at_level = right({**report.baseline, contrast.factor: contrast.level}, list(at_baseline))
+        if pairs := tuple(pair_noise(own, at_baseline[seed]) for seed, own in at_level.items()):
+            yield _Noise(contrast, pairs)
+
+
+SECTION = Section("precision", "Precision", build)

@@ -1,0 +1,476 @@
+"""What a search spent and chose, how far to trust it, and what tuning was worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import pandas as pd
+
+from benchmarks.analysis.searches import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, TrialOutcome, told_outcome
+from benchmarks.analysis.tuning_gain import CellWorth, Worth, worth_of_tuning
+from benchmarks.labels import NOTHING, counted, level_label
+from benchmarks.report import limits
+from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag, joined
+from benchmarks.report.formatting import Style, style_of, titled
+from benchmarks.report.plots.coordinates import parallel_coordinates
+from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
+from benchmarks.report.plots.search_space import slices
+from benchmarks.report.report import Report
+from benchmarks.report.section import Section
+from benchmarks.report.tables import estimate_columns, file_columns, left_out, level_columns, number
+from benchmarks.suite.search import NARROWING
+
+Item = TypeVar("Item")
+
+CHOSEN_FILE, TRIALS_FILE, UNTUNED_FILE, SEARCH_TEX = (
+    "search_chosen.csv",
+    "search_trials.csv",
+    "search_untuned.csv",
+    "search.tex",
+)
+_WAYS = {"grid": "a grid", "random": "a random search", "bayesian": "a Bayesian search", "hyperband": "Hyperband"}
+
+
+@dataclass(frozen=True)
+class _Search:
+    """What was found, with how it is written."""
+
+    outcome: SearchOutcome
+    style: Style
+    """Of scores."""
+
+    @property
+    def levels(self) -> list[str]:
+        """The factors by which groups are told apart."""
+        return list(self.outcome.groups[0].where)
+
+    @property
+    def title(self) -> str:
+        """Of the objective."""
+        return titled(self.outcome.metric.title, self.style.unit_of_values)
+
+    @property
+    def ended(self) -> list[GroupOutcome]:
+        """The groups whose search has ended."""
+        return [group for group in self.outcome.groups if group.has_ended]
+
+    @property
+    def settings(self) -> list[str]:
+        """Every setting that was chosen in some group, in the order of the suite's space."""
+        return self._in_order(path for group in self.outcome.groups for path in group.chosen)
+
+    @property
+    def tried(self) -> list[str]:
+        """Every setting that was tried somewhere."""
+        groups = self.outcome.groups
+        return self._in_order(path for group in groups for trial in group.trials for path in trial.record.values)
+
+    def _in_order(self, paths: Iterable[str]) -> list[str]:
+        found = dict.fromkeys(paths)
+        return sorted(found, key=[*self.outcome.table.space, *found].index)
+
+    def score(self, group: GroupOutcome) -> Number:
+        """The score for which a group's settings were chosen."""
+        return Number(_known(group.search_score), self.style.value(group.search_score))
+
+    def rerun(self, group: GroupOutcome) -> Number:
+        """The mean score of the settings on the reported seeds."""
+        scores = list(group.reruns_by_seed.values())
+        mean = math.fsum(scores) / len(scores) if scores else math.nan
+        return Number(mean, self.style.value(mean))
+
+
+def build(report: Report) -> Iterable[Block]:
+    """What tuning was worth, was spent and chosen, and how far the scores go; files have all groups and trials."""
+    table = report.study.suite.search
+    if table is None:
+        return
+    outcome = told_outcome(report.study, _facts(report.runs, table.objective))
+    assert outcome is not None  # as the suite has a search
+    scores = [trial.record.score for group in outcome.groups for trial in group.comparable]
+    style = style_of(outcome.metric.unit, (score for score in scores if score is not None))
+    search = _Search(outcome, style)
+    yield Paragraph((f"{_how(outcome)} Every trial is in ", Code(TRIALS_FILE), "."))
+    yield from _worths(report)
+    yield from _spent(search)
+    if search.ended:
+        yield from _chosen(search)
+        yield from _trusted(search)
+        yield from _sensitivities(search, report.has_several_datasets)
+    yield from _files(search)
+
+
+def _worths(report: Report) -> Iterator[Block]:
+    worths = worth_of_tuning(report.study, report.runs)
+    if not worths:
+        return
+    yield Heading("Was tuning worth it?")
+    yield Paragraph(
+        "Every cell was also trained with what the suite says without the search, on the same seeds. A gain is tuned "
+        "minus untuned in the same seed, turned so that positive means better. Exploratory; no interval is corrected "
+        "for their number. A diverged run counts at the level without learning."
+    )
+    for place, worth in enumerate(worths):
+        style = style_of(worth.metric.unit, report.runs.loc[report.runs["dataset"] == worth.dataset, "outcome"])
+        if report.has_several_datasets:
+            yield Heading(worth.dataset, 4)
+        yield Paragraph(_worth_told(worth, style))
+        yield _worth_table(report, worth, style)
+        yield Plots(worth_plot(f"search-worth-{place}", worth, style, "Was tuning worth it?"))
+    yield from _worth_file(report, worths)
+
+
+def _worth_table(report: Report, worth: Worth, style: Style) -> Block:
+    most = limits.MOST_GROUP_ROWS
+    columns: list[Column[CellWorth]] = [
+        *level_columns(
+            report.factors,
+            lambda cell: cell.levels,
+            lambda cell: () if cell.is_changed else (Tag("nothing changed"),),
+        ),
+        number("Untuned", lambda cell: Number(cell.untuned, style.value(cell.untuned))),
+        number("Tuned", lambda cell: Number(cell.tuned, style.value(cell.tuned))),
+        *estimate_columns(
+            lambda cell: cell.gain,
+            lambda cell: style.raw_differences(cell.gain),
+            {
+                "Gain": lambda cell: Number(cell.gain.mean, style.difference(cell.gain.mean)),
+                "95 % interval": lambda cell: style.difference_interval(cell.gain),
+            },
+        ),
+        number("Pairs", lambda cell: f"{cell.gain.n} of {cell.n_planned}"),
+        number("Diverged", lambda cell: cell.n_diverged),
+    ]
+    return Table(
+        "Table of what tuning was worth",
+        columns,
+        worth.cells[:most],
+        caption=joined(
+            f"{titled(worth.metric.title, '')}; gains {style.unit_of_differences}.",
+            left_out(worth.cells, most, "cells", UNTUNED_FILE),
+        ),
+        mark=lambda cell: "baseline" if report.is_baseline(cell.levels) else "",
+    )
+
+
+def _worth_file(report: Report, worths: Iterable[Worth]) -> Iterator[Block]:
+    rows = [(worth, cell) for worth in worths for cell in worth.cells]
+    columns: list[Column[tuple[Worth, CellWorth]]] = [
+        Column("dataset", lambda row: row[0].dataset),
+        *level_columns(report.factors, lambda row: row[1].levels),
+        Column("metric", lambda row: row[0].metric.title),
+        number("tuned_mean", lambda row: row[1].tuned),
+        number("untuned_mean", lambda row: row[1].untuned),
+        number("n_pairs", lambda row: row[1].gain.n),
+        number("n_planned", lambda row: row[1].n_planned),
+        number("n_diverged", lambda row: row[1].n_diverged),
+        *file_columns("gain_", lambda row: row[1].gain),
+    ]
+    if rows:
+        yield Table("What tuning was worth", columns, rows, files=(UNTUNED_FILE,), is_on_pages=False)
+
+
+def _spent(search: _Search) -> Iterator[Block]:
+    most, style, ended = limits.MOST_GROUP_ROWS, search.style, search.ended
+    columns: list[Column[GroupOutcome]] = [
+        Column("Group", lambda group: group.title),
+        Column("Strategy", lambda group: group.strategy),
+        number("Trials", lambda group: group.budget.trials),
+        number("Without a score", lambda group: group.n_without_score),
+        number("Runs", lambda group: group.budget.runs),
+        number("Epochs", lambda group: group.budget.epochs),
+        number("Seconds", lambda group: Number(group.budget.seconds, f"{group.budget.seconds:.3g}")),
+    ]
+    yield Heading("What was spent")
+    yield Paragraph(
+        f"{_budgets(search.outcome)} Runs of trials that were stored already are counted as well. Seconds are of the "
+        "machines that trained them, one run after another."
+    )
+    if ended:
+        told = left_out(ended, most, "groups", CHOSEN_FILE)
+        yield Table("Table of budgets", columns, ended[:most], caption=told)
+        by_trials = _by_dataset(
+            "search-trials", search.outcome, lambda name, own: best_so_far(name, own, style, "trials")
+        )
+        by_epochs = _by_dataset(
+            "search-epochs", search.outcome, lambda name, own: best_so_far(name, own, style, "epochs")
+        )
+        yield Plots(by_trials + by_epochs)
+
+
+def _chosen(search: _Search) -> Iterator[Block]:
+    most, style, ended = limits.MOST_GROUP_ROWS, search.style, search.ended
+    shown = search.settings[: limits.MOST_SETTING_COLUMNS]
+
+    def score(group: GroupOutcome) -> str:
+        return search.score(group).text + ("" if group.best else " (no trial has one: nothing was changed)")
+
+    columns = [
+        Column[GroupOutcome]("Group", lambda group: group.title),
+        *map(_setting_column, shown),
+        number(search.title, score),
+    ]
+    scored = ", and what it scored" if shown else ""
+    yield Heading("What was chosen")
+    yield Paragraph(
+        joined(
+            f"The trial with the best {search.outcome.metric.title} of each group{scored}.",
+            left_out(search.settings, limits.MOST_SETTING_COLUMNS, "settings", CHOSEN_FILE),
+        )
+    )
+    told = left_out(ended, most, "groups", CHOSEN_FILE)
+    yield Table("Table of the settings chosen", columns, ended[:most], caption=told)
+    yield Plots(_by_dataset("search-slice", search.outcome, lambda name, own: slices(name, own, style)))
+    parallel = _by_dataset("search-parallel", search.outcome, lambda name, own: parallel_coordinates(name, own, style))
+    yield Plots(parallel)
+
+
+def _setting_column(path: str) -> Column[GroupOutcome]:
+    """What was chosen of one setting, with four digits."""
+
+    def cell(group: GroupOutcome) -> str:
+        value = group.chosen.get(path)
+        return NOTHING if value is None else f"{value:.4g}" if isinstance(value, float) else level_label(value)
+
+    return Column(path, cell)
+
+
+def _trusted(search: _Search) -> Iterator[Block]:
+    most, style, outcome, ended = limits.MOST_GROUP_ROWS, search.style, search.outcome, search.ended
+    n_left_out = sum(group.n_seeds - len(group.reruns_by_seed) for group in outcome.groups if group.best)
+    columns: list[Column[GroupOutcome]] = [
+        Column("Group", lambda group: group.title),
+        number("In the search", search.score),
+        number("On the reported seeds", search.rerun),
+        *estimate_columns(
+            outcome.gap,
+            lambda group: style.raw_differences(outcome.gap(group)),
+            {
+                "Flattered by": lambda group: Number(
+                    outcome.gap(group).mean, style.difference(outcome.gap(group).mean)
+                ),
+                "95 % interval": lambda group: style.difference_interval(outcome.gap(group)),
+            },
+        ),
+        number("Seeds", lambda group: f"{outcome.gap(group).n} of {group.n_seeds}"),
+    ]
+    yield Heading("How far to trust the score")
+    yield Paragraph(
+        f"What is chosen for the best of many scores looks better than it is. The same {outcome.metric.title} of the "
+        f"same settings, on the seeds of this report, tells how much. {_gaps(outcome)}"
+    )
+    told = joined(
+        left_out(ended, most, "groups", CHOSEN_FILE),
+        "Intervals are over the reported seeds alone: the score in the search is one number, and how it would vary is "
+        "not known.",
+        f"{counted(n_left_out, 'seed')} of groups left out, with which a run of a cell has no such score."
+        if n_left_out
+        else "",
+    )
+    title = "Table of scores in the search and on the reported seeds"
+    yield Table(title, columns, ended[:most], caption=told)
+    yield Plots(gap_plot("search-gap", outcome, style))
+
+
+def _sensitivities(search: _Search, has_several_datasets: bool) -> Iterator[Block]:
+    style, found = search.style, search.outcome.sensitivities
+    most = limits.MOST_GROUP_ROWS
+    columns: list[Column[Sensitivity]] = [
+        Column("Factor", lambda level: level.factor),
+        Column("Level", lambda level: level.level),
+        number("Best", lambda level: style.value(level.best)),
+        number("Middle", lambda level: style.value(level.median)),
+        number("Worst", lambda level: style.value(level.worst)),
+        number("Best to middle", lambda level: style.value(level.loss_of_the_median)),
+        number("Scores", lambda level: level.n_scores),
+        number("Without", lambda level: level.n_without),
+    ]
+    yield Heading("How much each level needs its settings")
+    yield Paragraph(
+        "Over all trials whose scores can be compared, cell by cell. The middle trial tells what an arbitrary choice "
+        "of these settings costs."
+    )
+    for place, dataset in enumerate(dict.fromkeys(each.dataset for each in found)):
+        levels = [each for each in found if each.dataset == dataset]
+        if has_several_datasets:
+            yield Heading(dataset, 4)
+        yield Table("Table of sensitivities", columns, levels[:most], caption=left_out(levels, most, "levels"))
+        yield Plots(sensitivity_plot(f"search-levels-{place}", levels, search.outcome.metric, style))
+
+
+def _worth_told(worth: Worth, style: Style) -> str:
+    """What the intervals say, in sentences, and nothing beyond them."""
+    found = worth.overall
+    if not any(cell.gain.n for cell in worth.cells):
+        return "No pair of a tuned and an untuned run is there yet."
+    n_equal = sum(cell.gain.state == "degenerate" for cell in worth.cells)
+    n_few = sum(cell.gain.state in ("raw values", "no values") for cell in worth.cells)
+    parts = [
+        f"Of {counted(len(worth.cells), 'cell')}, the 95 % interval of the gain lies above zero in "
+        f"{worth.n_above}, holds zero in {worth.n_around}, and lies below zero in {worth.n_below}."
+    ]
+    parts += [f"In {n_equal} all differences are equal."] if n_equal else []
+    parts += [f"In {n_few} there are too few pairs for an interval."] if n_few else []
+    if len(worth.cells) > 1 and found.state == "interval":
+        unit = f" {style.unit_of_differences}" if style.unit_of_differences else ""
+        parts.append(
+            f"Averaged over all cells, the gain is {style.difference(found.mean)} "
+            f"({style.difference_interval(found)}){unit}, over {counted(found.n, 'seed')}."
+        )
+    return " ".join(parts)
+
+
+def _how(outcome: SearchOutcome) -> str:
+    """How it was searched, in sentences."""
+    table, ended = outcome.table, [group for group in outcome.groups if group.has_ended]
+    ways = " or ".join(_WAYS[strategy] for strategy in dict.fromkeys(group.strategy for group in outcome.groups))
+    seeds = f"seed{'s' if len(table.seeds) > 1 else ''} {', '.join(map(str, table.seeds))}"
+    told = [
+        f"Before the runs of this report were trained, {counted(len(outcome.groups), 'group')} of cells "
+        f"{'was' if len(outcome.groups) == 1 else 'were'} tuned by {ways} for the best "
+        f"{outcome.metric.title}, with {seeds}: none that is reported. The test examples played no part."
+    ]
+    if (rounds := max((group.n_rounds for group in ended), default=1)) > 1:
+        up_to = "" if all(group.n_rounds == rounds for group in ended) else "at most "
+        told.append(
+            f"A search went from coarse to fine in {up_to}{rounds} rounds: after each, every range became "
+            f"{NARROWING} times narrower around the best trial so far."
+        )
+    if len(ended) < len(outcome.groups):
+        told.append(f"{len(outcome.groups) - len(ended)} of {len(outcome.groups)} searches have not ended.")
+    return " ".join(told)
+
+
+def _budgets(outcome: SearchOutcome) -> str:
+    """Whether all groups got the same, in a sentence."""
+    ended = [group.budget for group in outcome.groups if group.has_ended]
+    if not ended:
+        return "No search has ended yet."
+    trials, epochs = ({getattr(each, name) for each in ended} for name in ("trials", "epochs"))
+    if len(ended) == 1:
+        told = f"The group got {counted(ended[0].trials, 'trial')}."
+    elif len(trials) == 1:
+        told = f"Every group got {counted(ended[0].trials, 'trial')}"
+        told += f" and {counted(ended[0].epochs, 'epoch')}." if len(epochs) == 1 else ", and epochs as the table says."
+    else:
+        told = f"The budgets are not equal: from {min(trials)} to {counted(max(trials), 'trial')}."
+    return told
+
+
+def _gaps(outcome: SearchOutcome) -> str:
+    """How the choices fared with new seeds, in sentences."""
+    found = [outcome.gap(group) for group in outcome.groups]
+    known = [gap for gap in found if gap.state == "interval"]
+    if not known:
+        return "There are not enough runs with the settings that were chosen for an interval."
+    above, below = sum(gap.ci_low > 0 for gap in known), sum(gap.ci_high < 0 for gap in known)
+    return (
+        f"Of {counted(len(known), 'group')} with an interval, the score in the search is better than the interval "
+        f"of the score on the reported seeds in {above}, within it in {len(known) - above - below}, and worse in "
+        f"{below}."
+    )
+
+
+def _by_dataset(
+    name: str, found: SearchOutcome, draw: Callable[[str, SearchOutcome], tuple[Plot, ...]]
+) -> tuple[Plot, ...]:
+    """Plots of each dataset, whose scores are far apart; of many datasets, plots of all together."""
+    datasets = list(dict.fromkeys(group.dataset for group in found.groups))
+    if not 1 < len(datasets) <= limits.MOST_SEARCH_DATASETS:
+        return draw(name, found)
+    plots: list[Plot] = []
+    for place, dataset in enumerate(datasets):
+        own = replace(found, groups=tuple(group for group in found.groups if group.dataset == dataset))
+        plots += [replace(plot, title=f"{dataset}: {plot.title}") for plot in draw(f"{name}-{place}", own)]
+    return tuple(plots)
+
+
+def _facts(runs: pd.DataFrame, objective: str) -> dict[str, RunFacts]:
+    """What the run table tells of the reported runs; what was spent on them is no budget of the search."""
+    stored = runs[runs["status"] != "missing"]
+    is_done = stored["status"] == "done"
+    scores = stored[objective].where(is_done)
+    return {
+        key: RunFacts(status, None if math.isnan(score) else float(score))
+        for key, status, score in zip(stored["key"], stored["status"], scores, strict=True)
+    }
+
+
+def _known(score: float | None) -> float:
+    return math.nan if score is None else score
+
+
+_Trial = tuple[GroupOutcome, TrialOutcome, float | None]
+"""A trial of a group, and the best score until then."""
+
+
+def _files(search: _Search) -> Iterator[Block]:
+    groups, metric = search.outcome.groups, search.outcome.metric
+    columns: list[Column[GroupOutcome]] = [
+        Column("group", lambda group: group.title),
+        number("trials", lambda group: group.budget.trials),
+        number("epochs", lambda group: group.budget.epochs),
+        *map(_setting_column, search.settings),
+        number("in the search", search.score),
+        number("reported seeds", search.rerun),
+    ]
+    note = f"Chosen by the score: {search.title}; {metric.better} is better."
+    yield Table("Settings chosen", columns, groups, files=(SEARCH_TEX,), is_on_pages=False, note=note)
+    yield Table("Groups", _group_columns(search), groups, files=(CHOSEN_FILE,), is_on_pages=False)
+    trials: list[_Trial] = [
+        (group, trial, best) for group in groups for trial, best in zip(group.trials, group.best_so_far, strict=True)
+    ]
+    if trials:
+        yield Table("Trials", _trial_columns(search), trials, files=(TRIALS_FILE,), is_on_pages=False)
+
+
+def _group_columns(search: _Search) -> list[Column[GroupOutcome]]:
+    outcome = search.outcome
+    return [
+        Column("group", lambda group: group.title),
+        Column("dataset", lambda group: group.dataset or ""),
+        *level_columns(search.levels, lambda group: group.where),
+        Column("strategy", lambda group: group.strategy),
+        number("trials", lambda group: group.budget.trials),
+        number("runs", lambda group: group.budget.runs),
+        number("epochs", lambda group: group.budget.epochs),
+        number("seconds", lambda group: group.budget.seconds),
+        number("without_score", lambda group: group.n_without_score),
+        *(_value_column(path, lambda group: group.chosen) for path in search.tried),
+        Column("objective", lambda _: outcome.table.objective),
+        number("search_score", search.score),
+        number("reported_score", search.rerun),
+        number("n_seeds", lambda group: len(group.reruns_by_seed)),
+        *file_columns("gap_", outcome.gap),
+    ]
+
+
+def _trial_columns(search: _Search) -> list[Column[_Trial]]:
+    return [
+        Column("group", lambda row: row[0].title),
+        Column("dataset", lambda row: row[0].dataset or ""),
+        *level_columns(search.levels, lambda row: row[0].where),
+        number("round", lambda row: row[1].record.round),
+        number("number", lambda row: row[1].record.number),
+        *(_value_column(path, lambda row: row[1].record.values) for path in search.tried),
+        number("budget", lambda row: row[1].record.budget),
+        number("resumes", lambda row: row[1].record.resumes),
+        number("score", lambda row: _known(row[1].record.score)),
+        Column("is_comparable", lambda row: row[1].is_comparable),
+        Column("is_chosen", lambda row: row[1] is row[0].best),
+        number("best_so_far", lambda row: _known(row[2])),
+        Column("statuses", lambda row: " ".join(row[1].statuses)),
+        number("epochs", lambda row: row[1].epochs),
+        number("seconds", lambda row: row[1].seconds),
+        Column("keys", lambda row: " ".join(row[1].record.keys)),
+    ]
+
+
+def _value_column(path: str, values: Callable[[Item], Mapping[str, Any]]) -> Column[Item]:
+    return Column(path, lambda item: level_label(values(item)[path]) if path in values(item) else "")
+
+
+SECTION = Section("search", "Search", build, files=(CHOSEN_FILE, TRIALS_FILE, UNTUNED_FILE, SEARCH_TEX))
