@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from benchmarks.analysis.estimates import Estimate
@@ -15,6 +16,20 @@ Item = TypeVar("Item")
 def number(head: Text, cell: Callable[[Item], Cell], name: str | None = None) -> Column[Item]:
     """A column of numbers."""
     return Column(head, cell, is_number=True, name=name)
+
+
+def attributes(of: Callable[[Item], Any], *names: str) -> list[Column[Item]]:
+    """A column of numbers for each of some attributes, by their names.
+
+    Args:
+        of: item -> what has them.
+        names: of the attributes, and of the columns.
+    """
+
+    def column(name: str) -> Column[Item]:
+        return number(name, lambda item: getattr(of(item), name))
+
+    return [column(name) for name in names]
 
 
 def level_columns(
@@ -68,12 +83,8 @@ def estimate_columns(
 
 def file_columns(prefix: str, found: Callable[[Item], Estimate]) -> list[Column[Item]]:
     """Mean, standard deviation and interval of an estimate, for a file."""
-    return [
-        number(f"{prefix}mean", lambda item: found(item).mean),
-        number(f"{prefix}sd", lambda item: found(item).sd),
-        number(f"{prefix}ci_low", lambda item: found(item).ci_low),
-        number(f"{prefix}ci_high", lambda item: found(item).ci_high),
-    ]
+    columns = attributes(found, "mean", "sd", "ci_low", "ci_high")
+    return [replace(column, head=f"{prefix}{column.head}") for column in columns]
 
 
 def left_out(rows: Sequence[Any], most: int, noun: str, file: str = "") -> Text:

@@ -44,4 +44,4 @@ SECTIONS: tuple[Section, ...] = (
     ranks.SECTION,
     provenance.SECTION,
 )
-"""To add one: its file here, and its row in this table. `docs/design.md` has what a section can be made of."""
+"""To add one: its file here, and its row in this table. What it can be made of is in `benchmarks.report.blocks`."""

@@ -19,7 +19,15 @@ from benchmarks.report.blocks import Block, Cell, Code, Column, Number, Paragrap
 from benchmarks.report.formatting import Style, digits, titled
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part, of_datasets
-from benchmarks.report.tables import baseline_tag, estimate_columns, file_columns, left_out, level_columns, number
+from benchmarks.report.tables import (
+    attributes,
+    baseline_tag,
+    estimate_columns,
+    file_columns,
+    left_out,
+    level_columns,
+    number,
+)
 
 SUMMARY_FILE, RUNS_FILE = "summary.csv", "runs.csv"
 
@@ -198,11 +206,7 @@ def summary_table(summaries: Sequence[CellSummary], factors: Iterable[str]) -> T
     columns: list[Column[CellSummary]] = [
         Column("dataset", lambda each: each.dataset),
         *level_columns(factors, lambda each: each.levels),
-        number("n_planned", lambda each: each.n_planned),
-        number("n_done", lambda each: each.n_done),
-        number("n_failed", lambda each: each.n_failed),
-        number("n_diverged", lambda each: each.n_diverged),
-        number("n_missing", lambda each: each.n_missing),
+        *attributes(lambda each: each, "n_planned", "n_done", "n_failed", "n_diverged", "n_missing"),
         *file_columns("", lambda each: each.outcome),
         number("mean_without_diverged", lambda each: (each.without_diverged or each.outcome).mean),
         Column("values", lambda each: " ".join(map(digits, each.outcome.values))),

@@ -18,7 +18,7 @@ from benchmarks.report.formatting import gain_title, sentences, style_of, titled
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section
-from benchmarks.report.tables import file_columns, left_out, number
+from benchmarks.report.tables import attributes, file_columns, left_out, number
 from benchmarks.store import StoredSearch
 from benchmarks.suite.suite import Suite
 
@@ -125,8 +125,7 @@ def _files(lines: Sequence[_Line]) -> Iterator[Block]:
         *file_columns("since_baseline_", lambda line: line.step.since_baseline),
         *file_columns("alone_", lambda line: line.step.alone),
         number("n_pairs", lambda line: line.step.gain.n),
-        number("n_planned", lambda line: line.step.n_planned),
-        number("n_diverged", lambda line: line.step.n_diverged),
+        *attributes(lambda line: line.step, "n_planned", "n_diverged"),
     ]
     if lines:
         yield Table("Path", numbers, lines, files=(PATH_FILE,), is_on_pages=False)
@@ -155,10 +154,7 @@ def _what_was_tried(path: FoundPath, tried: Sequence[_Tried]) -> Iterator[Block]
         mark=lambda each: "" if each.step else "baseline",
     )
     numbers: list[Column[_Tried]] = [
-        number("step", lambda each: each.step),
-        Column("change", lambda each: each.change),
-        number("score", lambda each: each.score),
-        Column("is_taken", lambda each: each.is_taken),
+        *attributes(lambda each: each, "step", "change", "score", "is_taken"),
     ]
     yield Table("Changes that were tried", numbers, tried, files=(TRIED_FILE,), is_on_pages=False)
 

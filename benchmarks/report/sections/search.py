@@ -19,9 +19,9 @@ from benchmarks.report.plots.coordinates import parallel_coordinates
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
 from benchmarks.report.plots.search_space import slices
 from benchmarks.report.report import Report
+from benchmarks.report.search_prose import budgets_told, gaps_told, how_searched, worth_told
 from benchmarks.report.section import Section
-from benchmarks.report.tables import estimate_columns, file_columns, left_out, level_columns, number
-from benchmarks.suite.search import NARROWING
+from benchmarks.report.tables import attributes, estimate_columns, file_columns, left_out, level_columns, number
 
 Item = TypeVar("Item")
 
@@ -31,7 +31,6 @@ CHOSEN_FILE, TRIALS_FILE, UNTUNED_FILE, SEARCH_TEX = (
     "search_untuned.csv",
     "search.tex",
 )
-_WAYS = {"grid": "a grid", "random": "a random search", "bayesian": "a Bayesian search", "hyperband": "Hyperband"}
 
 
 @dataclass(frozen=True)
@@ -93,7 +92,7 @@ def build(report: Report) -> Iterable[Block]:
     scores = [trial.record.score for group in outcome.groups for trial in group.comparable]
     style = style_of(outcome.metric.unit, (score for score in scores if score is not None))
     search = _Search(outcome, style)
-    yield Paragraph((f"{_how(outcome)} Every trial is in ", Code(TRIALS_FILE), "."))
+    yield Paragraph((f"{how_searched(outcome)} Every trial is in ", Code(TRIALS_FILE), "."))
     yield from _worths(report)
     yield from _spent(search)
     if search.ended:
@@ -117,7 +116,7 @@ def _worths(report: Report) -> Iterator[Block]:
         style = style_of(worth.metric.unit, report.runs.loc[report.runs["dataset"] == worth.dataset, "outcome"])
         if report.has_several_datasets:
             yield Heading(worth.dataset, 4)
-        yield Paragraph(_worth_told(worth, style))
+        yield Paragraph(worth_told(worth, style))
         yield _worth_table(report, worth, style)
         yield Plots(worth_plot(f"search-worth-{place}", worth, style, "Was tuning worth it?"))
     yield from _worth_file(report, worths)
@@ -165,8 +164,7 @@ def _worth_file(report: Report, worths: Iterable[Worth]) -> Iterator[Block]:
         number("tuned_mean", lambda row: row[1].tuned),
         number("untuned_mean", lambda row: row[1].untuned),
         number("n_pairs", lambda row: row[1].gain.n),
-        number("n_planned", lambda row: row[1].n_planned),
-        number("n_diverged", lambda row: row[1].n_diverged),
+        *attributes(lambda row: row[1], "n_planned", "n_diverged"),
         *file_columns("gain_", lambda row: row[1].gain),
     ]
     if rows:
@@ -186,8 +184,8 @@ def _spent(search: _Search) -> Iterator[Block]:
     ]
     yield Heading("What was spent")
     yield Paragraph(
-        f"{_budgets(search.outcome)} Runs of trials that were stored already are counted as well. Seconds are of the "
-        "machines that trained them, one run after another."
+        f"{budgets_told(search.outcome)} Runs of trials that were stored already are counted as well. Seconds are of "
+        "the machines that trained them, one run after another."
     )
     if ended:
         told = left_out(ended, most, "groups", CHOSEN_FILE)
@@ -260,7 +258,7 @@ def _trusted(search: _Search) -> Iterator[Block]:
     yield Heading("How far to trust the score")
     yield Paragraph(
         f"What is chosen for the best of many scores looks better than it is. The same {outcome.metric.title} of the "
-        f"same settings, on the seeds of this report, tells how much. {_gaps(outcome)}"
+        f"same settings, on the seeds of this report, tells how much. {gaps_told(outcome)}"
     )
     told = joined(
         left_out(ended, most, "groups", CHOSEN_FILE),
@@ -299,79 +297,6 @@ def _sensitivities(search: _Search, has_several_datasets: bool) -> Iterator[Bloc
             yield Heading(dataset, 4)
         yield Table("Table of sensitivities", columns, levels[:most], caption=left_out(levels, most, "levels"))
         yield Plots(sensitivity_plot(f"search-levels-{place}", levels, search.outcome.metric, style))
-
-
-def _worth_told(worth: Worth, style: Style) -> str:
-    """What the intervals say, in sentences, and nothing beyond them."""
-    found = worth.overall
-    if not any(cell.gain.n for cell in worth.cells):
-        return "No pair of a tuned and an untuned run is there yet."
-    n_equal = sum(cell.gain.state == "degenerate" for cell in worth.cells)
-    n_few = sum(cell.gain.state in ("raw values", "no values") for cell in worth.cells)
-    parts = [
-        f"Of {counted(len(worth.cells), 'cell')}, the 95 % interval of the gain lies above zero in "
-        f"{worth.n_above}, holds zero in {worth.n_around}, and lies below zero in {worth.n_below}."
-    ]
-    parts += [f"In {n_equal} all differences are equal."] if n_equal else []
-    parts += [f"In {n_few} there are too few pairs for an interval."] if n_few else []
-    if len(worth.cells) > 1 and found.state == "interval":
-        unit = f" {style.unit_of_differences}" if style.unit_of_differences else ""
-        parts.append(
-            f"Averaged over all cells, the gain is {style.difference(found.mean)} "
-            f"({style.difference_interval(found)}){unit}, over {counted(found.n, 'seed')}."
-        )
-    return " ".join(parts)
-
-
-def _how(outcome: SearchOutcome) -> str:
-    """How it was searched, in sentences."""
-    table, ended = outcome.table, [group for group in outcome.groups if group.has_ended]
-    ways = " or ".join(_WAYS[strategy] for strategy in dict.fromkeys(group.strategy for group in outcome.groups))
-    seeds = f"seed{'s' if len(table.seeds) > 1 else ''} {', '.join(map(str, table.seeds))}"
-    told = [
-        f"Before the runs of this report were trained, {counted(len(outcome.groups), 'group')} of cells "
-        f"{'was' if len(outcome.groups) == 1 else 'were'} tuned by {ways} for the best "
-        f"{outcome.metric.title}, with {seeds}: none that is reported. The test examples played no part."
-    ]
-    if (rounds := max((group.n_rounds for group in ended), default=1)) > 1:
-        up_to = "" if all(group.n_rounds == rounds for group in ended) else "at most "
-        told.append(
-            f"A search went from coarse to fine in {up_to}{rounds} rounds: after each, every range became "
-            f"{NARROWING} times narrower around the best trial so far."
-        )
-    if len(ended) < len(outcome.groups):
-        told.append(f"{len(outcome.groups) - len(ended)} of {len(outcome.groups)} searches have not ended.")
-    return " ".join(told)
-
-
-def _budgets(outcome: SearchOutcome) -> str:
-    """Whether all groups got the same, in a sentence."""
-    ended = [group.budget for group in outcome.groups if group.has_ended]
-    if not ended:
-        return "No search has ended yet."
-    trials, epochs = ({getattr(each, name) for each in ended} for name in ("trials", "epochs"))
-    if len(ended) == 1:
-        told = f"The group got {counted(ended[0].trials, 'trial')}."
-    elif len(trials) == 1:
-        told = f"Every group got {counted(ended[0].trials, 'trial')}"
-        told += f" and {counted(ended[0].epochs, 'epoch')}." if len(epochs) == 1 else ", and epochs as the table says."
-    else:
-        told = f"The budgets are not equal: from {min(trials)} to {counted(max(trials), 'trial')}."
-    return told
-
-
-def _gaps(outcome: SearchOutcome) -> str:
-    """How the choices fared with new seeds, in sentences."""
-    found = [outcome.gap(group) for group in outcome.groups]
-    known = [gap for gap in found if gap.state == "interval"]
-    if not known:
-        return "There are not enough runs with the settings that were chosen for an interval."
-    above, below = sum(gap.ci_low > 0 for gap in known), sum(gap.ci_high < 0 for gap in known)
-    return (
-        f"Of {counted(len(known), 'group')} with an interval, the score in the search is better than the interval "
-        f"of the score on the reported seeds in {above}, within it in {len(known) - above - below}, and worse in "
-        f"{below}."
-    )
 
 
 def _by_dataset(
@@ -434,10 +359,7 @@ def _group_columns(search: _Search) -> list[Column[GroupOutcome]]:
         Column("dataset", lambda group: group.dataset or ""),
         *level_columns(search.levels, lambda group: group.where),
         Column("strategy", lambda group: group.strategy),
-        number("trials", lambda group: group.budget.trials),
-        number("runs", lambda group: group.budget.runs),
-        number("epochs", lambda group: group.budget.epochs),
-        number("seconds", lambda group: group.budget.seconds),
+        *attributes(lambda group: group.budget, "trials", "runs", "epochs", "seconds"),
         number("without_score", lambda group: group.n_without_score),
         *(_value_column(path, lambda group: group.chosen) for path in search.tried),
         Column("objective", lambda _: outcome.table.objective),
@@ -453,18 +375,15 @@ def _trial_columns(search: _Search) -> list[Column[_Trial]]:
         Column("group", lambda row: row[0].title),
         Column("dataset", lambda row: row[0].dataset or ""),
         *level_columns(search.levels, lambda row: row[0].where),
-        number("round", lambda row: row[1].record.round),
-        number("number", lambda row: row[1].record.number),
+        *attributes(lambda row: row[1].record, "round", "number"),
         *(_value_column(path, lambda row: row[1].record.values) for path in search.tried),
-        number("budget", lambda row: row[1].record.budget),
-        number("resumes", lambda row: row[1].record.resumes),
+        *attributes(lambda row: row[1].record, "budget", "resumes"),
         number("score", lambda row: _known(row[1].record.score)),
         Column("is_comparable", lambda row: row[1].is_comparable),
         Column("is_chosen", lambda row: row[1] is row[0].best),
         number("best_so_far", lambda row: _known(row[2])),
         Column("statuses", lambda row: " ".join(row[1].statuses)),
-        number("epochs", lambda row: row[1].epochs),
-        number("seconds", lambda row: row[1].seconds),
+        *attributes(lambda row: row[1], "epochs", "seconds"),
         Column("keys", lambda row: " ".join(row[1].record.keys)),
     ]
 
