@@ -16,6 +16,7 @@ from benchmarks.files import replaced
 from benchmarks.labels import counted, whole
 from benchmarks.plan.study import NOT_UNDERSTOOD, Study
 from benchmarks.report.claims import CLAIMS_FILE, CLAIMS_FORMAT
+from benchmarks.report.render.html import VERDICT_FRAMES
 from benchmarks.store import Registration, Store
 from zoo.settings import SettingError
 
@@ -23,9 +24,6 @@ INDEX_FILE = "index.html"
 
 MOST_CLAIMS = 20
 """Judgements of a suite that the page shows; the report has them all."""
-
-
-_LOOKS = {"supported": "filled", "refuted": "crossed", "inconclusive": "plain"}
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,9 @@ class IndexClaim:
     """The second part of the verdict; empty where there is none."""
 
     @property
-    def look(self) -> str:
+    def frame(self) -> str:
         """How the word is framed, as in a report."""
-        return _LOOKS.get(self.word, "dashed")
+        return VERDICT_FRAMES.get(self.word, "dashed")
 
 
 @dataclass(frozen=True)

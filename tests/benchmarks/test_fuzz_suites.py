@@ -7,7 +7,8 @@ import tomllib
 from collections import Counter
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from examples import examples
+from hypothesis import HealthCheck, given
 
 from benchmarks.errors import UserError
 from benchmarks.plan.expansion import expand_cells
@@ -30,12 +31,6 @@ MOST_SECONDS = 5.0
 """Of computing that a file may take."""
 
 
-def examples(number):
-    """So many examples; ten times as many by night."""
-    factor = 10 if settings.get_current_profile_name() == "night" else 1
-    return settings(max_examples=factor * number, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
     """A file that is written anew for each example."""
@@ -48,21 +43,21 @@ def only_clear_errors(path, content):
     is_accepted(path, MOST_SECONDS)
 
 
-@examples(2000)
+@examples(2000, 20_000, suppress_health_check=[HealthCheck.too_slow])
 @given(content=mutated_texts())
 def test_mutated_texts(path, content):
     """A valid suite with a few things wrong in its text is accepted, or refused with an error for people."""
     only_clear_errors(path, content)
 
 
-@examples(300)
+@examples(300, 3_000, suppress_health_check=[HealthCheck.too_slow])
 @given(content=mutated_tables())
 def test_mutated_tables(path, content):
     """A valid suite with a few things wrong in its tables is accepted, or refused with an error for people."""
     only_clear_errors(path, content)
 
 
-@examples(300)
+@examples(300, 3_000, suppress_health_check=[HealthCheck.too_slow])
 @given(table=random_tables())
 def test_random_documents(path, table):
     """A random document is accepted, or refused with an error for people; nothing else ever comes out."""
@@ -75,7 +70,7 @@ def test_documents_are_their_tables(table):
     assert tomllib.loads(document(table).decode()) == table
 
 
-@examples(200)
+@examples(200, 2000)
 @given(content=random_texts())
 def test_random_texts(path, content):
     """Any text at all is accepted, or refused with an error for people."""

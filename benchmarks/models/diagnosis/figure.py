@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.models.diagnosis.cells import CellDiagnosis
 from benchmarks.report.formatting import short
-from benchmarks.report.plots.common import LOOKS
+from benchmarks.report.plots.common import STROKES
 
-MOST_NAMED = 2 * len(LOOKS)
+MOST_NAMED = 2 * len(STROKES)
 """Cells of a dataset that are told apart; further ones are thin lines."""
 
 _GREY = "#9a9b9c"
@@ -61,15 +61,15 @@ def _line(axes: Axes, number: int, diagnosis: CellDiagnosis, values: Sequence[fl
     if number >= MOST_NAMED:
         axes.plot(places, values, color=_GREY, linewidth=0.6)
         return
-    look = LOOKS[number % len(LOOKS)]
+    stroke = STROKES[number % len(STROKES)]
     axes.plot(
         places,
         values,
-        look.dashes,
-        color=look.colour,
-        marker=look.marker,
+        stroke.dashes,
+        color=stroke.colour,
+        marker=stroke.marker,
         markersize=3.5,
-        markerfacecolor=look.colour if look.is_filled else "none",
-        linewidth=1.2 if number < len(LOOKS) else 0.6,
+        markerfacecolor=stroke.colour if stroke.is_filled else "none",
+        linewidth=1.2 if number < len(STROKES) else 0.6,
         label=short(diagnosis.cell.title or "the only cell", 60),
     )

@@ -46,7 +46,7 @@ _DIFFERENCE_LETTERS = 34
 
 
 @dataclass(frozen=True)
-class LineLook:
+class Stroke:
     """What tells a line from others, in colour, in grey, and by those who see no colours."""
 
     colour: str
@@ -55,13 +55,13 @@ class LineLook:
     is_filled: bool
 
 
-LOOKS = (
-    LineLook(FIRST, "-", "o", True),
-    LineLook(SECOND, "--", "s", True),
-    LineLook(INK, ":", "^", True),
-    LineLook(FIRST, "-.", "D", False),
-    LineLook(SECOND, ":", "v", False),
-    LineLook(MUTED, "-", "P", True),
+STROKES = (
+    Stroke(FIRST, "-", "o", True),
+    Stroke(SECOND, "--", "s", True),
+    Stroke(INK, ":", "^", True),
+    Stroke(FIRST, "-.", "D", False),
+    Stroke(SECOND, ":", "v", False),
+    Stroke(MUTED, "-", "P", True),
 )
 
 
@@ -188,26 +188,26 @@ def bare(axes: Axes, *sides: str) -> None:
         (axes.set_yticks if side == "left" else axes.set_xticks)([])
 
 
-def cycled_looks(number: int) -> Iterator[LineLook]:
-    """A look for each of so many lines."""
-    return itertools.islice(itertools.cycle(LOOKS), number)
+def cycled_strokes(number: int) -> Iterator[Stroke]:
+    """A stroke for each of so many lines."""
+    return itertools.islice(itertools.cycle(STROKES), number)
 
 
-def paint_key(figure: Figure, look: LineLook, label: str, place: float) -> None:
+def paint_key(figure: Figure, stroke: Stroke, label: str, place: float) -> None:
     """A piece of a line with its label beside it, below a plot.
 
     Args:
         figure: where.
-        look: of the line.
+        stroke: of the line.
         label: what it is; a long one is cut short.
         place: the height of its middle as a share of the figure's.
     """
     axes = figure.add_axes((0.02, place - 0.01, KEY_WIDTH - 0.04, 0.02))
     axes.set_axis_off()
     axes.set_ylim(-1, 1)
-    face = look.colour if look.is_filled else PAPER
-    axes.plot([0, 1], [0, 0], look.dashes, color=look.colour, linewidth=1.5, clip_on=False)
-    axes.plot([0.5], [0], look.marker, color=look.colour, markerfacecolor=face, markersize=4.5, clip_on=False)
+    face = stroke.colour if stroke.is_filled else PAPER
+    axes.plot([0, 1], [0, 0], stroke.dashes, color=stroke.colour, linewidth=1.5, clip_on=False)
+    axes.plot([0.5], [0], stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=4.5, clip_on=False)
     figure.text(KEY_WIDTH, place, short(label, round((0.98 - KEY_WIDTH) * WIDTH / CHARACTER)), va="center")
 
 

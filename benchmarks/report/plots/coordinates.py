@@ -124,11 +124,11 @@ def _coordinates(
     """
     below = 0.3 + LINE * len(labels) + 0.04
     height = 2.0 + below
-    looks: dict[str, dict[str, Any]] = {
-        "other": {"color": MUTED, "linewidth": 0.6, "alpha": 0.55},
-        "good": {"color": SECOND, "linewidth": 1.1, "linestyle": "--"},
-        "chosen": {"color": FIRST, "linewidth": 2.6},
-        "one": {"color": FIRST, "linewidth": 1.0, "alpha": 0.5},
+    drawn: dict[str, dict[str, Any]] = {
+        "other": {"color": MUTED, "linewidth": 0.6, "alpha": 0.55, "zorder": 2},
+        "good": {"color": SECOND, "linewidth": 1.1, "linestyle": "--", "zorder": 3},
+        "chosen": {"color": FIRST, "linewidth": 2.6, "zorder": 4},
+        "one": {"color": FIRST, "linewidth": 1.0, "alpha": 0.5, "zorder": 2},
     }
 
     def paint(figure: Figure) -> None:
@@ -139,12 +139,10 @@ def _coordinates(
         for place in range(len(labels)):
             axes.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=1)
             axes.text(place, -0.16, str(place + 1), ha="center", va="center", weight="bold")
-        for places, look in lines:
-            axes.plot(
-                range(len(places)), places, zorder={"other": 2, "good": 3, "chosen": 4, "one": 2}[look], **looks[look]
-            )
+        for places, kind in lines:
+            axes.plot(range(len(places)), places, **drawn[kind])
             alone = [index for index in range(len(places)) if _stands_alone(places, index)]
-            axes.plot(alone, [places[index] for index in alone], ".", color=looks[look]["color"], markersize=7)
+            axes.plot(alone, [places[index] for index in alone], ".", color=drawn[kind]["color"], markersize=7)
         for place, setting in enumerate(settings):
             for where, text in setting.ticks:
                 _tick(axes, place, where, short(text, 9))

@@ -21,9 +21,9 @@ from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
     WIDTH,
-    LineLook,
+    Stroke,
     cost_axis,
-    cycled_looks,
+    cycled_strokes,
     number_axis,
     number_text,
     padded,
@@ -153,10 +153,10 @@ def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: fl
         axes = figure.add_axes((0.13, below / height, 0.84, 1 - (below + 0.06) / height))
         axes.set_xlim(0, end * 1.02)
         axes.set_ylim(-4, 104)
-        for number, (cell, look) in enumerate(zip(cells, cycled_looks(len(cells)), strict=True)):
-            _paint_curve(axes, cell, look, end)
+        for number, (cell, stroke) in enumerate(zip(cells, cycled_strokes(len(cells)), strict=True)):
+            _paint_curve(axes, cell, stroke, end)
             top = LINE * (2 * (len(cells) - number) - 0.5) / height
-            paint_key(figure, look, ", ".join(cell.levels.values()), top)
+            paint_key(figure, stroke, ", ".join(cell.levels.values()), top)
             figure.text(KEY_WIDTH, top - 0.9 * LINE / height, _told(cell), va="center", color=MUTED)
         axes.set_xlabel("epochs", labelpad=2)
         number_axis(axes, "x")
@@ -166,7 +166,7 @@ def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: fl
     return draw(name, title, WIDTH, height, paint)
 
 
-def _paint_curve(axes: Axes, cell: TimeToTarget, look: LineLook, end: float) -> None:
+def _paint_curve(axes: Axes, cell: TimeToTarget, stroke: Stroke, end: float) -> None:
     found = cell.survival
     inside = [
         (time, 100 * (1 - share)) for time, share in zip(found.times, found.not_reached, strict=True) if share < 1
@@ -175,13 +175,13 @@ def _paint_curve(axes: Axes, cell: TimeToTarget, look: LineLook, end: float) -> 
     ends_open = found.n_reached < found.n
     until = found.watched if ends_open else end
     times, shares = [0.0, *(time for time, _ in inside), until], [0.0, *(share for _, share in inside)]
-    axes.step(times, [*shares, shares[-1]], where="post", color=look.colour, linestyle=look.dashes, linewidth=1.5)
-    face = look.colour if look.is_filled else PAPER
+    axes.step(times, [*shares, shares[-1]], where="post", color=stroke.colour, linestyle=stroke.dashes, linewidth=1.5)
+    face = stroke.colour if stroke.is_filled else PAPER
     axes.plot(
-        times[1:-1], shares[1:], look.marker, color=look.colour, markerfacecolor=face, markersize=4, clip_on=False
+        times[1:-1], shares[1:], stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=4, clip_on=False
     )
     if ends_open:
-        axes.plot([found.watched], shares[-1:], "|", color=look.colour, markersize=9, markeredgewidth=1.6)
+        axes.plot([found.watched], shares[-1:], "|", color=stroke.colour, markersize=9, markeredgewidth=1.6)
 
 
 def _told(cell: TimeToTarget) -> str:

@@ -13,9 +13,9 @@ from benchmarks.report.blocks import Plot
 from benchmarks.report.formatting import Style, sentences, titled
 from benchmarks.report.plots.common import (
     LINE,
-    LOOKS,
+    STROKES,
     WIDTH,
-    cycled_looks,
+    cycled_strokes,
     number_axis,
     padded,
     paint_key,
@@ -35,7 +35,7 @@ def size_plot(
         style: how it is written.
         has_all_subsets: whether each mean is over all ensembles of its size.
     """
-    shown = dict(itertools.islice(cells.items(), len(LOOKS)))
+    shown = dict(itertools.islice(cells.items(), len(STROKES)))
     below = 0.46 + LINE * len(shown) + 0.04
     height = 1.8 + below
 
@@ -43,18 +43,18 @@ def size_plot(
         axes = figure.add_axes((0.17, below / height, 0.8, 1 - (below + 0.06) / height))
         axes.set_ylim(padded([style.factor * value for line in shown.values() for _, value in line]))
         axes.set_xlim(0.7, max(line[-1][0] for line in shown.values()) + 0.3)
-        for number, (look, (label, line)) in enumerate(zip(cycled_looks(len(shown)), shown.items(), strict=True)):
+        for number, (stroke, (label, line)) in enumerate(zip(cycled_strokes(len(shown)), shown.items(), strict=True)):
             axes.plot(
                 [size for size, _ in line],
                 [style.factor * value for _, value in line],
-                look.dashes,
-                marker=look.marker,
+                stroke.dashes,
+                marker=stroke.marker,
                 markersize=3.6,
-                color=look.colour,
-                markerfacecolor=look.colour if look.is_filled else "none",
+                color=stroke.colour,
+                markerfacecolor=stroke.colour if stroke.is_filled else "none",
                 linewidth=1.5,
             )
-            paint_key(figure, look, label, LINE * (len(shown) - number - 0.4) / height)
+            paint_key(figure, stroke, label, LINE * (len(shown) - number - 0.4) / height)
         axes.set_xlabel("members", labelpad=2)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
         number_axis(axes, "y")

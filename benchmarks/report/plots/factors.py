@@ -21,9 +21,9 @@ from benchmarks.report.plots.common import (
     CHARACTER,
     LINE,
     WIDTH,
-    LineLook,
+    Stroke,
     bare,
-    cycled_looks,
+    cycled_strokes,
     number_axis,
     padded,
     page_note,
@@ -146,15 +146,15 @@ def _interaction_page(
         axes.set_xlim(-0.35, len(places) - 0.65)
         axes.set_ylim(span)
         last = []
-        for number, (line, look) in enumerate(zip(lines, cycled_looks(len(lines)), strict=True)):
+        for number, (line, stroke) in enumerate(zip(lines, cycled_strokes(len(lines)), strict=True)):
             shift = 0.05 * (number - (len(lines) - 1) / 2)
             points = [(x + shift, found.means.get((place, line))) for x, place in enumerate(places)]
-            _interaction_line(axes, points, look, style.factor)
+            _interaction_line(axes, points, stroke, style.factor)
             known = [style.factor * each.mean for _, each in points if each and math.isfinite(each.mean)]
             last.append(known[-1] if known else sum(span) / 2)
         least = (span[1] - span[0]) * LINE / (axes.get_position().height * height)
-        for place, line, look in zip(spread(last, least), lines, cycled_looks(len(lines)), strict=True):
-            _label_beside(axes, place, labels[line], look)
+        for place, line, stroke in zip(spread(last, least), lines, cycled_strokes(len(lines)), strict=True):
+            _label_beside(axes, place, labels[line], stroke)
         axes.set_xticks(range(len(places)), [short(place, _LABEL) for place in places])
         if steep:
             for text in axes.get_xticklabels():
@@ -166,27 +166,27 @@ def _interaction_page(
     return draw(name, f"Means of {found.first}, a line for each of {found.second}", WIDTH, height, paint)
 
 
-def _label_beside(axes: Axes, place: float, label: str, look: LineLook) -> None:
+def _label_beside(axes: Axes, place: float, label: str, stroke: Stroke) -> None:
     """A piece of a line, and what the line is of, to the right of a plot."""
     beside = axes.get_yaxis_transform()
-    face = look.colour if look.is_filled else PAPER
-    within: dict[str, Any] = {"color": look.colour, "transform": beside, "clip_on": False}
-    axes.plot([1.02, 1.1], [place, place], look.dashes, linewidth=1.4, **within)
-    axes.plot([1.06], [place], look.marker, markerfacecolor=face, **within)
+    face = stroke.colour if stroke.is_filled else PAPER
+    within: dict[str, Any] = {"color": stroke.colour, "transform": beside, "clip_on": False}
+    axes.plot([1.02, 1.1], [place, place], stroke.dashes, linewidth=1.4, **within)
+    axes.plot([1.06], [place], stroke.marker, markerfacecolor=face, **within)
     axes.text(1.13, place, label, transform=beside, va="center")
 
 
-def _interaction_line(axes: Axes, points: Sequence[tuple[float, Estimate | None]], look: LineLook, factor: int) -> None:
+def _interaction_line(axes: Axes, points: Sequence[tuple[float, Estimate | None]], stroke: Stroke, factor: int) -> None:
     known = [(x, each) for x, each in points if each and math.isfinite(each.mean)]
-    marks: dict[str, Any] = {"color": look.colour, "markerfacecolor": look.colour if look.is_filled else PAPER}
+    marks: dict[str, Any] = {"color": stroke.colour, "markerfacecolor": stroke.colour if stroke.is_filled else PAPER}
     heights = [factor * each.mean for _, each in known]
-    axes.plot([x for x, _ in known], heights, look.dashes, color=look.colour, linewidth=1.4)
+    axes.plot([x for x, _ in known], heights, stroke.dashes, color=stroke.colour, linewidth=1.4)
     for x, each in known:
         if each.state == "interval":
-            axes.plot([x, x], [factor * each.ci_low, factor * each.ci_high], color=look.colour, linewidth=0.9)
-        axes.plot([x], [factor * each.mean], look.marker, markersize=4.5, **marks)
+            axes.plot([x, x], [factor * each.ci_low, factor * each.ci_high], color=stroke.colour, linewidth=0.9)
+        axes.plot([x], [factor * each.mean], stroke.marker, markersize=4.5, **marks)
     for x, single in [(x, [factor * value for value in _raw(each)]) for x, each in points if each and _raw(each)]:
-        axes.plot([x] * len(single), single, look.marker, markersize=4, **marks | {"markerfacecolor": PAPER})
+        axes.plot([x] * len(single), single, stroke.marker, markersize=4, **marks | {"markerfacecolor": PAPER})
 
 
 def _heat_page(

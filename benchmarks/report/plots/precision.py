@@ -18,9 +18,9 @@ from benchmarks.report.blocks import Plot
 from benchmarks.report.formatting import Style, sentences
 from benchmarks.report.plots.common import (
     LINE,
-    LOOKS,
+    STROKES,
     WIDTH,
-    LineLook,
+    Stroke,
     number_axis,
     paint_key,
 )
@@ -65,8 +65,8 @@ def precision_plot(
             _paint_range(axes, [line.ahead for line in lines.values()], style.factor, is_ahead=True)
         else:
             for number, (label, line) in enumerate(lines.items()):
-                _paint_line(axes, line, LOOKS[number], style.factor)
-                paint_key(figure, LOOKS[number], label, LINE * (keys - number - 0.4) / height)
+                _paint_line(axes, line, STROKES[number], style.factor)
+                paint_key(figure, STROKES[number], label, LINE * (keys - number - 0.4) / height)
         axes.set_xlabel("seeds", labelpad=2)
         axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10], integer=True))
         number_axis(axes, "y")
@@ -84,20 +84,20 @@ def precision_plot(
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
 
 
-def _paint_line(axes: Axes, line: _Line, look: LineLook, factor: int) -> None:
-    face = look.colour if look.is_filled else "none"
+def _paint_line(axes: Axes, line: _Line, stroke: Stroke, factor: int) -> None:
+    face = stroke.colour if stroke.is_filled else "none"
     axes.plot(
         [n for n, _ in line.so_far],
         [factor * width for _, width in line.so_far],
-        look.dashes,
-        marker=look.marker,
+        stroke.dashes,
+        marker=stroke.marker,
         markersize=3.6,
-        color=look.colour,
+        color=stroke.colour,
         markerfacecolor=face,
         linewidth=1.6,
     )
     numbers, widths = [n for n, _ in line.ahead], [factor * width for _, width in line.ahead]
-    axes.plot(numbers, widths, look.dashes, color=look.colour, linewidth=0.8)
+    axes.plot(numbers, widths, stroke.dashes, color=stroke.colour, linewidth=0.8)
 
 
 def _paint_range(axes: Axes, lines: Sequence[Widths], factor: int, *, is_ahead: bool) -> None:

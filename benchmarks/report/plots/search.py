@@ -24,9 +24,9 @@ from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
     WIDTH,
-    LineLook,
+    Stroke,
     cost_axis,
-    cycled_looks,
+    cycled_strokes,
     ends_of,
     logarithmic_heights,
     number_axis,
@@ -75,9 +75,9 @@ def best_so_far(name: str, found: SearchOutcome, style: Style, cost: Cost) -> tu
         if together:
             _paint_middle(axes, lines, style.factor)
         else:
-            for number, (group, line, look) in enumerate(zip(groups, lines, cycled_looks(keys), strict=True)):
-                _paint_steps(axes, line, look, style.factor)
-                paint_key(figure, look, group.title, LINE * (keys - number - 0.4) / height)
+            for number, (group, line, stroke) in enumerate(zip(groups, lines, cycled_strokes(keys), strict=True)):
+                _paint_steps(axes, line, stroke, style.factor)
+                paint_key(figure, stroke, group.title, LINE * (keys - number - 0.4) / height)
         axes.set_xlabel("epochs of training" if cost == "epochs" else "trials", labelpad=2)
         number_axis(axes, "x")
 
@@ -180,16 +180,16 @@ def _best_line(group: GroupOutcome, cost: Cost, *, together: bool) -> list[tuple
     return [(s, abs(score - known[-1][1]) if together else score) for s, score in known]
 
 
-def _paint_steps(axes: Axes, line: _Line, look: LineLook, factor: int) -> None:
+def _paint_steps(axes: Axes, line: _Line, stroke: Stroke, factor: int) -> None:
     spent, scores = [s for s, _ in line], [factor * score for _, score in line]
-    axes.step(spent, scores, where="post", color=look.colour, linestyle=look.dashes, linewidth=1.5)
+    axes.step(spent, scores, where="post", color=stroke.colour, linestyle=stroke.dashes, linewidth=1.5)
     turns = [index for index in range(len(line)) if index == 0 or scores[index] != scores[index - 1]]
-    face = look.colour if look.is_filled else PAPER
+    face = stroke.colour if stroke.is_filled else PAPER
     axes.plot(
         [spent[index] for index in turns],
         [scores[index] for index in turns],
-        look.marker,
-        color=look.colour,
+        stroke.marker,
+        color=stroke.colour,
         markerfacecolor=face,
         markersize=4,
     )

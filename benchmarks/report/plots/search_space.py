@@ -18,8 +18,8 @@ from benchmarks.report.plots.common import (
     LETTERS,
     LINE,
     WIDTH,
-    LineLook,
-    cycled_looks,
+    Stroke,
+    cycled_strokes,
     logarithmic_heights,
     number_axis,
     padded,
@@ -90,12 +90,12 @@ def _slice(
             axes.set_ylim(span)
             number_axis(axes, "y", most=5)
         if keys:
-            for number, (group, look) in enumerate(zip(having, cycled_looks(keys), strict=True)):
+            for number, (group, stroke) in enumerate(zip(having, cycled_strokes(keys), strict=True)):
                 own = [point for point in points if groups[point.group] is group]
-                _paint_points(axes, own, replace(look, dashes=""))
-                paint_key(figure, replace(look, dashes=""), group.title, LINE * (keys - number - 0.4) / height)
+                _paint_points(axes, own, replace(stroke, dashes=""))
+                paint_key(figure, replace(stroke, dashes=""), group.title, LINE * (keys - number - 0.4) / height)
         else:
-            _paint_points(axes, points[::every], LineLook(MUTED, "", "o", False))
+            _paint_points(axes, points[::every], Stroke(MUTED, "", "o", False))
         _paint_chosen(axes, [point for point in points if point.is_chosen], are_small=together)
         axes.set_xlabel(short(setting.path, round(0.8 * LETTERS)), labelpad=2)
 
@@ -181,11 +181,13 @@ def _setting_ticks(axes: Axes, setting: SettingAxis) -> None:
     axes.set_xticks([place for place, _ in ticks], [short(text, room) for _, text in ticks])
 
 
-def _paint_points(axes: Axes, points: Sequence[_Point], look: LineLook) -> None:
+def _paint_points(axes: Axes, points: Sequence[_Point], stroke: Stroke) -> None:
     places, heights = [point.place for point in points], [point.height for point in points]
     size = 4.0 if len(points) <= 60 else 2.6
-    face = look.colour if look.is_filled else PAPER
-    axes.plot(places, heights, look.marker, color=look.colour, markerfacecolor=face, markersize=size, linestyle="none")
+    face = stroke.colour if stroke.is_filled else PAPER
+    axes.plot(
+        places, heights, stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=size, linestyle="none"
+    )
 
 
 def _paint_chosen(axes: Axes, points: Sequence[_Point], *, are_small: bool) -> None:

@@ -37,7 +37,7 @@ from benchmarks.report.render.text import plain, text_of
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
 
-LOOKS: Mapping[str, str] = {
+VERDICT_FRAMES: Mapping[str, str] = {
     "supported": "filled",
     "refuted": "crossed",
     "inconclusive": "plain",
@@ -83,7 +83,7 @@ def _part(part: Part) -> Markup:
         case Tag(text, warns):
             return Markup(' <span class="tag{}">{}</span>').format(" warn" if warns else "", text)
         case Word(text):
-            return Markup('<span class="word {}">{}</span>').format(LOOKS[text], text)
+            return Markup('<span class="word {}">{}</span>').format(VERDICT_FRAMES[text], text)
         case _:
             return escape(part)
 
