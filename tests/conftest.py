@@ -86,6 +86,19 @@ def shared_tfds():
 
 
 @pytest.fixture(scope="session")
+def digits_runs(tmp_path_factory):
+    """A runs folder with the digits, for tests to copy: a worker would import TensorFlow to prepare them."""
+    from benchmarks.data.catalog import find_dataset
+    from benchmarks.data.loading import load_decoded, prepare
+
+    folder = tmp_path_factory.mktemp("digits") / "runs"
+    reference = find_dataset("digits", folder / "none", folder)
+    prepare(reference)
+    load_decoded(reference, folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """The embedded digits, prepared once and in memory."""
     from benchmarks.data.catalog import find_dataset

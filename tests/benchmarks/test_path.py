@@ -6,11 +6,12 @@ import itertools
 import json
 import math
 import os
+import shutil
 import subprocess
-import sys
 import time
 
 import pytest
+from executing import ABLATE
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from studies import study_of
@@ -311,21 +312,20 @@ batch_size = 200
 "train.learning_rate" = 1e-5
 "model.activation" = "sigmoid"
 """
-ABLATE = (sys.executable, "-c", "from benchmarks.cli import main; main()")
 
 
 class Folder:
-    """A folder with a suite in which `ablate` is called."""
+    """A folder with a suite and prepared data in which `ablate` is called, with one engine."""
 
-    def __init__(self, path):
-        path.mkdir()
-        self.path, self.runs = path, path / "runs"
+    def __init__(self, path, engine, runs):
+        shutil.copytree(runs, path / "runs")
+        self.path, self.runs, self.ablate = path, path / "runs", ABLATE[engine]
         (path / "road.toml").write_text(TEXT, encoding="utf-8")
 
     def start(self, *arguments):
         """Start `ablate`."""
         return subprocess.Popen(
-            [*ABLATE, *arguments],
+            [*self.ablate, *arguments],
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -350,10 +350,9 @@ class Folder:
         return search.trials, search.chosen, runs
 
 
-@pytest.mark.slow
-def test_killed_by_a_real_kill(tmp_path):
+def test_killed_by_a_real_kill(tmp_path, engine, digits_runs):
     """Killed with SIGKILL while the path is found, in two jobs or one: the same path, runs and report."""
-    whole = Folder(tmp_path / "whole")
+    whole = Folder(tmp_path / "whole", engine, digits_runs)
     code, out, err = whole.call("plan", "road.toml", "--json")
     told = json.loads(out)["path"]
     assert (code, err, told["at_most_runs"], told["changes"]) == (0, "", 4, None)
@@ -361,7 +360,7 @@ def test_killed_by_a_real_kill(tmp_path):
     assert (code, err) == (0, "")
     assert "a path to find by val_accuracy: at most 4 runs" in out
     assert whole.told()[1]["changes"][0] == ["train.learning_rate", "0.01"]
-    killed = Folder(tmp_path / "killed")
+    killed = Folder(tmp_path / "killed", engine, digits_runs)
     process = killed.start("run", "road.toml", "--workers", "1")
     while process.poll() is None and stored(killed) < 1:
         time.sleep(0.02)
