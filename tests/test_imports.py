@@ -111,7 +111,7 @@ def test_rooms_keep_their_order(tmp_path):
         ("benchmarks/runs.py", "if TYPE_CHECKING:\n    from benchmarks.store import Store", "benchmarks.runs"),
         ("benchmarks/labels.py", "def late():\n    import benchmarks.metrics", "benchmarks.labels"),
         ("benchmarks/store/tables.py", "import benchmarks.suite.claims", "benchmarks.store.tables"),
-        ("benchmarks/plan/expansion.py", "import benchmarks.plan.path", ".expansion"),
+        ("benchmarks/plan/expansion.py", "import benchmarks.plan.study", ".expansion"),
         ("zoo/seeds.py", "import tuning", "zoo.seeds"),
         ("benchmarks/attic.py", "import math", "attic"),
     ],
