@@ -199,6 +199,34 @@ def test_files_to_read_first_are_there():
     assert [file for file in files if not (ROOT / file).is_file()] == []
 
 
+def test_files_that_are_named_are_there():
+    """Each file and folder of the repository that a page names by its path is there."""
+    ours = re.compile(r"`((?:\.ci|benchmarks|docs|tests|tools|tuning|zoo)/[\w./]+)`")
+    named = [(page, path) for page, text in PAGES.items() for path in ours.findall(text)]
+    assert len(named) > 60
+    assert [(page, path) for page, path in named if not (ROOT / path).exists()] == []
+
+
+def test_tables_to_add_to_are_where_contributing_says():
+    """Each table or test that is named with a file, or with several, is defined in the file that follows it."""
+    rows = re.findall(r"^\| (?:an?) .*\|$", PAGES["CONTRIBUTING.md"], re.MULTILINE)
+    assert len(rows) >= 14
+    checked = set()
+    for row in rows:
+        waiting = []
+        for word in re.findall(r"`([\w./]+)`", row):
+            if re.fullmatch("[A-Z_]+|test_[a-z_]+|cost_by_formula", word):
+                waiting.append(word)
+            elif word.endswith(".py"):
+                text = (ROOT / word).read_text(encoding="utf-8")
+                missing = [name for name in waiting if not re.search(rf"^(def )?{name}\b", text, re.MULTILINE)]
+                assert missing == [], word
+                checked |= set(waiting)
+                waiting = []
+        assert waiting == [], row
+    assert {"ACTIVATIONS", "OPTIMIZERS", "SCHEDULES", "METRICS", "SECTIONS", "TRACKERS", "EMBEDDED"} <= checked
+
+
 def test_slurm_script(tmp_path):
     """A job of the array trains its part of all parts, also where it alone is sent again."""
     script = ROOT / "docs" / "slurm_array.sh"
