@@ -19,6 +19,7 @@ import zoo
 from benchmarks import cli
 from benchmarks.plan.expansion import expand_cells
 from benchmarks.plan.groups import check_groups, groups_of
+from benchmarks.suite.design import DESIGNS
 from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
@@ -69,6 +70,12 @@ def mentioned():
         prose = re.sub(r"^ *```.*?^ *```$", "", text, flags=re.MULTILINE | re.DOTALL)
         calls = {tuple(call) for found in re.findall(r"`(ablate [^`]+)`", prose) for call in commands_in(found)}
         yield from (pytest.param(list(call), id=f"{page} {' '.join(call)}") for call in sorted(calls))
+
+
+def section(page, title):
+    """The text of a section of a page, down to the next heading."""
+    (text,) = re.findall(rf"^#+ {title}\n(.*?)(?=^#|\Z)", PAGES[page], re.MULTILINE | re.DOTALL)
+    return text
 
 
 def parsed(call):
@@ -225,6 +232,18 @@ def test_tables_to_add_to_are_where_contributing_says():
                 waiting = []
         assert waiting == [], row
     assert {"ACTIVATIONS", "OPTIMIZERS", "SCHEDULES", "METRICS", "SECTIONS", "TRACKERS", "EMBEDDED"} <= checked
+
+
+def test_designs_are_those_of_the_table():
+    """The README lists each design, with what the table says of it."""
+    assert dict(re.findall(r"^\| `(\w+)` \| (.+) \|$", section("README.md", "Designs"), re.MULTILINE)) == DESIGNS
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/design.md"])
+def test_sections_fit_a_screen(page):
+    """A newcomer sees a section of the README, and the way of the data, without turning a page."""
+    parts = re.split(r"^#+ ", PAGES[page], flags=re.MULTILINE)
+    assert [part.splitlines()[0] for part in parts if part and len(part.splitlines()) > 50] == []
 
 
 def test_slurm_script(tmp_path):
