@@ -781,7 +781,7 @@ def test_shipped_suites_can_be_planned(name, ablate, shared_tfds):
 
 def test_all_shipped_suites_are_tested():
     """The list of the test above is complete."""
-    shipped = {path.stem for path in Path(cli.__file__).parents[1].joinpath("suites").glob("*.toml")}
+    shipped = {path.stem for path in Path(cli.__file__).parents[1].joinpath("suite", "suites").glob("*.toml")}
     assert shipped == SHIPPED
 
 
