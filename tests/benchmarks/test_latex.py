@@ -264,6 +264,7 @@ def test_no_line_ends_within_a_cell(bad):
     assert all(character.isprintable() for character in escaped)
 
 
+@pytest.mark.night
 def test_latex_compiles_them(tables, tmp_path):
     """PdfLaTeX sets all of them without an error."""
     if (

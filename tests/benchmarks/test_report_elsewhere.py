@@ -255,6 +255,7 @@ def test_sections_declare_their_files(ours):
     assert left >= {"claims.tex", "search.tex", "path.tex", "ensembles-wine.tex", "path_tried.csv"}
 
 
+@pytest.mark.night
 @pytest.mark.skipif(OTHER_PYTHON not in os.environ, reason=f"{OTHER_PYTHON} names no Python for another processor")
 def test_another_processor_writes_the_same_bytes(made, ours, tmp_path):
     """Also where the code was compiled for another processor, with another C library."""
