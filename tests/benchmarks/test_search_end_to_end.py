@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
-import sys
 import time
 
 import pytest
+from executing import ABLATE
 
 from benchmarks.analysis.searches import search_outcome
 from benchmarks.plan.plan import make_plan
@@ -45,22 +46,21 @@ schedule = "cosine"
 [factors]
 "model.activation" = ["relu", "tanh"]
 """
-ABLATE = (sys.executable, "-c", "from benchmarks.cli import main; main()")
 TRIALS = {"grid": 9, "random": 4, "bayesian": 7, "hyperband": 4}
 
 
 class Folder:
-    """An empty folder with a suite in which `ablate` is called."""
+    """A folder with a suite and prepared data in which `ablate` is called, with one engine."""
 
-    def __init__(self, path, strategy):
-        path.mkdir()
-        self.path, self.runs = path, path / "runs"
+    def __init__(self, path, strategy, engine, runs):
+        shutil.copytree(runs, path / "runs")
+        self.path, self.runs, self.ablate = path, path / "runs", ABLATE[engine]
         (path / "study.toml").write_text(SUITE.format(strategy=strategy, trials=TRIALS[strategy]), encoding="utf-8")
 
     def start(self, *arguments):
         """Start `ablate`."""
         return subprocess.Popen(
-            [*ABLATE, *arguments],
+            [*self.ablate, *arguments],
             cwd=self.path,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -91,13 +91,13 @@ class Folder:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, engine, digits_runs):
     """Give a function that runs the suite of a strategy once, in a folder of its own."""
     made = {}
 
     def run(strategy):
         if strategy not in made:
-            folder = Folder(tmp_path_factory.mktemp("searches") / strategy, strategy)
+            folder = Folder(tmp_path_factory.mktemp("searches") / strategy, strategy, engine, digits_runs)
             made[strategy] = (folder, folder.call("run", "study.toml"))
         return made[strategy]
 
@@ -215,12 +215,11 @@ def test_outcome_of_a_real_search(undisturbed):
     assert {each.level for each in outcome.sensitivities} == {"relu", "tanh"}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["hyperband", "bayesian"])
-def test_killed_and_resumed(strategy, undisturbed, tmp_path):
+def test_killed_and_resumed(strategy, undisturbed, tmp_path, engine, digits_runs):
     """A search that is killed with SIGKILL, twice, ends with the trials, scores and runs of one that was not."""
     expected, _ = undisturbed(strategy)
-    folder, kills = Folder(tmp_path / "killed", strategy), 0
+    folder, kills = Folder(tmp_path / "killed", strategy, engine, digits_runs), 0
     for wanted in (3, 9):
         process = folder.start("run", "study.toml")
         while process.poll() is None and _stored(folder) < wanted:
@@ -246,11 +245,10 @@ def _stored(folder):
         store.close()
 
 
-@pytest.mark.slow
-def test_jobs_of_an_array_share_a_search(undisturbed, tmp_path):
+def test_jobs_of_an_array_share_a_search(undisturbed, tmp_path, engine, digits_runs):
     """Three jobs on one store, two of which share a group, and one is killed: what one run gives, nothing twice."""
     expected, _ = undisturbed("random")
-    folder = Folder(tmp_path / "array", "random")
+    folder = Folder(tmp_path / "array", "random", engine, digits_runs)
     jobs = [folder.start("run", "study.toml", "--shard", f"{number}/3") for number in (1, 2, 3)]
     while jobs[0].poll() is None and _stored(folder) < 2:
         time.sleep(0.02)
