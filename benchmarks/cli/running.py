@@ -131,7 +131,6 @@ def run(
     from benchmarks.plan.registration import register_claims
     from benchmarks.plan.shards import Shard
     from benchmarks.plan.study import counted_by_status
-    from benchmarks.report.writing import write_report
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
@@ -167,6 +166,8 @@ def run(
             counts = counted_by_status(statuses.get(run.key) for run in own)
             _tell_part(suite, plan, part, counts, as_json)
         else:
+            from benchmarks.report.writing import write_report
+
             study = _as_run(plan, store)
             counts, report_path = study.counts, write_report(study, store.folder / plan.name)
             store.keep_back_up()
