@@ -86,8 +86,7 @@ def _look(plan: Plan, store: Store) -> Look:
     assert known is not None  # the suite was registered before it was trained
     study = plan.changed(registration=known).renewed(store)
     runs, _ = read_tables(study)
-    place = standing(plan.suite, plan.seeds, store.claims(plan.suite.name), plan.looks)
-    return looks_made(plan.suite, runs, place, tuning_trials(study))[-1]
+    return looks_made(study.suite, runs, standing(study), tuning_trials(study))[-1]
 
 
 def _tell(look: Look, n_looks: int, console: Console) -> None:

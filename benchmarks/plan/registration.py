@@ -7,16 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from benchmarks.labels import counted
-from benchmarks.plan.comparisons import comparison
-from benchmarks.plan.interim import analysis_with
 from benchmarks.plan.plan import Plan
 from benchmarks.plan.study import Study
 from benchmarks.results import OUTCOMES
-from benchmarks.runs import Cell, Levels, Run
+from benchmarks.runs import Levels, Run
 from benchmarks.settings.run import canonical_json
 from benchmarks.store import RegisteredClaim, Store
 from benchmarks.suite.claims import Analysis, Claim, claim_hash
-from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
 
@@ -89,15 +86,15 @@ def register_claims(plan: Plan, store: Store) -> None:
 
 def _as_given(claim: Claim, plan: Plan, finished: Collection[str]) -> RegisteredClaim:
     """A claim of a plan as it would be noted if it were new."""
-    runs = runs_of_claim(plan.suite, claim, plan.runs) if finished else []
+    runs = _compared(plan, claim, plan.runs) if finished else []
     return RegisteredClaim(
         hash=claim_hash(claim),
         statement=claim.statement,
         n_judgements=len(plan.suite.datasets) if claim.datasets == "each" else 1,
         seeds=list(plan.seeds),
-        analysis=analysis_with(plan.suite, list(plan.looks)).model_dump(mode="json"),
+        analysis=plan.analysis.model_dump(mode="json"),
         n_results=sum(run.key in finished for run in runs),
-        cells=_hash_of_cells(plan.suite, claim, plan.cells),
+        cells=_hash_of_cells(plan, claim),
     )
 
 
@@ -142,37 +139,28 @@ def _results_seen(store: Store, plan: Plan) -> dict[str, list[Run]]:
         finished = [run for run in study.runs if study.statuses.get(run.key) in OUTCOMES]
     except SettingError:  # a suite of an older version of this program
         return {}
-    return {claim_hash(claim): runs_of_claim(study.suite, claim, finished) for claim in study.suite.claims}
+    return {claim_hash(claim): _compared(study, claim, finished) for claim in study.suite.claims}
 
 
-def runs_of_claim(suite: Suite, claim: Claim, runs: Iterable[Run]) -> list[Run]:
-    """Those of these runs that a claim compares; none where the design has no such cells."""
-    wanted = _places_of(suite, claim)
+def _compared(study: Study, claim: Claim, runs: Iterable[Run]) -> list[Run]:
+    """Those of these runs of a study that a claim compares."""
+    wanted = _places(study, claim)
     return [run for run in runs if _place(run.cell.levels) in wanted]
 
 
-def _hash_of_cells(suite: Suite, claim: Claim, cells: Iterable[Cell]) -> str:
+def _hash_of_cells(study: Study, claim: Claim) -> str:
     """Tells all settings of the cells that a claim compares, before a search has found any, from all others."""
-    wanted = _places_of(suite, claim)
-    settings = sorted(
-        canonical_json([cell.dataset, cell.settings.identity()]) for cell in cells if _place(cell.levels) in wanted
-    )
-    tuned = [each.model_dump(mode="json") for each in suite.tuned]
+    wanted = _places(study, claim)
+    cells = (cell for cell in study.cells if _place(cell.levels) in wanted)
+    settings = sorted(canonical_json([cell.dataset, cell.settings.identity()]) for cell in cells)
+    tuned = [each.model_dump(mode="json") for each in study.suite.tuned]
     return hashlib.sha256(canonical_json([settings, tuned]).encode()).hexdigest()
 
 
-def standing(
-    suite: Suite, seeds: Sequence[int], known: Mapping[str, RegisteredClaim], looks: Sequence[int] = ()
-) -> Standing:
-    """Hold the claims of a suite against what was registered.
-
-    Args:
-        suite: as it was last run.
-        seeds: with which it was last run.
-        known: what the store has of its claims, by hash.
-        looks: those that were declared when it was last run, where the suite declares none.
-    """
-    analysis = analysis_with(suite, list(looks))
+def standing(study: Study) -> Standing:
+    """Hold the claims of a study against what its store has registered of them."""
+    suite, seeds, analysis = study.suite, study.seeds, study.analysis
+    known = study.store.claims(study.name)
     found = {claim.statement: known.get(claim_hash(claim)) for claim in suite.claims}
     reasons = {statement: _why_exploratory(analysis, seeds, claim) for statement, claim in found.items()}
     hashes = {claim_hash(claim) for claim in suite.claims}
@@ -222,13 +210,8 @@ def _why_exploratory(analysis: Analysis, seeds: Sequence[int], claim: Registered
     return undeclared_seeds(analysis, seeds, claim.seeds)
 
 
-def _places_of(suite: Suite, claim: Claim) -> set[tuple[tuple[str, str], ...]]:
-    """The combinations that a claim compares; none where the design has no such cells."""
-    try:
-        compared = comparison(suite, claim)
-    except SettingError:
-        return set()
-    return {_place(levels) for levels in (*compared.better, *compared.than)}
+def _places(study: Study, claim: Claim) -> set[tuple[tuple[str, str], ...]]:
+    return {_place(levels) for levels in study.expansion.compared[claim.statement]}
 
 
 def _place(levels: Levels) -> tuple[tuple[str, str], ...]:

@@ -8,18 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
-from benchmarks.plan.comparisons import Comparison, Estimable, comparison, estimable
+from benchmarks.plan.comparisons import Estimable, comparison, estimable
 from benchmarks.plan.expansion import expand_cells, with_cells_along
 from benchmarks.plan.groups import Group, groups_of, tuned_runs, untuned_runs
 from benchmarks.plan.interim import analysis_with
 from benchmarks.plan.path import FoundPath, changes_taken, path_to_find
 from benchmarks.results import FAILURES, FINAL, OUTCOMES, Status
-from benchmarks.runs import Cell, Run
+from benchmarks.runs import Cell, Levels, Run
 from benchmarks.store import DatasetFacts, Registration, Store, StoredRun, StoredSearch
-from benchmarks.suite.claims import Analysis, Claim
+from benchmarks.suite.claims import Analysis
 from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
-from zoo.settings import SettingError
 
 NOT_UNDERSTOOD = "this version of ablate no longer understands the suite"
 """What is said of a stored suite whose runs cannot be told any more."""
@@ -49,6 +48,12 @@ class Expansion:
     def groups(self) -> list[Group]:
         """The cells that are tuned together; none where the suite searches nothing."""
         return groups_of(self.suite, self.cells, self.versions)
+
+    @functools.cached_property
+    def compared(self) -> dict[str, list[Levels]]:
+        """Statement of a claim -> the combinations that it compares, on each dataset."""
+        found = {claim.statement: comparison(self.suite, claim) for claim in self.suite.claims}
+        return {statement: [*each.better, *each.than] for statement, each in found.items()}
 
     @functools.cached_property
     def path(self) -> FoundPath | None:
@@ -207,11 +212,6 @@ class Study:
         """What the design can tell, whatever the results are."""
         return estimable(self.suite)
 
-    @functools.cached_property
-    def comparisons(self) -> list[Comparison | None]:
-        """The cells that each claim of the suite compares; None for a claim whose cells the design does not have."""
-        return [_comparison(self.suite, claim) for claim in self.suite.claims]
-
     @property
     def analysis(self) -> Analysis:
         """How claims are judged, with the looks that were declared."""
@@ -276,10 +276,3 @@ def counted_by_status(statuses: Iterable[Status | None]) -> dict[str, int]:
     """Number of runs by status; "missing" are those that have none."""
     counted: Counter[str] = Counter(status or "missing" for status in statuses)
     return {status: counted[status] for status in (*OUTCOMES, *FAILURES, "missing")}
-
-
-def _comparison(suite: Suite, claim: Claim) -> Comparison | None:
-    try:
-        return comparison(suite, claim)
-    except SettingError:
-        return None

@@ -72,8 +72,7 @@ class Report:
     def claims(self) -> Claims | None:
         """The claims as they are judged; None where the suite has none."""
         study = self.study
-        place = standing(study.suite, study.seeds, study.store.claims(study.name), study.looks)
-        return claims_content(study.suite, self.runs, place, tuning_trials(study))
+        return claims_content(study.suite, self.runs, standing(study), tuning_trials(study))
 
     @cached_property
     def datasets(self) -> tuple[ReportedDataset, ...]:

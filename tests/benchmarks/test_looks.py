@@ -161,8 +161,7 @@ class Runner:
         return json.loads((folder / "claims.json").read_text(encoding="utf-8")), pages
 
     def standing(self):
-        registration = self.store.registration(self.suite.name)
-        return standing(self.suite, registration.seeds, self.store.claims(self.suite.name), registration.looks)
+        return standing(study_of(self.store, self.suite.name))
 
 
 @pytest.fixture

@@ -99,8 +99,7 @@ class Bench:
 
     def standing(self, text, seeds=None):
         """How the claims stand."""
-        suite = parse_suite(text, "suite.toml")
-        return standing(suite, suite.seed_list if seeds is None else list(seeds), self.store.claims(suite.name))
+        return standing(self.plan(text, seeds))
 
 
 @pytest.fixture
