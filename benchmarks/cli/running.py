@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from benchmarks.execution.running import Options, Session
     from benchmarks.plan.plan import Plan
     from benchmarks.plan.shards import Shard
-    from benchmarks.plan.study import Study
     from benchmarks.runs import Run
     from benchmarks.store import Store
+    from benchmarks.tracking.config import Destinations
     from benchmarks.training.stopwatch import Stopwatch
 
 
@@ -130,7 +130,6 @@ def run(
     from benchmarks.plan.ledger import reopened, ways_to_retry
     from benchmarks.plan.registration import register_claims
     from benchmarks.plan.shards import Shard
-    from benchmarks.plan.study import counted_by_status
     from benchmarks.store import Store
 
     console = make_console(to_error=as_json)
@@ -162,18 +161,10 @@ def run(
 
             plan, own = resolve(plan, looks, store, train, console) if looks else train(plan)
         if part:
-            statuses = store.statuses(run.key for run in own)
-            counts = counted_by_status(statuses.get(run.key) for run in own)
-            _tell_part(suite, plan, part, counts, as_json)
+            n_done = _tell_part(suite, plan, part, own, store, as_json=as_json)
         else:
-            from benchmarks.report.writing import write_report
-
-            study = _as_run(plan, store)
-            counts, report_path = study.counts, write_report(study, store.folder / plan.name)
-            store.keep_back_up()
-            tracked = tracked_suite(study, destinations)
-            tell_report(plan.suite.name, counts, report_path, as_json, tracked)
-    raise typer.Exit(DONE if counts["done"] == len(own) else SOME_FAILED)
+            n_done = _report(plan, store, destinations, as_json)
+    raise typer.Exit(DONE if n_done == len(own) else SOME_FAILED)
 
 
 def tune(
@@ -348,18 +339,29 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
         tell(console, f"timeline: {timeline}, for https://ui.perfetto.dev")
 
 
-def _as_run(plan: Plan, store: Store) -> Study:
-    """The plan as it was run, which its report is about."""
+def _report(plan: Plan, store: Store, destinations: Destinations | None, as_json: bool) -> int:
+    """Write and tell the report of a plan that was run; the number of its runs that are done."""
     from benchmarks.plan.study import Study
+    from benchmarks.report.writing import write_report
 
     registration = store.registration(plan.name)
     assert registration is not None  # as `begun` does before anything is trained
-    return Study.registered(registration, store, plan)
+    study = Study.registered(registration, store, plan)
+    counts, path = study.counts, write_report(study, store.folder / study.name)
+    store.keep_back_up()
+    tell_report(study.name, counts, path, as_json, tracked_suite(study, destinations))
+    return counts["done"]
 
 
-def _tell_part(suite: str, plan: Plan, part: Shard, counts: dict[str, int], as_json: bool) -> None:
+def _tell_part(suite: str, plan: Plan, part: Shard, own: Sequence[Run], store: Store, *, as_json: bool) -> int:
+    """Tell how the runs of one part ended; the number of those that are done."""
+    from benchmarks.plan.study import counted_by_status
+
+    statuses = store.statuses(run.key for run in own)
+    counts = counted_by_status(statuses.get(run.key) for run in own)
     if as_json:
-        print_json({"suite": plan.suite.name, "shard": str(part), "runs": counts, "report": None})
+        print_json({"suite": plan.name, "shard": str(part), "runs": counts, "report": None})
     else:
         say(f"part {part}: {describe(counts)}")
         say(f"once all parts are in one store: ablate report {suite}")
+    return counts["done"]
