@@ -95,6 +95,10 @@ class Column(Generic[Item]):
     """In a file for programs; its head where it has none."""
 
 
+Mark = Literal["baseline", "check", "continued", "continuation"]
+"""What a row is: of the baseline; a check of the row before; followed by a second line of the same; that line."""
+
+
 @dataclass(frozen=True)
 class Table(Generic[Item]):
     """A table: one on the pages, or one in a file of its own, or both."""
@@ -104,8 +108,8 @@ class Table(Generic[Item]):
     columns: Sequence[Column[Item]]
     rows: Sequence[Item]
     caption: Text = ""
-    mark: Callable[[Item], str] | None = None
-    """Item -> what its row is, in words out of `MARKS`."""
+    marks: Callable[[Item], Sequence[Mark]] | None = None
+    """Item -> what its row is."""
     group: Callable[[Item], Text] | None = None
     """Item -> the head that its row stands under, with its neighbours of the same."""
     group_head: str = ""
@@ -114,10 +118,6 @@ class Table(Generic[Item]):
     is_on_pages: bool = True
     note: str = ""
     """Of a file: how to read it."""
-
-
-MARKS = ("baseline", "check", "continued", "continuation")
-"""What a row can be: of the baseline; a check of the row before; followed by a second line of the same; that line."""
 
 
 @dataclass(frozen=True)

@@ -80,7 +80,7 @@ def all_blocks(text):
         Bullets((marked, text)),
         *(Facts(((text, marked),), are_many) for are_many in (True, False)),
         Card(text, (table_of(text, caption=marked),)),
-        table_of(text, group=lambda row: (row, Tag(row)), group_head="of", mark=lambda _: "check"),
+        table_of(text, group=lambda row: (row, Tag(row)), group_head="of", marks=lambda _: ("check",)),
     ]
 
 

@@ -179,7 +179,7 @@ def _group_head(table: Table[Any], head: Text) -> Markup:
 
 
 def _row(table: Table[Any], item: Any, *, stacks: bool) -> Markup:
-    mark = table.mark(item) if table.mark else ""
+    mark = " ".join(table.marks(item)) if table.marks else ""
     cells = Markup("").join(_cell(column, column.cell(item), stacks=stacks) for column in table.columns)
     return Markup("<tr{}>{}</tr>").format(Markup(' class="{}"').format(mark) if mark else "", cells)
 

@@ -119,8 +119,8 @@ def _table(table: Table[Any]) -> str:
     heads = [markdown_text(column.head) for column in columns]
     rules = ["---:" if column.is_number else "---" for column in columns]
     rows = [[_cell(column.cell(item)) for column in columns] for item in table.rows]
-    if table.mark:
-        marks = [_MARKS.get(table.mark(item), "") for item in table.rows]
+    if table.marks:
+        marks = ["".join(_MARKS.get(mark, "") for mark in table.marks(item)) for item in table.rows]
         rows = [[mark + first, *others] for mark, (first, *others) in zip(marks, rows, strict=True)]
     lines = "\n".join([_line(heads), f"|{'|'.join(rules)}|", *map(_line, rows)])
     told = markdown_text(table.caption)

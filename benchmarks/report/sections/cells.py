@@ -15,7 +15,7 @@ from benchmarks.analysis.tables import level_column
 from benchmarks.labels import NOTHING, counted
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Cell, Code, Column, Number, Paragraph, Table, Tag, joined
+from benchmarks.report.blocks import Block, Cell, Code, Column, Mark, Number, Paragraph, Table, Tag, joined
 from benchmarks.report.formatting import Style, digits, titled
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part, of_datasets
@@ -88,7 +88,7 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
             _IN_BRACKETS if n_diverged else "",
             "" if shows_values else ("Every single value is in ", Code(SUMMARY_FILE), "."),
         ),
-        mark=lambda line: _mark(line, report),
+        marks=lambda line: tuple(_marks(line, report)),
     )
     yield cells_table(cells, dataset.metric, style, f"cells-{file_part(dataset.name)}.tex")
 
@@ -103,9 +103,13 @@ def _lines(cells: Iterable[CellSummary]) -> Iterator[_Line]:
             yield _Line(cell, cell.without_diverged, True)
 
 
-def _mark(line: _Line, report: Report) -> str:
-    place = "continuation" if line.is_second else "continued" if line.cell.without_diverged else ""
-    return f"baseline {place}".strip() if report.is_baseline(line.cell.levels) else place
+def _marks(line: _Line, report: Report) -> Iterator[Mark]:
+    if report.is_baseline(line.cell.levels):
+        yield "baseline"
+    if line.is_second:
+        yield "continuation"
+    elif line.cell.without_diverged:
+        yield "continued"
 
 
 def _columns(dataset: ReportedDataset, *, shows_values: bool) -> list[Column[_Line]]:

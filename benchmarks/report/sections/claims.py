@@ -126,7 +126,7 @@ def _numbers(claims: Claims, rows: Iterable[ClaimRow]) -> Block:
         Column("Verdict", lambda line: line.numbers.verdict, wraps="words"),
         Column("Seeds needed", lambda line: line.numbers.seeds_needed, wraps="words"),
     ]
-    return Table("Numbers of the claim", columns, lines, mark=lambda line: "check" if line.is_check else "")
+    return Table("Numbers of the claim", columns, lines, marks=lambda line: ("check",) if line.is_check else ())
 
 
 def claims_table(claims: Claims) -> Table[tuple[JudgedClaim, Judgement, Numbers]]:

@@ -10,7 +10,21 @@ from benchmarks.analysis.estimates import Estimate, standardized_mean
 from benchmarks.analysis.judgements import Explored
 from benchmarks.labels import NOTHING
 from benchmarks.metrics import Metric
-from benchmarks.report.blocks import Block, Code, Column, Index, Number, Paragraph, Part, Plot, Plots, Table, Tag, Text
+from benchmarks.report.blocks import (
+    Block,
+    Code,
+    Column,
+    Index,
+    Mark,
+    Number,
+    Paragraph,
+    Part,
+    Plot,
+    Plots,
+    Table,
+    Tag,
+    Text,
+)
 from benchmarks.report.formatting import Style, decimal, gain_title, p_text, sentences, titled
 from benchmarks.report.plots.forest import forest_plot
 from benchmarks.report.report import Report, ReportedDataset
@@ -119,7 +133,7 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
         columns,
         list(_lines(dataset)),
         caption=_caption(dataset),
-        mark=_mark,
+        marks=_marks_of,
         group=lambda line: (line.contrast.factor, Tag(f"baseline {report.baseline[line.contrast.factor]}")),
         group_head="Factor",
     )
@@ -129,8 +143,10 @@ _D_Z: Text = (Index("d", "z"),)
 _DEGENERATE = "degenerate: all differences equal (suspect an ignored setting)"
 
 
-def _mark(line: _Line) -> str:
-    return "continuation" if line.is_second else "continued" if line.contrast.without_diverged else ""
+def _marks_of(line: _Line) -> tuple[Mark, ...]:
+    if line.is_second:
+        return ("continuation",)
+    return ("continued",) if line.contrast.without_diverged else ()
 
 
 def _level(line: _Line) -> Text:

@@ -72,7 +72,7 @@ def _table(dataset: ReportedDataset, further: Iterable[_Further]) -> Block:
         ],
         dataset.summaries[: limits.MOST_CELL_ROWS],
         caption=left_out(dataset.summaries, limits.MOST_CELL_ROWS, "cells", SUMMARY_FILE),
-        mark=lambda cell: "baseline" if report.is_baseline(cell.levels) else "",
+        marks=lambda cell: ("baseline",) if report.is_baseline(cell.levels) else (),
     )
 
 

@@ -66,7 +66,7 @@ def _table(dataset: ReportedDataset, cost: str, points: Sequence[ParetoPoint]) -
         ],
         front[: limits.MOST_EFFECT_ROWS],
         caption=f"On the front: {len(front)} of {whole(n_cells)} cells.",
-        mark=lambda point: "baseline" if report.is_baseline(point.levels) else "",
+        marks=lambda point: ("baseline",) if report.is_baseline(point.levels) else (),
     )
 
 

@@ -151,7 +151,7 @@ def _what_was_tried(path: FoundPath, tried: Sequence[_Tried]) -> Iterator[Block]
         columns,
         tried[:most],
         caption=joined(told, left_out(tried, most, "", TRIED_FILE)),
-        mark=lambda each: "" if each.step else "baseline",
+        marks=lambda each: () if each.step else ("baseline",),
     )
     numbers: list[Column[_Tried]] = [
         *attributes(lambda each: each, "step", "change", "score", "is_taken"),

@@ -151,7 +151,7 @@ def _worth_table(report: Report, worth: Worth, style: Style) -> Block:
             f"{titled(worth.metric.title, '')}; gains {style.unit_of_differences}.",
             left_out(worth.cells, most, "cells", UNTUNED_FILE),
         ),
-        mark=lambda cell: "baseline" if report.is_baseline(cell.levels) else "",
+        marks=lambda cell: ("baseline",) if report.is_baseline(cell.levels) else (),
     )
 
 

@@ -83,7 +83,7 @@ def _table(dataset: ReportedDataset, found: Sequence[TimeToTarget]) -> Block:
         ],
         shown,
         caption=f"The first {len(shown)} of {whole(n_cells)} cells." if len(shown) < n_cells else "",
-        mark=lambda each: "baseline" if report.is_baseline(each.levels) else "",
+        marks=lambda each: ("baseline",) if report.is_baseline(each.levels) else (),
     )
 
 
