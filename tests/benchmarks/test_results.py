@@ -183,6 +183,13 @@ def test_public_list():
     assert [name for name in functions if f"benchmarks.{name}(" not in benchmarks.__doc__] == []
 
 
+def test_misspelt_name():
+    """A name that is not in the public list is met with the nearest that is."""
+    code = "import benchmarks; benchmarks.load_result"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stderr.rstrip().endswith("Did you mean: 'load_results'?")
+
+
 def test_importing_the_package_is_cheap():
     """`import benchmarks` imports no pandas; what is asked of it does, and what it does not have is an error."""
     code = (
