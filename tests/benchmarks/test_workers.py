@@ -418,8 +418,14 @@ def test_resources_fit_the_job(machine):
     assert resources(100, 100) == Resources(2, 1, GIB, 4 * MOST_OF_MEMORY * GIB)
 
 
+@pytest.fixture(params=["as it is", "slow"])
+def engine_options(request):
+    """The engine, and one that is in the midst of a long call: a worker must be waited for before it is ended."""
+    return {} if request.param == "as it is" else {"engine": "numpy_engine:SlowEngine"}
+
+
 @pytest.mark.usefixtures("engine")
-def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
+def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path, engine_options):
     """On Ctrl-C, which strikes where it is looked for and nowhere else, the workers write their checkpoints."""
     checkpoints = Checkpoints(tmp_path, 1e9)
     runs = [run for run in runs_of(2000) if run.seed == 0][:1]
@@ -433,7 +439,7 @@ def test_interrupt_writes_what_is_under_way(runs_dir, tmp_path):
             held_back.append(share)
 
     def train():
-        with started(runs_dir, number=1, checkpoints=checkpoints) as workers:
+        with started(runs_dir, number=1, checkpoints=checkpoints, **engine_options) as workers:
             list(workers.train(runs, workers.open_datasets(), interrupt))
 
     with pytest.raises(KeyboardInterrupt):

@@ -8,6 +8,7 @@ are dropped, so that cells differ; optimizers, regularizers and augmentation it 
 from __future__ import annotations
 
 import sys
+import time
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -150,6 +151,8 @@ def _with_ones(inputs):
 class NumpyEngine:
     """What `benchmarks.execution.local.Engine` is to a worker."""
 
+    program = NumpyProgram
+
     def __init__(self, orders, stopwatch, should_stop):
         assert not orders.keep_weights, "the NumPy engine has no weights to keep"
         threadpool_limits(orders.resources.threads)
@@ -178,6 +181,25 @@ class NumpyEngine:
         program = program_of(run)
         if self._made[0] != program:
             dataset = worker.opened(self._orders, run.cell.dataset)
-            made = NumpyProgram(run.cell.settings, dataset, self._stopwatch)
+            made = self.program(run.cell.settings, dataset, self._stopwatch)
             self._made = program, Trainer(made, dataset, should_stop=self._should_stop)
         return self._made[1]
+
+
+class SlowProgram(NumpyProgram):
+    """Takes longer for each call, once an epoch is over, than a pool waits for a process that it ends."""
+
+    seconds = 5.0
+
+    def train(self, order, factors):
+        begun = self.slots.values["velocity"].any()
+        losses = super().train(order, factors)
+        if begun:
+            time.sleep(self.seconds)
+        return losses
+
+
+class SlowEngine(NumpyEngine):
+    """The same engine with such a program."""
+
+    program = SlowProgram
