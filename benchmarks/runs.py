@@ -1,15 +1,32 @@
-"""Cells and runs: one dataset with one combination of levels, and that with one seed."""
+"""Factors, cells and runs: what is varied, one dataset with one combination of levels, and that with one seed."""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.settings.run import RunSettings, run_key
 
 Levels = Mapping[str, str]
 """Factor -> label of its level, for every factor."""
+
+
+@dataclass(frozen=True)
+class Factors(Mapping[str, Sequence[str]]):
+    """What a study varies: factor -> the labels of its levels; and which of these is the baseline's."""
+
+    levels: Mapping[str, Sequence[str]]
+    baseline: Levels
+
+    def __getitem__(self, factor: str) -> Sequence[str]:
+        return self.levels[factor]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.levels)
+
+    def __len__(self) -> int:
+        return len(self.levels)
 
 
 @dataclass(frozen=True)

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.analysis.contrasts import Factors, is_balanced
+from benchmarks.analysis.contrasts import is_balanced
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.tables import level_column
 from benchmarks.metrics import OUTCOME_METRICS
+from benchmarks.runs import Factors
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class CellMeans:
     """Other factors that are held at their baseline, where the design lacks combinations."""
 
 
-def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str, baseline: Mapping[str, str]) -> CellMeans:
+def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str) -> CellMeans:
     """The mean of each combination of two factors, over the others where the design has every combination of these.
 
     A seed of which a run has no value counts for nothing; the number of seeds tells.
@@ -43,11 +44,10 @@ def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str, ba
         factors: every factor of the suite.
         first: a factor.
         second: another one.
-        baseline: factor -> label of its baseline level.
     """
     others = [each for each in factors if each not in (first, second)]
     balanced = is_balanced(runs, factors)
-    held = {} if balanced else {each: baseline[each] for each in others}
+    held = {} if balanced else {each: factors.baseline[each] for each in others}
     kept = runs[(runs[[level_column(each) for each in held]] == list(held.values())).all(axis="columns")]
     means = {}
     for (one, other), cells in kept.groupby([level_column(first), level_column(second)], sort=False):

@@ -7,7 +7,7 @@ main effect compares two levels of a factor after averaging over all other facto
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,13 +16,11 @@ import pandas as pd
 from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
 from benchmarks.metrics import METRICS, OUTCOME_METRICS
+from benchmarks.runs import Factors
 
 LEAST_SEEDS_FOR_MAIN_EFFECTS = 6
 
 Kind = Literal["simple", "main"]
-
-Factors = Mapping[str, Sequence[str]]
-"""Factor -> labels of its levels."""
 
 
 @dataclass(frozen=True)
@@ -58,13 +56,12 @@ class Contrast:
         return len(self.pairs)
 
 
-def simple_contrasts(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Contrast]:
+def simple_contrasts(runs: pd.DataFrame, factors: Factors) -> list[Contrast]:
     """Contrast every level of every factor with the baseline, per dataset.
 
     Args:
         runs: what `run_table` gave.
         factors: every factor of the suite.
-        baseline: factor -> label of its baseline level.
 
     Raises:
         ValueError: a cell has a seed twice.
@@ -73,15 +70,15 @@ def simple_contrasts(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str
     contrasts = []
     for dataset, of_dataset in _by_dataset(runs):
         cells = {_levels_of(cell, factors): cell for _, cell in of_dataset.groupby("cell", sort=False)}
-        base = cells.get(tuple(baseline[factor] for factor in factors))
-        for factor, level in _other_levels(factors, baseline):
-            cell = cells.get(tuple(level if each == factor else baseline[each] for each in factors))
+        base = cells.get(tuple(factors.baseline[factor] for factor in factors))
+        for factor, level in _other_levels(factors):
+            cell = cells.get(tuple(level if each == factor else factors.baseline[each] for each in factors))
             pairs = None if cell is None or base is None else _pairs(_by_seed(cell), _by_seed(base))
             contrasts.append(_contrast("simple", dataset, factor, level, pairs))
     return contrasts
 
 
-def main_effects(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Contrast]:
+def main_effects(runs: pd.DataFrame, factors: Factors) -> list[Contrast]:
     """Contrast the levels of every factor, averaged over the other factors within each seed, per dataset.
 
     Only datasets that have nothing in the way are there; see `main_effects_obstacle`.
@@ -94,10 +91,10 @@ def main_effects(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, st
     for dataset, of_dataset in _by_dataset(runs):
         if main_effects_obstacle(of_dataset, factors):
             continue
-        for factor, level in _other_levels(factors, baseline):
+        for factor, level in _other_levels(factors):
             levels = of_dataset[level_column(factor)]
             at_level = _seed_means(of_dataset[levels == level])
-            at_baseline = _seed_means(of_dataset[levels == baseline[factor]])
+            at_baseline = _seed_means(of_dataset[levels == factors.baseline[factor]])
             effects.append(_contrast("main", dataset, factor, level, _pairs(at_level, at_baseline)))
     return effects
 
@@ -169,9 +166,9 @@ def _levels_of(cell: pd.DataFrame, factors: Factors) -> tuple[str, ...]:
     return tuple(str(first[level_column(factor)]) for factor in factors)
 
 
-def _other_levels(factors: Factors, baseline: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+def _other_levels(factors: Factors) -> Iterable[tuple[str, str]]:
     for factor, levels in factors.items():
-        yield from ((factor, level) for level in levels if level != baseline[factor])
+        yield from ((factor, level) for level in levels if level != factors.baseline[factor])
 
 
 def _by_seed(cell: pd.DataFrame) -> pd.DataFrame:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.analysis.contrasts import Factors
 from benchmarks.analysis.tables import level_column
+from benchmarks.runs import Factors
 
 MOST_CELLS = 12
 """Cells of one dataset that all have a panel."""
@@ -60,16 +59,13 @@ class Curves:
     """Panels that there was no room for."""
 
 
-def learning_curves(
-    epochs: pd.DataFrame, metric: str, factors: Factors, baseline: Mapping[str, str], is_balanced: bool
-) -> Curves | None:
+def learning_curves(epochs: pd.DataFrame, metric: str, factors: Factors, is_balanced: bool) -> Curves | None:
     """Arrange the curves of one metric on one dataset; None where no run has any.
 
     Args:
         epochs: rows of one dataset of what `epoch_table` gave.
         metric: one of its metrics.
         factors: every factor of the suite.
-        baseline: factor -> label of its baseline level.
         is_balanced: whether the design has every combination of levels, so that levels can be averaged over cells.
     """
     known = epochs[epochs[metric].notna()]
@@ -79,33 +75,33 @@ def learning_curves(
     if known["cell"].nunique() > MOST_CELLS:
         shown = "levels" if is_balanced else "neighbours"
     if shown == "levels":
-        panels = _level_panels(known, metric, factors, baseline)
+        panels = _level_panels(known, metric, factors)
     else:
-        panels = _cell_panels(_neighbours(known, baseline) if shown == "neighbours" else known, metric, baseline)
+        panels = _cell_panels(_neighbours(known, factors) if shown == "neighbours" else known, metric, factors)
     return Curves(metric, tuple(panels[:MOST_PANELS]), shown, max(0, len(panels) - MOST_PANELS)) if panels else None
 
 
-def _neighbours(epochs: pd.DataFrame, baseline: Mapping[str, str]) -> pd.DataFrame:
+def _neighbours(epochs: pd.DataFrame, factors: Factors) -> pd.DataFrame:
     """The epochs of the cells that differ from the baseline cell in at most one factor."""
-    levels = epochs[[level_column(factor) for factor in baseline]]
-    return epochs.loc[(levels != list(baseline.values())).sum(axis="columns") <= 1]
+    levels = epochs[[level_column(factor) for factor in factors]]
+    return epochs.loc[(levels != [factors.baseline[factor] for factor in factors]).sum(axis="columns") <= 1]
 
 
-def _cell_panels(epochs: pd.DataFrame, metric: str, baseline: Mapping[str, str]) -> list[Panel]:
+def _cell_panels(epochs: pd.DataFrame, metric: str, factors: Factors) -> list[Panel]:
     panels = []
     for _, cell in epochs.groupby("cell", sort=True):
-        levels = {factor: cell[level_column(factor)].iloc[0] for factor in baseline}
+        levels = {factor: cell[level_column(factor)].iloc[0] for factor in factors}
         lines = [
             _line(run["epoch"], run[metric], bool((run["status"] == "diverged").any()))
             for _, run in cell.groupby("seed", sort=True)
         ]
-        is_baseline = levels == dict(baseline)
+        is_baseline = levels == dict(factors.baseline)
         title, seeds = ", ".join(levels.values()), tuple(lines[:MOST_SEED_LINES])
         panels.append(Panel(title, "", is_baseline, _mean(cell, metric), seeds))
     return panels
 
 
-def _level_panels(epochs: pd.DataFrame, metric: str, factors: Factors, baseline: Mapping[str, str]) -> list[Panel]:
+def _level_panels(epochs: pd.DataFrame, metric: str, factors: Factors) -> list[Panel]:
     done = epochs[epochs["status"] == "done"]
     panels = []
     for factor, levels in factors.items():
@@ -115,7 +111,7 @@ def _level_panels(epochs: pd.DataFrame, metric: str, factors: Factors, baseline:
                 continue
             lines = [_mean(of_seed, metric) for _, of_seed in at_level.groupby("seed", sort=True)]
             seeds = tuple(line for line in lines if line)[:MOST_SEED_LINES]
-            is_baseline = level == baseline[factor]
+            is_baseline = level == factors.baseline[factor]
             panels.append(Panel(f"{factor} = {level}", factor, is_baseline, _mean(at_level, metric), seeds))
     return panels
 

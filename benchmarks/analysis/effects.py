@@ -16,9 +16,10 @@ from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
-from benchmarks.analysis.contrasts import Factors, Pair, is_balanced, level_pairs, oriented
+from benchmarks.analysis.contrasts import Pair, is_balanced, level_pairs, oriented
 from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate
 from benchmarks.analysis.tables import factor_of, level_column, level_columns, refuse_repeated_runs
+from benchmarks.runs import Factors
 from benchmarks.suite.claims import LEAST_SEEDS
 
 LEAST_SEEDS_FOR_IMPORTANCE = 3
@@ -70,7 +71,7 @@ def effects_obstacle(runs: pd.DataFrame, factors: Factors, least_seeds: int) -> 
     return f"{holes} of {len(runs)} runs have no outcome" if holes else None
 
 
-def interactions(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> list[Interaction]:
+def interactions(runs: pd.DataFrame, factors: Factors) -> list[Interaction]:
     """The interaction of every two factors, for every pair of their levels, per dataset.
 
     Of a pair of levels, the baseline is what the other is compared with, or else the one that is named first.
@@ -79,8 +80,8 @@ def interactions(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, st
     found = []
     for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS):
         for first, second in itertools.combinations(factors, 2):
-            for level, than in _level_pairs_of(factors[first], baseline[first]):
-                for at_level, at_than in _level_pairs_of(factors[second], baseline[second]):
+            for level, than in _level_pairs_of(factors[first], factors.baseline[first]):
+                for at_level, at_than in _level_pairs_of(factors[second], factors.baseline[second]):
                     here = (
                         level_pairs(
                             of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_level}

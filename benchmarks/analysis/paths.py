@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from benchmarks.analysis.contrasts import Factors, Pair, level_pairs, oriented
+from benchmarks.analysis.contrasts import Pair, level_pairs, oriented
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
 from benchmarks.plan.combinations import Change
-from benchmarks.runs import Levels
+from benchmarks.runs import Factors, Levels
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,18 @@ class Step:
     """Pairs of the gain of which a run diverged: it counts at the level without learning."""
 
 
-def steps_along(
-    runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], changes: Sequence[Change]
-) -> list[Step]:
+def steps_along(runs: pd.DataFrame, factors: Factors, changes: Sequence[Change]) -> list[Step]:
     """What each change of a path gives.
 
     Args:
         runs: rows of one dataset of what `run_table` gave.
         factors: every factor of the suite.
-        baseline: factor -> label of its baseline level.
         changes: in their order, of each factor one at most.
     """
-    turned, present, steps = oriented(runs), dict(baseline), list[Step]()
+    turned, present, steps = oriented(runs), dict(factors.baseline), list[Step]()
     total: dict[int, float] | None = dict.fromkeys(map(int, runs["seed"].unique()), 0.0)
     for change in changes:
-        pairs = _pairs(turned, factors, baseline, present, change)
+        pairs = _pairs(turned, factors, present, change)
         total = None if pairs is None or total is None else {p.seed: total[p.seed] + p.difference for p in pairs}
         present[change[0]] = change[1]
         steps.append(
@@ -56,7 +53,7 @@ def steps_along(
                 dict(present),
                 gain=_estimate(pairs),
                 since_baseline=NO_ESTIMATE if total is None else estimate(total.values()),
-                alone=_estimate(_pairs(turned, factors, baseline, baseline, change)),
+                alone=_estimate(_pairs(turned, factors, factors.baseline, change)),
                 n_planned=len(pairs or ()),
                 n_diverged=sum(pair.diverged and math.isfinite(pair.difference) for pair in pairs or ()),
             )
@@ -64,13 +61,11 @@ def steps_along(
     return steps
 
 
-def _pairs(
-    turned: pd.DataFrame, factors: Factors, baseline: Mapping[str, str], present: Levels, change: Change
-) -> tuple[Pair, ...] | None:
+def _pairs(turned: pd.DataFrame, factors: Factors, present: Levels, change: Change) -> tuple[Pair, ...] | None:
     """Seed by seed, the difference that a change makes at these levels; None where the design lacks a cell."""
     factor, level = change
     others = {name: label for name, label in present.items() if name != factor}
-    return level_pairs(turned, factors=factors, factor=factor, level=level, than=baseline[factor], fixed=others)
+    return level_pairs(turned, factors=factors, factor=factor, level=level, than=factors.baseline[factor], fixed=others)
 
 
 def _estimate(pairs: Iterable[Pair] | None) -> Estimate:

@@ -11,7 +11,7 @@ import pandas as pd
 
 from benchmarks.metrics import CURVE_METRICS, METRICS, OUTCOME_METRICS
 from benchmarks.results import FAILURES
-from benchmarks.runs import Run
+from benchmarks.runs import Factors, Run
 from benchmarks.store import DatasetFacts, StoredRun
 
 MISSING = "missing"
@@ -147,12 +147,10 @@ def _outcome(values: Mapping[str, Any], facts: DatasetFacts) -> float:
     return float(values[OUTCOME_METRICS[facts.task]]) if values["status"] == "done" else math.nan
 
 
-def nearest_cells(
-    runs: pd.DataFrame, factors: Iterable[str], baseline: Mapping[str, str], most: int
-) -> list[tuple[Hashable, dict[str, str]]]:
+def nearest_cells(runs: pd.DataFrame, factors: Factors, most: int) -> list[tuple[Hashable, dict[str, str]]]:
     """So many cells with their levels: the baseline, and then those that differ from it in the fewest factors."""
     cells = runs.drop_duplicates("cell")
     levels = cells[[level_column(factor) for factor in factors]].astype(str).set_axis(list(factors), axis="columns")
-    distance = (levels != pd.Series(dict(baseline))).sum(axis="columns")
+    distance = (levels != pd.Series(dict(factors.baseline))).sum(axis="columns")
     order = distance.sort_values(kind="stable").index[:most]
     return [(cells.at[row, "cell"], dict(levels.loc[row])) for row in order]

@@ -14,7 +14,7 @@ from benchmarks.plan.groups import Group, groups_of, tuned_runs, untuned_runs
 from benchmarks.plan.interim import analysis_with
 from benchmarks.plan.path import FoundPath, changes_taken, path_to_find
 from benchmarks.results import FAILURES, FINAL, OUTCOMES, Status
-from benchmarks.runs import Cell, Levels, Run
+from benchmarks.runs import Cell, Factors, Levels, Run
 from benchmarks.store import DatasetFacts, Registration, Store, StoredRun, StoredSearch
 from benchmarks.suite.claims import Analysis
 from benchmarks.suite.reading import parse_suite
@@ -141,14 +141,10 @@ class Study:
         return self.expansion.versions
 
     @property
-    def factors(self) -> dict[str, list[str]]:
-        """Factor -> the labels of its levels."""
-        return {factor.name: list(factor.levels) for factor in self.suite.factor_list}
-
-    @property
-    def baseline(self) -> dict[str, str]:
-        """Factor -> the label of the level that others are compared with."""
-        return self.suite.baseline_levels
+    def factors(self) -> Factors:
+        """What is varied, and the levels that others are compared with."""
+        levels = {factor.name: list(factor.levels) for factor in self.suite.factor_list}
+        return Factors(levels, self.suite.baseline_levels)
 
     @property
     def groups(self) -> list[Group]:

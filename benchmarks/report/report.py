@@ -12,7 +12,6 @@ import pandas as pd
 from benchmarks.analysis.claims import explore
 from benchmarks.analysis.contrasts import (
     Contrast,
-    Factors,
     is_balanced,
     main_effects,
     main_effects_obstacle,
@@ -30,6 +29,7 @@ from benchmarks.report.blocks import Code, Part
 from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.formatting import Style, style_of
 from benchmarks.results import FAILURES
+from benchmarks.runs import Factors
 from benchmarks.store import DatasetFacts
 
 
@@ -55,13 +55,8 @@ class Report:
 
     @cached_property
     def factors(self) -> Factors:
-        """Factor -> the labels of its levels."""
+        """What is varied, and the levels that others are compared with."""
         return self.study.factors
-
-    @cached_property
-    def baseline(self) -> Mapping[str, str]:
-        """Factor -> the label of its baseline level."""
-        return self.study.baseline
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -121,7 +116,7 @@ class Report:
 
     def is_baseline(self, levels: Mapping[str, str]) -> bool:
         """Whether a cell with these levels is the baseline."""
-        return dict(levels) == dict(self.baseline)
+        return dict(levels) == dict(self.factors.baseline)
 
     @cached_property
     def _tables(self) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -180,7 +175,7 @@ class ReportedDataset:
     @cached_property
     def explored(self) -> Mapping[str, tuple[Explored, ...]]:
         """Factor -> its simple contrasts, each followed by the main effect of the same level, if any."""
-        found = explore(_contrasts(self.runs, self.report.factors, self.report.baseline))
+        found = explore(_contrasts(self.runs, self.report.factors))
         return {
             factor: tuple(each for each in found if each.contrast.factor == factor) for factor in self.report.factors
         }
@@ -208,11 +203,11 @@ _EVALUATED: Mapping[str, str] = {
 """Value of `train.checkpoint` -> which weights are evaluated, as a clause."""
 
 
-def _contrasts(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> Iterable[Contrast]:
+def _contrasts(runs: pd.DataFrame, factors: Factors) -> Iterable[Contrast]:
     # The other cells are in no simple contrast, and there can be very many of them.
     levels = runs[[level_column(factor) for factor in factors]]
-    neighbours = runs[(levels != [baseline[factor] for factor in factors]).sum(axis="columns") <= 1]
-    simple, main = simple_contrasts(neighbours, factors, baseline), main_effects(runs, factors, baseline)
+    neighbours = runs[(levels != [factors.baseline[factor] for factor in factors]).sum(axis="columns") <= 1]
+    simple, main = simple_contrasts(neighbours, factors), main_effects(runs, factors)
     places = itertools.count()
     order = {(factor, level): next(places) for factor, levels in factors.items() for level in levels}
     # Sorting is stable, so a main effect comes after the simple contrast of its level.

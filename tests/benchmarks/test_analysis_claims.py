@@ -21,6 +21,7 @@ from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.tables import level_column
 from benchmarks.metrics import METRICS
 from benchmarks.plan.expansion import expand_cells
+from benchmarks.runs import Factors
 from benchmarks.suite.claims import Claim
 from benchmarks.suite.suite import Suite
 
@@ -119,7 +120,7 @@ def test_the_known_corrections(known_cases):
     assert [each.adjusted_p for each in registered] == pytest.approx(case["holm"])
     exploratory = only(runs, claim(margin=0), unregistered=["he is better"])
     assert [each.adjusted_p for each in exploratory] == pytest.approx(case["bh"])
-    contrasts = simple_contrasts(runs, ONE, BASE_OF_ONE)
+    contrasts = simple_contrasts(runs, Factors(ONE, BASE_OF_ONE))
     assert [each.adjusted_p for each in explore(contrasts)] == pytest.approx(case["bh"])
 
 

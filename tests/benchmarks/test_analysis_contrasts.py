@@ -16,9 +16,11 @@ from benchmarks.analysis.contrasts import main_effects, main_effects_obstacle, s
 from benchmarks.analysis.summaries import cell_summaries
 from benchmarks.analysis.tables import level_column
 from benchmarks.metrics import METRICS
+from benchmarks.runs import Factors
 
 FACTORS = {"initializer": ["glorot", "he"], "normalization": ["none", "bn"]}
 BASELINE = {"initializer": "glorot", "normalization": "none"}
+VARIED = Factors(FACTORS, BASELINE)
 statuses = st.sampled_from(["done", "done", "done", "diverged", "failed", "missing"])
 
 unhurried = settings(deadline=None, max_examples=60)
@@ -43,7 +45,7 @@ def two_cells(level, baseline):
 
 
 def only_contrast(runs):
-    [contrast] = simple_contrasts(runs, {"initializer": ["glorot", "he"]}, {"initializer": "glorot"})
+    [contrast] = simple_contrasts(runs, Factors({"initializer": ["glorot", "he"]}, {"initializer": "glorot"}))
     return contrast
 
 
@@ -73,14 +75,14 @@ def test_the_known_factorial(known_cases):
     """Simple contrasts and the main effect of the worked factorial, with their intervals."""
     case = known_cases["interaction"]
     runs = table({tuple(name.split("/")): outcomes for name, outcomes in case["cells"].items()})
-    simple = {(each.factor, each.level): each.estimate for each in simple_contrasts(runs, FACTORS, BASELINE)}
+    simple = {(each.factor, each.level): each.estimate for each in simple_contrasts(runs, VARIED)}
     none = simple["initializer", "he"]
     assert none.mean == pytest.approx(case["simple_none"], abs=1e-6)
     assert (none.ci_low, none.ci_high) == pytest.approx(case["simple_none_ci"], abs=1e-6)
-    at_bn = simple_contrasts(runs, FACTORS, {**BASELINE, "normalization": "bn"})[0].estimate
+    at_bn = simple_contrasts(runs, Factors(FACTORS, {**BASELINE, "normalization": "bn"}))[0].estimate
     assert at_bn.mean == pytest.approx(case["simple_bn"], abs=1e-6)
     assert (at_bn.ci_low, at_bn.ci_high) == pytest.approx(case["simple_bn_ci"], abs=1e-6)
-    main = next(each for each in main_effects(runs, FACTORS, BASELINE) if each.factor == "initializer")
+    main = next(each for each in main_effects(runs, VARIED) if each.factor == "initializer")
     assert main.level == "he"
     assert main.estimate.mean == pytest.approx(case["main_he_minus_glorot"], abs=1e-6)
     assert (main.estimate.ci_low, main.estimate.ci_high) == pytest.approx(case["main_ci"], abs=1e-6)
@@ -91,7 +93,7 @@ def test_the_known_factorial(known_cases):
 def test_contrasts_equal_scipy_on_the_pairs_that_exist(runs):
     """Any contrast with an interval has that of `ttest_rel` over the seeds that both cells have."""
     wide = runs.pivot(index="seed", columns=[level_column(factor) for factor in FACTORS], values="outcome")
-    for contrast in simple_contrasts(runs, FACTORS, BASELINE):
+    for contrast in simple_contrasts(runs, VARIED):
         levels = tuple((BASELINE | {contrast.factor: contrast.level}).values())
         both = wide[[levels, tuple(BASELINE.values())]].dropna()
         assert contrast.n_planned == len(wide)
@@ -106,8 +108,8 @@ def test_contrasts_equal_scipy_on_the_pairs_that_exist(runs):
 @given(random_runs())
 def test_swapping_level_and_baseline_turns_the_sign(runs):
     """The contrast of B with A is minus that of A with B."""
-    forth = simple_contrasts(runs, FACTORS, BASELINE)[0]
-    back = simple_contrasts(runs, FACTORS, {**BASELINE, "initializer": "he"})[0]
+    forth = simple_contrasts(runs, VARIED)[0]
+    back = simple_contrasts(runs, Factors(FACTORS, {**BASELINE, "initializer": "he"}))[0]
     assert [-pair.difference for pair in back.pairs] == pytest.approx(
         [pair.difference for pair in forth.pairs], nan_ok=True
     )
@@ -122,7 +124,7 @@ def test_the_order_of_rows_does_not_matter(runs, random):
     order = list(runs.index)
     random.shuffle(order)
     shuffled = runs.loc[order]
-    assert repr(simple_contrasts(shuffled, FACTORS, BASELINE)) == repr(simple_contrasts(runs, FACTORS, BASELINE))
+    assert repr(simple_contrasts(shuffled, VARIED)) == repr(simple_contrasts(runs, VARIED))
     ours = {tuple(each.levels.values()): sorted(each.outcome.values) for each in cell_summaries(runs)}
     theirs = {tuple(each.levels.values()): sorted(each.outcome.values) for each in cell_summaries(shuffled)}
     assert ours == theirs
@@ -176,9 +178,9 @@ def test_a_contrast_without_its_cell_is_not_in_the_design():
     """An excluded cell leaves its contrast named and empty; an excluded baseline leaves all so."""
     outcomes = [0.9, 0.92, 0.97]
     runs = table({("glorot", "none"): outcomes, ("he", "bn"): outcomes, ("glorot", "bn"): outcomes})
-    found = {(each.factor, each.level): each.in_design for each in simple_contrasts(runs, FACTORS, BASELINE)}
+    found = {(each.factor, each.level): each.in_design for each in simple_contrasts(runs, VARIED)}
     assert found == {("initializer", "he"): False, ("normalization", "bn"): True}
-    without_baseline = simple_contrasts(runs[runs["cell"] != 0], FACTORS, BASELINE)
+    without_baseline = simple_contrasts(runs[runs["cell"] != 0], VARIED)
     assert [each.in_design for each in without_baseline] == [False, False]
     assert {each.estimate.state for each in without_baseline} == {"no values"}
 
@@ -188,7 +190,7 @@ def test_datasets_keep_apart():
     first = two_cells([0.9, 0.92, 0.97], [0.8, 0.83, 0.84])
     second = two_cells([0.5, 0.52, 0.57], [0.6, 0.63, 0.64]).assign(dataset="mnist")
     runs = pd.concat([first, second.assign(cell=second["cell"] + 2)], ignore_index=True)
-    found = simple_contrasts(runs, {"initializer": ["glorot", "he"]}, {"initializer": "glorot"})
+    found = simple_contrasts(runs, Factors({"initializer": ["glorot", "he"]}, {"initializer": "glorot"}))
     assert [each.dataset for each in found] == ["digits", "mnist"]
     assert [each.estimate.mean > 0 for each in found] == [True, False]
 
@@ -200,7 +202,7 @@ def test_where_less_is_better_every_difference_turns(runs):
     errors = runs.assign(task="regression")
     assert all(each.task == "regression" for each in cell_summaries(errors))
     for analyse in (simple_contrasts, main_effects):
-        for error, accuracy in zip(analyse(errors, FACTORS, BASELINE), analyse(runs, FACTORS, BASELINE), strict=True):
+        for error, accuracy in zip(analyse(errors, VARIED), analyse(runs, VARIED), strict=True):
             assert -error.estimate.mean == pytest.approx(accuracy.estimate.mean, nan_ok=True)
             assert -error.estimate.ci_low == pytest.approx(accuracy.estimate.ci_high, nan_ok=True)
             expected = [-pair.difference for pair in accuracy.pairs]
@@ -254,7 +256,7 @@ def with_a_hole(runs):
 def test_main_effects_need_a_whole_factorial_of_six_seeds(runs, factors, reason):
     """Whatever is in the way is named, and then there are no main effects."""
     assert main_effects_obstacle(runs, factors) == reason
-    effects = main_effects(runs, factors, {factor: BASELINE[factor] for factor in factors})
+    effects = main_effects(runs, Factors(factors, BASELINE))
     assert bool(effects) == (reason is None)
 
 
@@ -262,7 +264,7 @@ def test_a_diverged_run_leaves_its_seed_out_of_the_second_main_effect():
     """Without diverged runs, a main effect has the other seeds only: each must be balanced."""
     runs = full(7)
     runs.loc[4, ["status", "outcome"]] = ["diverged", 0.1]
-    for effect in main_effects(runs, FACTORS, BASELINE):
+    for effect in main_effects(runs, VARIED):
         assert effect.estimate.n == 7
         assert effect.without_diverged.n == 6
 
@@ -271,9 +273,9 @@ def test_a_repeated_run_is_refused_everywhere():
     """Summaries, contrasts and main effects raise on a second row for a run."""
     runs = full(6)
     repeated = pd.concat([runs, runs.iloc[[3]]])
-    for analyse in (cell_summaries, lambda each: simple_contrasts(each, FACTORS, BASELINE)):
+    for analyse in (cell_summaries, lambda each: simple_contrasts(each, VARIED)):
         with pytest.raises(ValueError) as error:
             analyse(repeated)
         assert "seed = 3" in str(error.value)
     with pytest.raises(ValueError):
-        main_effects(repeated, FACTORS, BASELINE)
+        main_effects(repeated, VARIED)

@@ -11,6 +11,7 @@ import pytest
 
 from benchmarks.analysis.curves import MOST_EPOCHS, MOST_SEED_LINES, learning_curves
 from benchmarks.analysis.tables import level_column
+from benchmarks.runs import Factors
 
 FACTORS = {"a": ["1", "2", "3", "4"], "b": ["x", "y", "z", "w"]}
 BASELINE = {"a": "1", "b": "x"}
@@ -28,7 +29,7 @@ def epochs_of(cells, n_seeds=3, n_epochs=4):
 
 
 def curves_of(epochs, is_balanced=True, metric="val_accuracy"):
-    return learning_curves(epochs, metric, FACTORS, BASELINE, is_balanced)
+    return learning_curves(epochs, metric, Factors(FACTORS, BASELINE), is_balanced)
 
 
 def test_a_panel_per_cell():

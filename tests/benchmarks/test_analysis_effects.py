@@ -16,9 +16,11 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks.analysis.effects import effects_obstacle, importance, interactions, pareto_points
 from benchmarks.analysis.tables import level_column
 from benchmarks.metrics import METRICS
+from benchmarks.runs import Factors
 
 FACTORS = {"model.initializer": ["glorot", "he"], "model.norm": ["none", "bn", "ln"]}
 BASELINE = {"model.initializer": "glorot", "model.norm": "none"}
+VARIED = Factors(FACTORS, BASELINE)
 
 unhurried = settings(deadline=None, max_examples=30)
 
@@ -50,7 +52,7 @@ def test_the_known_interaction(known):
     """Interaction and p of the worked factorial."""
     factors = {"init": ["glorot", "he"], "norm": ["bn", "none"]}
     runs = table({tuple(name.split("/")): outcomes for name, outcomes in known["cells"].items()}, factors)
-    [found] = interactions(runs, factors, {"init": "glorot", "norm": "bn"})
+    [found] = interactions(runs, Factors(factors, {"init": "glorot", "norm": "bn"}))
     assert (found.level, found.than, found.at_level, found.at_than) == ("he", "glorot", "none", "bn")
     assert found.estimate.mean == pytest.approx(known["interaction_none_minus_bn"], abs=1e-6)
     assert found.p == pytest.approx(known["interaction_p"], abs=1e-9)
@@ -60,7 +62,7 @@ def test_every_pair_of_levels_has_its_interaction():
     """Two levels by three are three interactions, each worked out from the cells; the baseline is compared with."""
     runs = full(7)
     cells = {levels: cell["outcome"].to_numpy() for levels, cell in runs.groupby([level_column(f) for f in FACTORS])}
-    found = interactions(runs, FACTORS, {**BASELINE, "model.norm": "bn"})
+    found = interactions(runs, Factors(FACTORS, {**BASELINE, "model.norm": "bn"}))
     assert [(each.at_level, each.at_than) for each in found] == [("none", "bn"), ("ln", "bn"), ("ln", "none")]
     for each in found:
         here = cells["he", each.at_level] - cells["glorot", each.at_level]
@@ -71,8 +73,8 @@ def test_every_pair_of_levels_has_its_interaction():
 
 def test_where_less_is_better_interactions_turn():
     """Errors give the interactions of accuracies with the other sign."""
-    forth = interactions(full(6), FACTORS, BASELINE)
-    back = interactions(full(6, task="regression"), FACTORS, BASELINE)
+    forth = interactions(full(6), VARIED)
+    back = interactions(full(6, task="regression"), VARIED)
     assert [-each.estimate.mean for each in back] == pytest.approx([each.estimate.mean for each in forth])
 
 
@@ -145,7 +147,7 @@ def test_equal_outcomes_have_no_importance():
 def test_what_is_in_the_way_is_told(runs, reason):
     """Without a whole table there are no effects, and a clause says why."""
     assert effects_obstacle(runs, FACTORS, 6) == reason
-    assert bool(interactions(runs, FACTORS, BASELINE)) == (reason is None)
+    assert bool(interactions(runs, VARIED)) == (reason is None)
 
 
 def test_importance_needs_three_seeds():

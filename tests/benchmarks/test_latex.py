@@ -25,6 +25,7 @@ from benchmarks.report.render.latex import latex_table, latex_text
 from benchmarks.report.sections.cells import cells_table
 from benchmarks.report.sections.claims import claims_table
 from benchmarks.report.sections.differences import contrasts_table
+from benchmarks.runs import Factors
 
 ACCURACY = METRICS["test_accuracy"]
 STYLE = style_of("share")
@@ -99,7 +100,7 @@ def tables(claims):
     runs = runs_of(FACTORS)
     many = runs_of({"a": [str(level) for level in range(MOST_LATEX_ROWS + 2)]}, seeds=2)
     contrasts = {}
-    for each in simple_contrasts(runs, FACTORS, BASELINE):
+    for each in simple_contrasts(runs, Factors(FACTORS, BASELINE)):
         contrasts.setdefault(each.factor, []).append(each)
     return {
         "cells": cells_tex(runs),

@@ -26,6 +26,7 @@ from benchmarks.report.render.markdown import markdown_page
 from benchmarks.report.report import Report
 from benchmarks.report.writing import built_sections
 from benchmarks.results import RunResult
+from benchmarks.runs import Factors
 from benchmarks.search.greedy import find_path
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite.reading import parse_suite
@@ -246,8 +247,8 @@ def test_gains_by_hand():
     table = run_table(runs, {}, {"digits": FACTS})
     table["status"] = "done"
     table["outcome"] = [accuracy.get(levels_of(run), [0.0] * 3)[run.seed] for run in runs]
-    first, second = steps_along(table, {name: list(map(str, each)) for name, each in suite_levels(suite)},
-                                suite.baseline_levels, changes)  # fmt: skip
+    levels = {name: list(map(str, each)) for name, each in suite_levels(suite)}
+    first, second = steps_along(table, Factors(levels, suite.baseline_levels), changes)
     assert first.gain.values == pytest.approx((0.1, 0.2, 0.3))
     assert first.alone == first.gain == first.since_baseline
     assert second.gain.values == pytest.approx((0.15, 0.05, 0.05))

@@ -37,6 +37,7 @@ from benchmarks.report.plots.ranks import rank_plot
 from benchmarks.report.plots.reliability import reliability_diagram
 from benchmarks.report.plots.seeds import seed_lines
 from benchmarks.results import kept_predictions
+from benchmarks.runs import Factors
 
 STYLE = style_of("share")
 EVIL = '<script>alert(1)</script> & $\\alpha$ "%s" a rather long label ]]>'
@@ -60,6 +61,7 @@ def runs_of(factors, seeds=8, noise=0.004):
 
 FACTORS = {"act": ["relu", "tanh", EVIL], "init": ["glorot", "he"], "norm": ["none", "batch"]}
 BASELINE = {"act": "relu", "init": "glorot", "norm": "none"}
+VARIED = Factors(FACTORS, BASELINE)
 
 
 def judged_claims(suite_of, seeds=8, number=1):
@@ -110,8 +112,8 @@ def predictions(n=400, runs=2, classes=10, sharpness=3.0):
 def every_plot(suite_of, name="p"):
     """Each kind of plot, with labels that are markup to HTML, LaTeX and matplotlib."""
     runs = runs_of(FACTORS)
-    means = cell_means(runs, FACTORS, "act", "init", BASELINE)
-    few = cell_means(runs[runs["seed"] < 2], FACTORS, "act", "init", BASELINE)
+    means = cell_means(runs, VARIED, "act", "init")
+    few = cell_means(runs[runs["seed"] < 2], VARIED, "act", "init")
     terms = [Importance("digits", term, 1, 4.0, 0.04, share) for term, share in (((EVIL,), 0.4), (("a", "b"), -0.01))]
     judged = judged_claims(suite_of)
     values = {EVIL: np.random.default_rng(2).normal(0, 0.01, 8).tolist()}
@@ -254,13 +256,13 @@ def test_the_seeds_of_a_claim_are_of_the_cells_it_compares(task, suite_of):
 def test_cell_means_are_means():
     """Each is the mean over all runs with both levels, and a hole takes its seed out and is told."""
     runs = runs_of(FACTORS)
-    found = cell_means(runs, FACTORS, "act", "init", BASELINE)
+    found = cell_means(runs, VARIED, "act", "init")
     by_levels = runs.groupby([level_column("act"), level_column("init")])["outcome"].mean()
     assert {place: each.mean for place, each in found.means.items()} == pytest.approx(by_levels.to_dict(), rel=1e-12)
     assert found.averaged_over == ("norm",)
     holed = runs.copy()
     holed.loc[3, ["outcome", "status"]] = [np.nan, "failed"]
-    found = cell_means(holed, FACTORS, "act", "init", BASELINE)
+    found = cell_means(holed, VARIED, "act", "init")
     assert found.means["relu", "glorot"].n == 7
     [plot] = heat_map("h", found, STYLE)
     assert sum(text.endswith("*") for text in texts_of(plot)) == 1
@@ -271,7 +273,7 @@ def test_cell_means_of_a_design_with_gaps():
     """Without every combination the other factors are held at their baseline, and that is said."""
     runs = runs_of(FACTORS)
     runs = runs[runs["cell"] != 11]
-    found = cell_means(runs, FACTORS, "act", "init", BASELINE)
+    found = cell_means(runs, VARIED, "act", "init")
     at_baseline = runs[runs[level_column("norm")] == "none"]
     expected = at_baseline.groupby([level_column("act"), level_column("init")])["outcome"].mean().to_dict()
     assert {place: each.mean for place, each in found.means.items()} == pytest.approx(expected, rel=1e-12)
@@ -284,7 +286,7 @@ def test_the_best_of_a_heat_map():
     factors = {"act": ["relu", "tanh"], "init": ["a", "b"]}
     baseline = {"act": "relu", "init": "a"}
     for task in ("classification", "regression"):
-        found = cell_means(runs.assign(task=task), factors, "act", "init", baseline)
+        found = cell_means(runs.assign(task=task), Factors(factors, baseline), "act", "init")
         [plot] = heat_map("h", found, STYLE)
         tints = [float(tint) for tint in re.findall(r"fill: var\(--first\); opacity: ([\d.]+)", plot.svg)]
         means = [found.means[place].mean for place in itertools.product(*factors.values())]
@@ -299,7 +301,7 @@ def test_many_levels_go_over_pages():
     """Of 30 by 9 levels every mean is written on one page of the heat map, and pages say which they are."""
     factors = {"width": [str(number) for number in range(30)], "optimizer": [f"o{number}" for number in range(9)]}
     runs = runs_of(factors, seeds=3)
-    found = cell_means(runs, factors, "width", "optimizer", {"width": "0", "optimizer": "o0"})
+    found = cell_means(runs, Factors(factors, {"width": "0", "optimizer": "o0"}), "width", "optimizer")
     pages = heat_map("h", found, STYLE)
     numbers = [text for page in pages for text in texts_of(page) if re.fullmatch(r"\d\d\.\d\d", text)]
     assert sorted(numbers) == sorted(f"{100 * each.mean:.2f}" for each in found.means.values())

@@ -30,9 +30,9 @@ def build(report: Report) -> Iterable[Block]:
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
-    factors, baseline, epochs = dataset.report.factors, dataset.report.baseline, dataset.epochs
+    factors, epochs = dataset.report.factors, dataset.epochs
     metrics = CURVE_METRICS[dataset.facts.task]
-    found = [learning_curves(epochs, metric, factors, baseline, dataset.is_balanced) for metric in metrics]
+    found = [learning_curves(epochs, metric, factors, dataset.is_balanced) for metric in metrics]
     if not any(found):
         yield Paragraph("No run has finished an epoch yet.")
     for curves in filter(None, found):

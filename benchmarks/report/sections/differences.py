@@ -35,7 +35,7 @@ from benchmarks.report.tables import estimate_columns, number
 def build(report: Report) -> Iterable[Block]:
     """What a difference is, and for each dataset a forest plot and a table, which a file for papers has too."""
     levels: list[Part] = []
-    for factor, level in report.baseline.items():
+    for factor, level in report.factors.baseline.items():
         levels += [", " if levels else "", Code(factor), f" = {level}"]
     yield Paragraph(
         (
@@ -63,7 +63,7 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
     yield Plots((Plot("", svg),), "wide", _marks(dataset))
     yield _table(dataset)
     file = f"contrasts-{file_part(dataset.name)}.tex"
-    yield contrasts_table(dataset.contrasts, dataset.report.baseline, dataset.metric, dataset.style, file)
+    yield contrasts_table(dataset.contrasts, dataset.report.factors.baseline, dataset.metric, dataset.style, file)
 
 
 def _marks(dataset: ReportedDataset) -> str:
@@ -134,7 +134,7 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
         list(_lines(dataset)),
         caption=_caption(dataset),
         marks=_marks_of,
-        group=lambda line: (line.contrast.factor, Tag(f"baseline {report.baseline[line.contrast.factor]}")),
+        group=lambda line: (line.contrast.factor, Tag(f"baseline {report.factors.baseline[line.contrast.factor]}")),
         group_head="Factor",
     )
 

@@ -292,8 +292,7 @@ def ensembles(dataset: ReportedDataset) -> _Found:
     n_outputs = size * min(n_members, len(report.seeds))
     most = max(2, min(limits.MOST_ENSEMBLES, limits.MOST_OUTPUTS // n_outputs))
     made = (
-        _cell(dataset, cell, levels, labels, n_members)
-        for cell, levels in nearest_cells(done, report.factors, report.baseline, most)
+        _cell(dataset, cell, levels, labels, n_members) for cell, levels in nearest_cells(done, report.factors, most)
     )
     cells = tuple(each for each in made if each)
     obstacle = None if cells else "no cell has two runs whose outputs for the test examples were kept"

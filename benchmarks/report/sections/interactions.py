@@ -58,7 +58,7 @@ def _obstacle(dataset: ReportedDataset) -> str | None:
 
 
 def _interactions(dataset: ReportedDataset) -> list[_Adjusted]:
-    found = interactions(dataset.runs, dataset.report.factors, dataset.report.baseline)
+    found = interactions(dataset.runs, dataset.report.factors)
     p = [1.0 if math.isnan(each.p) else each.p for each in found]
     together = zip(found, map(float, stats.false_discovery_control(p)), strict=True)
     return sorted(together, key=lambda each: math.inf if math.isnan(each[0].p) else each[0].p)
@@ -92,7 +92,7 @@ def _plots(dataset: ReportedDataset, found: Iterable[_Adjusted]) -> Iterator[Blo
     pairs.sort(key=lambda pair: order.index(frozenset(pair)) if frozenset(pair) in order else len(order))
     shown: list[Plot] = []
     for place, (first, second) in enumerate(pairs[: limits.MOST_FACTOR_PAIRS]):
-        means = cell_means(dataset.runs, factors, first, second, dataset.report.baseline)
+        means = cell_means(dataset.runs, factors, first, second)
         name = f"pair-{dataset.number}-{place}"
         shown += interaction_plot(f"{name}-lines", means, dataset.style)
         shown += heat_map(f"{name}-heat", means, dataset.style)

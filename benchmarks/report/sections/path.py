@@ -69,7 +69,7 @@ def build(report: Report) -> Iterable[Block]:
 
 
 def _lines(dataset: ReportedDataset, changes: Sequence[Change]) -> Iterator[_Line]:
-    steps = steps_along(dataset.runs, dataset.report.factors, dataset.report.baseline, changes)
+    steps = steps_along(dataset.runs, dataset.report.factors, changes)
     for place, step in enumerate(steps, start=1):
         yield _Line(dataset, place, step)
 

@@ -146,9 +146,9 @@ def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast], labels: n
             for made in report.study.store.predictions([key]).values()
         }
 
-    at_baseline = right(report.baseline, sorted(done["seed"].unique())[: limits.MOST_NOISE_PAIRS])
+    at_baseline = right(report.factors.baseline, sorted(done["seed"].unique())[: limits.MOST_NOISE_PAIRS])
     for contrast in list(contrasts)[: limits.MOST_NOISE_DIFFERENCES]:
-        at_level = right({**report.baseline, contrast.factor: contrast.level}, list(at_baseline))
+        at_level = right({**report.factors.baseline, contrast.factor: contrast.level}, list(at_baseline))
         if pairs := tuple(pair_noise(own, at_baseline[seed]) for seed, own in at_level.items()):
             yield _Noise(contrast, pairs)
 

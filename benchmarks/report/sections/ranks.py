@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 import pandas as pd
 
-from benchmarks.analysis.contrasts import Factors, oriented
+from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.ranks import LEAST_DATASETS_FOR_RANKS, Ranks, rank_over_datasets
 from benchmarks.analysis.tables import level_column
 from benchmarks.report import limits
@@ -17,11 +17,12 @@ from benchmarks.report.plots.ranks import rank_plot
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
 from benchmarks.report.tables import number
+from benchmarks.runs import Factors
 
 
 def build(report: Report) -> Iterable[Block]:
     """The mean rank of each cell, and which of them are told apart."""
-    ranks = ranks_of(report.runs, report.factors, report.baseline)
+    ranks = ranks_of(report.runs, report.factors)
     if ranks.obstacle:
         yield Paragraph(f"No ranks are given: {ranks.obstacle}.")
         return
@@ -41,13 +42,13 @@ def build(report: Report) -> Iterable[Block]:
     yield Plots(rank_plot("ranks", ranks))
 
 
-def ranks_of(runs: pd.DataFrame, factors: Factors, baseline: Mapping[str, str]) -> Ranks:
+def ranks_of(runs: pd.DataFrame, factors: Factors) -> Ranks:
     """Rank the cells over the datasets; where they are many, the baseline and those that differ in one factor."""
     cells = runs.drop_duplicates("cell")
     levels = cells[[level_column(factor) for factor in factors]]
     titles = pd.Series([", ".join(each) for each in levels.to_numpy()], index=cells["cell"])
     if titles.nunique() > limits.MOST_RANKED_CELLS:
-        is_near = (levels != list(baseline.values())).sum(axis="columns") <= 1
+        is_near = (levels != [factors.baseline[factor] for factor in factors]).sum(axis="columns") <= 1
         titles = titles[is_near.to_numpy()]
     n_datasets = runs["dataset"].nunique()
     if titles.nunique() > limits.MOST_RANKED_CELLS and n_datasets >= LEAST_DATASETS_FOR_RANKS:

@@ -69,7 +69,7 @@ def _cells(dataset: ReportedDataset, labels: np.ndarray) -> Iterator[_Cell]:
     """Those cells whose runs have kept outputs."""
     report = dataset.report
     done = dataset.runs[dataset.runs["status"] == "done"]
-    for cell, levels in nearest_cells(done, report.factors, report.baseline, limits.MOST_RELIABILITY_CELLS):
+    for cell, levels in nearest_cells(done, report.factors, limits.MOST_RELIABILITY_CELLS):
         keys = done.loc[done["cell"] == cell, "key"].tolist()[: limits.MOST_RELIABILITY_RUNS]
         # One run at a time: all outputs of a hundred runs can be a gigabyte.
         outputs = (made for key in keys for made in report.study.store.predictions([key]).values())

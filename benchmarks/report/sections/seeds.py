@@ -60,7 +60,7 @@ def _dots(dataset: ReportedDataset) -> Iterator[Plot]:
         shown = [each for each in of_factor if each.kind == "simple" and each.estimate.n]
         if shown:
             svg = paired_dots(f"dots-{dataset.number}-{place}", shown, dataset.metric, dataset.style)
-            yield Plot((factor, Tag(f"baseline {dataset.report.baseline[factor]}")), svg)
+            yield Plot((factor, Tag(f"baseline {dataset.report.factors.baseline[factor]}")), svg)
 
 
 SECTION = Section("seeds", "Seed by seed", build, "Seeds", is_drawn=True)

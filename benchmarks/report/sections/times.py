@@ -58,9 +58,9 @@ def _target(dataset: ReportedDataset, known: pd.DataFrame, name: str) -> tuple[s
 
 
 def _is_baseline(dataset: ReportedDataset, table: pd.DataFrame) -> pd.Series:
-    baseline = dataset.report.baseline
-    columns = [level_column(factor) for factor in dataset.report.factors]
-    return (table[columns] == [baseline[factor] for factor in dataset.report.factors]).all(axis="columns")
+    factors = dataset.report.factors
+    columns = [level_column(factor) for factor in factors]
+    return (table[columns] == [factors.baseline[factor] for factor in factors]).all(axis="columns")
 
 
 def _times(dataset: ReportedDataset, known: pd.DataFrame, name: str, target: float) -> list[TimeToTarget]:
