@@ -185,7 +185,7 @@ learning_rate = 0.01
 weight_average = 0.9
 checkpoint = "best_val"
 early_stopping_patience = 40
-schedule = "halve_on_plateau"
+schedule = "reduce_on_plateau"
 plateau_patience = 15
 [augment]
 flip = true

@@ -79,7 +79,6 @@ def search_with_keras_tuner(folder: Path, points: Sequence[Mapping[str, Any]]) -
     import keras_tuner
 
     import zoo
-    from benchmarks.settings.optimizers import OPTIMIZERS
     from benchmarks.speed.peer import EVALUATION_BATCH, standardized_parts
 
     plan = _plan(folder)
@@ -93,9 +92,9 @@ def search_with_keras_tuner(folder: Path, points: Sequence[Mapping[str, Any]]) -
     def build(hyperparameters: Any) -> Any:
         values = group.space.point_from(hyperparameters.values) if group.space else {}
         model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, run.seed)
-        row = OPTIMIZERS[values["train.optimizer"]]
         momentum = {"momentum": values["train.momentum"]} if "train.momentum" in values else {}
-        optimizer = getattr(keras.optimizers, row.keras_class)(values["train.learning_rate"], **momentum)
+        kind = keras.optimizers.SGD if momentum else keras.optimizers.Adam
+        optimizer = kind(values["train.learning_rate"], **momentum)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer, loss, metrics=["accuracy"])
         return model

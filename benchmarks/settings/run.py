@@ -64,7 +64,7 @@ class RunSettings:
         for section in SECTIONS:
             config = getattr(self, section)
             values |= {f"{section}.{name}": value for name, value in config.model_dump(mode="json").items()}
-        return values
+        return values | {f"train.{name}": value for name, value in self.train.coefficients().items()}
 
     def identity(self) -> dict[str, Any]:
         """What tells these settings from others, in plain values."""

@@ -8,11 +8,11 @@ import numpy as np
 from pydantic import BeforeValidator, model_validator
 
 from benchmarks.arrays import Array
-from benchmarks.settings.optimizers import OPTIMIZERS, with_coefficient
-from benchmarks.settings.schedules import SCHEDULES
+from benchmarks.settings.optimizers import MOMENTUM_FORMS, OPTIMIZERS, WEIGHT_DECAY_FORMS, with_coefficient
+from benchmarks.settings.schedules import ON_PLATEAU, SCHEDULES
 from zoo.settings import OneOf, Problem, Settings, as_written, found_problems, setting
 
-REVISION = 2
+REVISION = 3
 """Raised whenever the same settings come to give other results, so that results of the old meaning are not reused."""
 
 LOSSES: dict[str, str] = {
@@ -45,13 +45,10 @@ _BUDGETS = ("epochs", "steps", "images")
 DEFAULT_EPOCHS = 30
 
 
-def _coefficient(explanation: str, name: str, **bounds: Any) -> Any:
-    return setting(
-        None,
-        f"{explanation}; by default the optimizer's own.",
-        only_with={"optimizer": with_coefficient(name)},
-        **bounds,
-    )
+def _coefficient(explanation: str, name: str, **declared: Any) -> Any:
+    owners = with_coefficient(name)
+    only_with = None if len(owners) == len(OPTIMIZERS) else {"optimizer": owners}
+    return setting(None, f"{explanation}; by default the optimizer's own.", only_with=only_with, **declared)
 
 
 class TrainConfig(Settings):
@@ -74,10 +71,19 @@ class TrainConfig(Settings):
     batch_size: int = setting(64, "Examples in each step.", ge=1)
 
     optimizer: Annotated[str, OneOf("optimizer", OPTIMIZERS)] = setting("adam", "How gradients become steps.")
-    learning_rate: float = setting(
-        1e-3, "Size of a step, where the schedule's factor is 1.", gt=0, allow_inf_nan=False, shapes_program=False
+    learning_rate: float | None = _coefficient(
+        "Size of a step, where the schedule's factor is 1",
+        "learning_rate",
+        gt=0,
+        allow_inf_nan=False,
+        shapes_program=False,
     )
     momentum: float | None = _coefficient("Share of the last step that is kept", "momentum", ge=0, lt=1)
+    momentum_form: Annotated[str, OneOf("form of momentum", MOMENTUM_FORMS)] = setting(
+        "rate_inside",
+        "How momentum, rate and gradient come together.",
+        only_with={"optimizer": tuple(name for name, row in OPTIMIZERS.items() if row.has_momentum_forms)},
+    )
     beta_1: float | None = _coefficient("Decay of the moving mean of gradients", "beta_1", ge=0, lt=1)
     beta_2: float | None = _coefficient("Decay of the moving mean of squared gradients", "beta_2", ge=0, lt=1)
     squared_decay: float | None = _coefficient(
@@ -86,11 +92,13 @@ class TrainConfig(Settings):
     optimizer_epsilon: float | None = _coefficient("Added where the optimizer divides", "optimizer_epsilon", gt=0, le=1)
     weight_decay: float = setting(
         0.0,
-        "Share of each weight, times the learning rate, that every step takes away; biases and gains are spared "
-        "(Loshchilov & Hutter 2019).",
+        "Pull of every step on each weight towards zero; biases and gains are spared.",
         ge=0,
         le=1000,
         shapes_program=False,
+    )
+    weight_decay_form: Annotated[str, OneOf("form of weight decay", WEIGHT_DECAY_FORMS)] = setting(
+        "decoupled", "What weight_decay is a share of.", not_with={"weight_decay": 0.0}
     )
     clip_norm: float = setting(
         0.0,
@@ -139,10 +147,18 @@ class TrainConfig(Settings):
     )
     plateau_patience: int = setting(
         5,
-        "Epochs without improvement before the learning rate is halved.",
+        "Epochs without improvement before the learning rate falls.",
         ge=1,
         shapes_program=False,
-        only_with={"schedule": ("halve_on_plateau",)},
+        only_with={"schedule": (ON_PLATEAU,)},
+    )
+    plateau_factor: float = setting(
+        0.1,
+        "What it is multiplied with then; 0.1 as He et al. 2016, section 3.4.",
+        gt=0,
+        lt=1,
+        shapes_program=False,
+        only_with={"schedule": (ON_PLATEAU,)},
     )
 
     loss: Annotated[str, OneOf("loss", _LOSS_CHOICES)] = setting("by_task", "What is made small.")
@@ -171,7 +187,7 @@ class TrainConfig(Settings):
         only_with={"checkpoint": ("best_val",)},
     )
     monitor: Annotated[str, OneOf("monitored value", MONITORS)] = setting(
-        "val_loss", "What best_val, early stopping and halve_on_plateau look at.", shapes_program=False
+        "val_loss", f"What best_val, early stopping and {ON_PLATEAU} look at.", shapes_program=False
     )
 
     @model_validator(mode="before")
@@ -198,7 +214,7 @@ class TrainConfig(Settings):
     @model_validator(mode="after")
     def _check_patience(self) -> Self:
         patience = {"early_stopping_patience": self.early_stopping_patience}
-        if self.schedule == "halve_on_plateau":
+        if self.schedule == ON_PLATEAU:
             patience["plateau_patience"] = self.plateau_patience
         # The first epoch is the best so far, and after the last one nothing is left to be changed.
         most = self.epochs - 2
@@ -215,15 +231,26 @@ class TrainConfig(Settings):
         if not shares or list(shares) != sorted(set(shares)) or not 0 < shares[0] <= shares[-1] < 1:
             allowed = "rising shares between 0 and 1, such as [0.5, 0.75]"
             raise found_problems([Problem("decay_at", "not a list of shares", as_written(shares), allowed)])
+        return self
+
+    @model_validator(mode="after")
+    def _check_weight_decay(self) -> Self:
         if self.optimizer == "adamw" and self.weight_decay == 0:
             message = "adamw without weight decay is adam"
             raise found_problems([Problem("weight_decay", message, "0", "more than 0, or optimizer = adam")])
+        unfit = {
+            "adamw": ("adamw is adam with the other form", "decoupled, or optimizer = adam"),
+            "sgd": ("no effect: for plain sgd both forms are the same", "decoupled, or an optimizer with momentum"),
+        }
+        if self.optimizer in unfit and self.weight_decay_form == "coupled":
+            message, allowed = unfit[self.optimizer]
+            raise found_problems([Problem("weight_decay_form", message, "coupled", allowed)])
         return self
 
     @model_validator(mode="after")
     def _check_monitor(self) -> Self:
         if self.monitor != "val_loss" and not self.needs_validation:
-            allowed = "only with checkpoint = best_val or schedule = halve_on_plateau"
+            allowed = f"only with checkpoint = best_val or schedule = {ON_PLATEAU}"
             raise found_problems([Problem("monitor", "no effect: nothing looks at it", self.monitor, allowed)])
         return self
 
@@ -236,13 +263,18 @@ class TrainConfig(Settings):
         return self._without_own_coefficients(super().shaping_program())
 
     def _without_own_coefficients(self, values: dict[str, Any]) -> dict[str, Any]:
-        own = {name: default for name, (_, default) in OPTIMIZERS[self.optimizer].coefficients.items()}
+        own = {name: each.value for name, each in OPTIMIZERS[self.optimizer].coefficients.items()}
         return {name: value for name, value in values.items() if name not in own or value not in (None, own[name])}
+
+    def coefficients(self) -> dict[str, float]:
+        """Setting -> value of every coefficient of the optimizer, its rate included, whether it was given or not."""
+        row = OPTIMIZERS[self.optimizer]
+        return {name: row.value_of(name, getattr(self, name)) for name in row.coefficients}
 
     @property
     def needs_validation(self) -> bool:
         """Whether something looks at the validation part while the run is trained."""
-        return self.checkpoint == "best_val" or self.schedule == "halve_on_plateau"
+        return self.checkpoint == "best_val" or self.schedule == ON_PLATEAU
 
     def loss_for(self, task: str) -> str:
         """The loss that is meant for data of this task."""
@@ -272,6 +304,6 @@ def schedule_factors(config: TrainConfig, first_step: int, steps: int, total_ste
         steps: how many factors.
         total_steps: how many steps the whole training has.
     """
-    done = (first_step + np.arange(steps)) / total_steps
-    schedule = SCHEDULES[config.schedule]
-    return schedule.factor(done, *(getattr(config, name) for name in schedule.reads)).astype(np.float32)
+    schedule, step = SCHEDULES[config.schedule], first_step + np.arange(steps)
+    settings = (getattr(config, name) for name in schedule.reads)
+    return schedule.factor(step, total_steps, *settings).astype(np.float32)

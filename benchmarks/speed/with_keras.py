@@ -7,8 +7,9 @@ import keras
 import zoo
 from benchmarks.data.dataset import Dataset
 from benchmarks.runs import Run
-from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.speed.peer import EVALUATION_BATCH, standardized_parts
+
+_OPTIMIZERS = {"adam": keras.optimizers.Adam, "momentum": lambda rate: keras.optimizers.SGD(rate, momentum=0.9)}
 
 
 def train_run(run: Run, dataset: Dataset) -> float:
@@ -17,11 +18,8 @@ def train_run(run: Run, dataset: Dataset) -> float:
     keras.backend.clear_session()
     keras.utils.set_random_seed(run.seed)
     model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, run.seed)
-    row = OPTIMIZERS[settings.train.optimizer]
     model.compile(
-        optimizer=getattr(keras.optimizers, row.keras_class)(
-            settings.train.learning_rate, **row.arguments, **dict(row.coefficients.values())
-        ),
+        optimizer=_OPTIMIZERS[settings.train.optimizer](settings.train.coefficients()["learning_rate"]),
         loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
         metrics=["accuracy"],
     )

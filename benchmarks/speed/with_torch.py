@@ -52,7 +52,7 @@ def _accuracy(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> f
 
 
 def _optimizer(settings: RunSettings, model: nn.Module) -> torch.optim.Optimizer:
-    rate = settings.train.learning_rate
+    rate = settings.train.coefficients()["learning_rate"]
     if settings.train.optimizer == "momentum":
         return torch.optim.SGD(model.parameters(), rate, momentum=0.9)
     return torch.optim.Adam(model.parameters(), rate)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.arrays import Array
+from benchmarks.settings.schedules import ON_PLATEAU
 from benchmarks.settings.training import TrainConfig
 
 
@@ -25,9 +26,9 @@ class Following:
     """Best monitored value so far, made such that less is better."""
     best_epoch: int = 0
     waited: int = 0
-    """Epochs since the learning rate was halved or the monitored value improved."""
+    """Epochs since the learning rate fell or the monitored value improved."""
     rate_factor: float = 1.0
-    """What halving on plateaus has left of the learning rate."""
+    """What plateaus have left of the learning rate."""
 
     @property
     def is_over(self) -> bool:
@@ -57,8 +58,8 @@ class Following:
         if improved:
             self.best, self.best_epoch = score, epoch
         self.waited = 0 if improved else self.waited + 1
-        if self.config.schedule == "halve_on_plateau" and self.waited >= self.config.plateau_patience:
-            self.rate_factor /= 2
+        if self.config.schedule == ON_PLATEAU and self.waited >= self.config.plateau_patience:
+            self.rate_factor *= self.config.plateau_factor
             self.waited = 0
         patience = self.config.early_stopping_patience
         if patience and epoch - self.best_epoch >= patience:

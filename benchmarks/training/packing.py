@@ -59,10 +59,15 @@ class Packing:
         return {variable.path: np.asarray(part) for variable, part in zip(variables, parts, strict=True)}
 
     @property
-    def decays(self) -> Array:
-        """Which packed weights decay, 1 or 0: (parameters,). Kernels do, biases and gains of normalization do not."""
+    def decaying(self) -> list[bool]:
+        """Which trainable variables decay: kernels do, biases and gains of normalization do not."""
         kernels = {id(layer.kernel) for layer in self.model.layers if hasattr(layer, "kernel_initializer")}
-        return _flat(np.full(value.shape, id(value) in kernels) for value in self.model.trainable_variables)
+        return [id(value) in kernels for value in self.model.trainable_variables]
+
+    @property
+    def decays(self) -> Array:
+        """Which packed weights decay, 1 or 0: (parameters,)."""
+        return _flat(np.full(shape, each) for shape, each in zip(self._weight_shapes, self.decaying, strict=True))
 
     def weights_of(self, packed: Tensor) -> list[Tensor]:
         """The packed weights (parameters,) of one run, variable by variable and of their shapes."""

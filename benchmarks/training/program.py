@@ -106,8 +106,8 @@ class Program:
         no_seeds = np.zeros((0, 2), np.int64)
         seeds = [self._augmenter.initial_seeds(each.seed) if self._augmenter else no_seeds for each in inputs]
         self.slots.start(packed, np.stack(seeds))
-        self._learning_rate.assign(_column(each.settings.train.learning_rate for each in inputs))
-        self._weight_decay.assign(_column(each.settings.train.weight_decay for each in inputs))
+        self._learning_rate.assign(_column(each.settings.train.coefficients()["learning_rate"] for each in inputs))
+        self.slots.optimizer.decay.assign(_column(each.settings.train.weight_decay for each in inputs))
         self._shift.assign(np.stack([each.standardization.shift for each in inputs]))
         self._scale.assign(np.stack([each.standardization.scale for each in inputs]))
         self._target_shift.assign(_column(each.target_shift for each in inputs))
@@ -163,13 +163,11 @@ class Program:
         """Make what the runs bring, beside their slots."""
         shape, slots = self.model.input_shape[1:], self.stack_size
         self._learning_rate = tf.Variable(np.zeros((slots, 1), np.float32))
-        self._weight_decay = tf.Variable(np.zeros((slots, 1), np.float32))
         self._shift = tf.Variable(np.zeros((slots, *shape), np.float32))
         self._scale = tf.Variable(np.ones((slots, *shape), np.float32))
         self._target_shift = tf.Variable(np.zeros((slots, 1), np.float32))
         self._target_scale = tf.Variable(np.ones((slots, 1), np.float32))
         self._class_weights = tf.Variable(np.ones((slots, num_classes), np.float32))
-        self._decays = tf.constant(self._packing.decays)
 
     def _trace(self) -> None:
         """Trace and compile everything on one example, so that no run's time holds it; `start` sets all values anew."""
@@ -225,14 +223,13 @@ class Program:
 
     def _trace_update(self, gradient: Tensor, factors: Tensor, alive: Tensor) -> None:
         train, slots = self.settings.train, self.slots
-        before, rate = tf.identity(slots.weights.value), slots.optimizer.rate
-        rate.assign(self._learning_rate * factors[:, tf.newaxis])
+        before = tf.identity(slots.weights.value)
+        slots.optimizer.rate.assign(self._learning_rate * factors[:, tf.newaxis])
         if train.clip_value:
             gradient = tf.clip_by_value(gradient, -train.clip_value, train.clip_value)
         if train.clip_norm:
             norm = tf.norm(gradient, axis=1, keepdims=True)
             gradient *= train.clip_norm / tf.maximum(norm, train.clip_norm)
-        slots.weights.assign(before - before * (rate * self._weight_decay * self._decays))
         slots.optimizer.apply(gradient)
         if self._packing.has_constraints:
             slots.weights.assign(tf.vectorized_map(self._packing.constrain, slots.weights.value))

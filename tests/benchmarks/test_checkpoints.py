@@ -44,7 +44,7 @@ learning_rate = 0.1
 weight_average = 0.5
 checkpoint = "best_val"
 early_stopping_patience = 1
-schedule = "halve_on_plateau"
+schedule = "reduce_on_plateau"
 plateau_patience = 1
 label_smoothing = 0.1
 [augment]

@@ -113,7 +113,7 @@ def test_time_is_divided_among_workers():
     [
         {"epochs": 50, "stop_after": 10},
         {"epochs": 50, "checkpoint": "best_val", "early_stopping_patience": 10},
-        {"epochs": 50, "schedule": "halve_on_plateau"},
+        {"epochs": 50, "schedule": "reduce_on_plateau"},
         {"epochs": 50, "optimizer": "adamw", "weight_decay": 0.1},
         {"steps": 5000, "schedule": "step", "optimizer": "momentum", "momentum": 0.5},
         {"images": 1_000_000, "batch_size": 32},

@@ -62,7 +62,9 @@ def test_accuracy_is_better_when_it_is_higher():
     monitor = {"monitor": "val_accuracy"}
     run, best = followed(curve, "val_accuracy", **stopping(2, **monitor))
     assert (best, run.stopped_after, run.best_epoch) == ([1, 2, 4], 6, 4)
-    halved, _ = followed(curve, "val_accuracy", schedule="halve_on_plateau", plateau_patience=1, **monitor)
+    halved, _ = followed(
+        curve, "val_accuracy", schedule="reduce_on_plateau", plateau_factor=0.5, plateau_patience=1, **monitor
+    )
     assert halved.rate_factor == 1 / 8
 
 
@@ -87,13 +89,13 @@ def test_monitored_value_is_the_one_that_is_looked_at():
 def test_halving_on_plateaus(patience, curve, factors):
     """The learning rate is halved whenever `patience` epochs in a row were no better than the best."""
     for epochs, factor in enumerate(factors, start=1):
-        run, _ = followed(curve[:epochs], schedule="halve_on_plateau", plateau_patience=patience)
+        run, _ = followed(curve[:epochs], schedule="reduce_on_plateau", plateau_factor=0.5, plateau_patience=patience)
         assert run.rate_factor == factor
 
 
 def test_halving_does_not_put_off_the_end():
     """Early stopping counts from the best epoch, whether or not the rate was halved since."""
-    settings = stopping(3, schedule="halve_on_plateau", plateau_patience=2)
+    settings = stopping(3, schedule="reduce_on_plateau", plateau_factor=0.5, plateau_patience=2)
     run, _ = followed([1, 2, 2, 2, 2], **settings)
     assert (run.stopped_after, run.rate_factor) == (4, 0.5)
 
@@ -144,7 +146,9 @@ def test_first_not_finite(losses, step):
 )
 def test_written_down_and_taken_up_again(curve, cut, patience, plateau):
     """A run that is written down as JSON after any epoch and taken up again ends as one that never was."""
-    config = TrainConfig(**stopping(patience, schedule="halve_on_plateau", plateau_patience=plateau))
+    config = TrainConfig(
+        **stopping(patience, schedule="reduce_on_plateau", plateau_factor=0.5, plateau_patience=plateau)
+    )
     whole, broken = Following(config), Following(config)
     for epoch, value in enumerate(curve, start=1):
         if epoch == cut:

@@ -116,7 +116,7 @@ def test_runs_that_do_not_fit_are_refused(runs, digits):
     ("factor", "path"),
     [
         ('"train.checkpoint" = ["last", "best_val"]', "data.validation_fraction"),
-        ('"train.schedule" = ["constant", "halve_on_plateau"]', "data.validation_fraction"),
+        ('"train.schedule" = ["constant", "reduce_on_plateau"]', "data.validation_fraction"),
     ],
 )
 def test_every_run_of_a_program_is_checked(factor, path, digits):

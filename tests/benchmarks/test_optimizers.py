@@ -11,8 +11,10 @@ import pytest
 import zoo
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.run import settings_from
+from benchmarks.settings.training import TrainConfig
 from benchmarks.training.packed_optimizer import PackedOptimizer
 from benchmarks.training.packing import Packing
+from tools.fidelity import optimizers
 from zoo.settings import SettingError
 
 NETWORKS = {
@@ -57,7 +59,9 @@ def test_every_coefficient_acts(optimizer, network, packings):
             settings_with(optimizer, network)
         return
     own = stepped(packings[network], settings_with(optimizer, network))
-    for name, (_, default) in OPTIMIZERS[optimizer].coefficients.items():
+    for name, (_, default, _) in OPTIMIZERS[optimizer].coefficients.items():
+        if name == "learning_rate":  # a number that the program hands over
+            continue
         other = stepped(packings[network], settings_with(optimizer, network, **{name: default / 2 + 0.01}))
         assert not np.array_equal(own, other), name
 
@@ -69,3 +73,58 @@ def test_no_optimizer_is_another(network, packings):
     found = {name: stepped(packings[network], settings_with(name, network)) for name in names}
     for one, other in itertools.combinations(names, 2):
         assert not np.array_equal(found[one], found[other]), (one, other)
+
+
+@pytest.mark.parametrize("settings", optimizers.CASES, ids=lambda settings: " ".join(map(str, settings.values())))
+def test_steps_are_those_of_the_source(settings):
+    """200 steps of each optimizer, in each form, are those of its paper's arithmetic in double precision.
+
+    Keras casts coefficients of adamax to single precision first.
+    """
+    assert optimizers.compared(**settings).difference < (1e-6 if settings["optimizer"] == "adamax" else 1e-12)
+
+
+def steps_with_decay(packing, optimizer, **settings):
+    """The first step of an optimizer with a gradient of 0 but on biases, and the packed weights before it."""
+    train = TrainConfig(optimizer=optimizer, learning_rate=0.1, weight_decay=0.3, **settings)
+    size = packing.decays.size
+    before = np.random.default_rng(0).normal(size=(1, size)).astype(np.float32)
+    weights = keras.Variable(before)
+    packed = PackedOptimizer(train, packing, weights)
+    packed.rate.assign([[0.1]])
+    packed.decay.assign([[0.3]])
+    packed.apply(keras.ops.zeros((1, size)))
+    return before, np.asarray(weights)
+
+
+@pytest.mark.parametrize("optimizer", ["momentum", "adam", "rmsprop"])
+def test_decoupled_decay_is_a_share_of_each_weight(optimizer, packings):
+    """Where the gradient is 0, a step takes rate x decay of each weight away, and nothing of biases and gains."""
+    packing = packings["convolutional"]
+    before, after = steps_with_decay(packing, optimizer)
+    np.testing.assert_allclose(after, before * (1 - 0.03 * packing.decays), rtol=1e-6)
+
+
+def test_coupled_decay_goes_through_the_optimizer(packings):
+    """Of SGD with momentum it is the same at the first step; of adam every decaying weight moves by the rate."""
+    packing = packings["convolutional"]
+    before, after = steps_with_decay(packing, "momentum", weight_decay_form="coupled")
+    np.testing.assert_allclose(after, before * (1 - 0.03 * packing.decays), rtol=1e-5)
+    before, after = steps_with_decay(packing, "adam", weight_decay_form="coupled")
+    np.testing.assert_allclose(after, before - 0.1 * np.sign(before) * packing.decays, rtol=1e-3, atol=1e-5)
+
+
+def test_decay_of_lamb_is_a_part_of_what_is_put_in_proportion(packings):
+    """Where the gradient is 0, its decaying layers shrink by the rate, whatever the decay; coupled decay does not."""
+    packing = packings["dense"]
+    before, after = steps_with_decay(packing, "lamb")
+    np.testing.assert_allclose(after, before * (1 - 0.1 * packing.decays), rtol=1e-5)
+    _, coupled = steps_with_decay(packing, "lamb", weight_decay_form="coupled")
+    assert not np.allclose(coupled, after)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_coupled_decay_that_is_another_optimizer(optimizer):
+    """AdamW with coupled decay is Adam's, and of plain SGD both forms are one: they are refused."""
+    with pytest.raises(SettingError, match="weight_decay_form"):
+        TrainConfig(optimizer=optimizer, weight_decay=0.1, weight_decay_form="coupled")

@@ -32,7 +32,7 @@ DENSE = {
 }
 EARLY_STOPPING = DENSE | {
     "train.learning_rate": 0.1,
-    "train.schedule": "halve_on_plateau",
+    "train.schedule": "reduce_on_plateau",
     "train.plateau_patience": 1,
     "train.checkpoint": "best_val",
     "train.early_stopping_patience": 1,

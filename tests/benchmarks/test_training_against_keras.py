@@ -23,6 +23,7 @@ from training_runs import (
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.run import settings_from
 from benchmarks.settings.schedules import SCHEDULES
+from benchmarks.training import optimizers
 
 
 class Fit(NamedTuple):
@@ -113,8 +114,12 @@ def check_against_plain_fit(trainer, dataset, changes, how, steps=50):
     return ours
 
 
-def adam(rate=1e-3, **arguments):
-    return lambda: keras.optimizers.Adam(rate, **arguments)
+def adam(rate=1e-3, epsilon=1e-8, **arguments):
+    return lambda: optimizers.Adam(learning_rate=rate, epsilon=epsilon, **arguments)
+
+
+# Where a normalization makes gradients of rounding errors alone, Adam's own epsilon lets them move weights.
+CALM = {"train.optimizer_epsilon": 1e-4}
 
 
 # A smooth activation: where a kink is crossed a rounding error later, Keras departs as far from itself within 50 steps.
@@ -162,12 +167,13 @@ RANDOM = [
     },
 ]
 
-# Optimizer -> learning rate, coefficients other than its own, and the same in Keras.
+# Optimizer -> learning rate, coefficients other than its own, and the same in Keras: its own class, or ours in its
+# `fit` where epsilon stands elsewhere, which test_optimizers.py compares with the sources.
 COEFFICIENTS = {
     "sgd": (0.1, {}, keras.optimizers.SGD, {}),
     "momentum": (0.02, {"momentum": 0.7}, keras.optimizers.SGD, {"momentum": 0.7}),
     "nesterov": (0.02, {"momentum": 0.8}, keras.optimizers.SGD, {"momentum": 0.8, "nesterov": True}),
-    "adagrad": (0.05, {"optimizer_epsilon": 1e-2}, keras.optimizers.Adagrad, {"epsilon": 1e-2}),
+    "adagrad": (0.05, {"optimizer_epsilon": 1e-2}, optimizers.Adagrad, {"epsilon": 1e-2}),
     "adadelta": (
         1.0,
         {"squared_decay": 0.8, "optimizer_epsilon": 1e-4},
@@ -177,25 +183,25 @@ COEFFICIENTS = {
     "rmsprop": (
         3e-3,
         {"squared_decay": 0.8, "momentum": 0.3, "optimizer_epsilon": 1e-3},
-        keras.optimizers.RMSprop,
+        optimizers.RMSprop,
         {"rho": 0.8, "momentum": 0.3, "epsilon": 1e-3},
     ),
     "adam": (
         1e-2,
         {"beta_1": 0.8, "beta_2": 0.99, "optimizer_epsilon": 1e-3},
-        keras.optimizers.Adam,
+        optimizers.Adam,
         {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3},
     ),
     "adamw": (
         1e-2,
         {"beta_1": 0.7, "beta_2": 0.95, "optimizer_epsilon": 1e-4, "weight_decay": 0.3},
-        keras.optimizers.AdamW,
+        optimizers.Adam,
         {"beta_1": 0.7, "beta_2": 0.95, "epsilon": 1e-4, "weight_decay": 0.3},
     ),
     "nadam": (
         1e-2,
         {"beta_1": 0.8, "beta_2": 0.99, "optimizer_epsilon": 1e-3},
-        keras.optimizers.Nadam,
+        optimizers.NAdam,
         {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3},
     ),
     "adamax": (
@@ -207,9 +213,9 @@ COEFFICIENTS = {
     "lion": (1e-3, {"beta_1": 0.8, "beta_2": 0.95}, keras.optimizers.Lion, {"beta_1": 0.8, "beta_2": 0.95}),
     "lamb": (
         1e-2,
-        {"beta_1": 0.8, "beta_2": 0.99, "optimizer_epsilon": 1e-3, "weight_decay": 0.3},
+        {"beta_1": 0.8, "beta_2": 0.99, "optimizer_epsilon": 1e-3},
         keras.optimizers.Lamb,
-        {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3, "weight_decay": 0.3},
+        {"beta_1": 0.8, "beta_2": 0.99, "epsilon": 1e-3},
     ),
     "muon": (
         1e-2,
@@ -223,14 +229,14 @@ OWN = {
     "sgd": (0.1, keras.optimizers.SGD, {}),
     "momentum": (0.02, keras.optimizers.SGD, {"momentum": 0.9}),
     "nesterov": (0.02, keras.optimizers.SGD, {"momentum": 0.9, "nesterov": True}),
-    "adagrad": (0.05, keras.optimizers.Adagrad, {}),
-    "adadelta": (1.0, keras.optimizers.Adadelta, {}),
-    "rmsprop": (1e-2, keras.optimizers.RMSprop, {}),
-    "adam": (1e-2, keras.optimizers.Adam, {}),
-    "nadam": (1e-2, keras.optimizers.Nadam, {}),
-    "adamax": (1e-2, keras.optimizers.Adamax, {}),
+    "adagrad": (0.05, optimizers.Adagrad, {"epsilon": 1e-10}),
+    "adadelta": (1.0, keras.optimizers.Adadelta, {"epsilon": 1e-6}),
+    "rmsprop": (1e-2, optimizers.RMSprop, {"epsilon": 1e-8}),
+    "adam": (1e-2, optimizers.Adam, {"epsilon": 1e-8}),
+    "nadam": (1e-2, optimizers.NAdam, {"epsilon": 1e-8}),
+    "adamax": (1e-2, keras.optimizers.Adamax, {"epsilon": 1e-8}),
     "lion": (1e-3, keras.optimizers.Lion, {}),
-    "lamb": (1e-2, keras.optimizers.Lamb, {}),
+    "lamb": (1e-2, keras.optimizers.Lamb, {"epsilon": 1e-6}),
     "muon": (
         1e-2,
         keras.optimizers.Muon,
@@ -243,11 +249,16 @@ TEN_EPOCHS = FIFTY | {"train.batch_size": 250}
 
 
 def one_cycle(step):
-    """PyTorch's OneCycleLR over 50 steps, of which 10 rise, where the last would come one step later."""
+    """PyTorch's OneCycleLR over 50 steps, of which 10 rise."""
     low, high, end = 1e-2 / 25, 1e-2, 1e-2 / 25e4
-    if step < 10:
-        return low + (high - low) * (1 - np.cos(np.pi * step / 10)) / 2
-    return end + (high - end) * (1 + np.cos(np.pi * (step - 10) / 40)) / 2
+    if step <= 9:
+        return low + (high - low) * (1 - np.cos(np.pi * step / 9)) / 2
+    return end + (high - end) * (1 + np.cos(np.pi * (step - 9) / 40)) / 2
+
+
+def warmup_cosine(step):
+    """Ten steps up, the first with a tenth of the rate, and half a cosine down."""
+    return 1e-2 * ((step + 1) / 10 if step < 10 else (1 + np.cos(np.pi * (step - 10) / 40)) / 2)
 
 
 class FromFormula(keras.optimizers.schedules.LearningRateSchedule):
@@ -271,10 +282,7 @@ RATES = {
     "exponential": ({"final_factor": 0.1}, lambda: decays.ExponentialDecay(1e-2, 50, 0.1)),
     "linear": ({}, lambda: decays.PolynomialDecay(1e-2, 50, end_learning_rate=0.0)),
     "cosine": ({}, lambda: decays.CosineDecay(1e-2, 50)),
-    "warmup_cosine": (
-        {"warmup_fraction": 0.2},
-        lambda: decays.CosineDecay(0.0, decay_steps=40, warmup_target=1e-2, warmup_steps=10),
-    ),
+    "warmup_cosine": ({"warmup_fraction": 0.2}, lambda: FromFormula([warmup_cosine(step) for step in range(50)])),
     "one_cycle": ({"warmup_fraction": 0.2}, lambda: FromFormula([one_cycle(step) for step in range(50)])),
 }
 
@@ -288,7 +296,7 @@ TRAINING = {
             FIFTY
             | {"train.optimizer": name, "train.learning_rate": rate}
             | {f"train.{key}": value for key, value in given.items()},
-            Fit(lambda kind=kind, rate=rate, arguments=arguments: kind(rate, **arguments)),
+            Fit(lambda kind=kind, rate=rate, arguments=arguments: kind(learning_rate=rate, **arguments)),
         )
         for name, (rate, given, kind, arguments) in COEFFICIENTS.items()
     },
@@ -296,7 +304,7 @@ TRAINING = {
         name: (
             "digits",
             FIFTY | {"train.optimizer": name, "train.learning_rate": rate},
-            Fit(lambda kind=kind, rate=rate, arguments=arguments: kind(rate, **arguments)),
+            Fit(lambda kind=kind, rate=rate, arguments=arguments: kind(learning_rate=rate, **arguments)),
         )
         for name, (rate, kind, arguments) in OWN.items()
     },
@@ -304,21 +312,22 @@ TRAINING = {
         f"schedule {name}": (
             "digits",
             FIFTY | {"train.schedule": name} | {f"train.{key}": value for key, value in given.items()},
-            Fit(lambda rate=rate: keras.optimizers.Adam(rate())),
+            Fit(lambda rate=rate: optimizers.Adam(learning_rate=rate(), epsilon=1e-8)),
         )
         for name, (given, rate) in RATES.items()
     },
-    "schedule halve_on_plateau": (
+    "schedule reduce_on_plateau": (
         "digits",
         TEN_EPOCHS
         | SGD
-        | {"train.schedule": "halve_on_plateau", "train.plateau_patience": 1, "train.learning_rate": 0.7},
+        | {"train.schedule": "reduce_on_plateau", "train.plateau_patience": 1, "train.plateau_factor": 0.5}
+        | {"train.learning_rate": 0.7},
         Fit(lambda: keras.optimizers.SGD(0.7), plateau=1),
     ),
     "weight decay beside normalization": (
         "digits",
-        FIFTY | WITH_BATCH | {"train.weight_decay": 1.0, "model.activation": "prelu"},
-        Fit(adam(1e-2, weight_decay=1.0)),
+        FIFTY | WITH_BATCH | CALM | {"train.weight_decay": 1.0, "model.activation": "prelu"},
+        Fit(adam(1e-2, 1e-4, weight_decay=1.0)),
     ),
     "weight decay of sgd on a schedule": (
         "digits",
@@ -347,8 +356,8 @@ TRAINING = {
     # Of a short memory: Keras's average begins with the weights after the first step, ours with those before it.
     "weight_average": (
         "digits",
-        FIFTY | WITH_BATCH | {"train.weight_average": 0.7},
-        Fit(adam(1e-2, use_ema=True, ema_momentum=0.7)),
+        FIFTY | WITH_BATCH | CALM | {"train.weight_average": 0.7},
+        Fit(adam(1e-2, 1e-4, use_ema=True, ema_momentum=0.7)),
     ),
     "label_smoothing": (
         "digits",
@@ -416,8 +425,8 @@ def test_every_optimizer_and_schedule_is_in_the_tables_above():
     assert set(COEFFICIENTS) == set(OPTIMIZERS)
     assert set(OWN) | {"adamw"} == set(OPTIMIZERS)
     for name, (_, given, _, _) in COEFFICIENTS.items():
-        assert set(given) - {"weight_decay"} == set(OPTIMIZERS[name].coefficients)
-    assert set(RATES) | {"halve_on_plateau"} == set(SCHEDULES)
+        assert set(given) - {"weight_decay"} == set(OPTIMIZERS[name].coefficients) - {"learning_rate"}
+    assert set(RATES) | {"reduce_on_plateau"} == set(SCHEDULES)
 
 
 @pytest.mark.parametrize(("dataset", "changes", "how"), TRAINING.values(), ids=TRAINING)
@@ -429,14 +438,15 @@ def test_training_equals_plain_fit(dataset, changes, how, data, trainer_for):
 @pytest.mark.parametrize("changes", MODELS, ids=name_of)
 def test_model_equals_plain_fit(changes, digits, trainer_for):
     """Whatever the layers and their regularizers, program and Keras `fit` agree in loss over 50 steps and after."""
-    rate = settings_from(changes).train.learning_rate
-    check_against_plain_fit(trainer_for(changes), digits, changes, Fit(adam(rate)))
+    changes = changes | CALM
+    rate = settings_from(changes).train.coefficients()["learning_rate"]
+    check_against_plain_fit(trainer_for(changes), digits, changes, Fit(adam(rate, 1e-4)))
 
 
 @pytest.mark.parametrize("changes", RANDOM, ids=name_of)
 def test_what_is_dropped_is_what_plain_fit_drops(changes, digits, trainer_for):
     """A run in a slot drops the very inputs, units, channels, weights and branches that Keras drops with its seed."""
-    rate = settings_from(changes).train.learning_rate
+    rate = settings_from(changes).train.coefficients()["learning_rate"]
     ours = check_against_plain_fit(trainer_for(changes), digits, changes, Fit(adam(rate)))
     rates = ("model.input_dropout", "model.dropout", "model.drop_connect", "model.stochastic_depth")
     nothing_dropped = changes | {path: 0.0 for path in rates if path in changes} | {"train.epochs": 1}
@@ -493,3 +503,19 @@ def test_evaluation_of_untrained_runs(dataset, base, fed_in, data, trainer_for):
         ):
             expected = model.predict(standardized(examples, each), verbose=0) * scale + shift
             np.testing.assert_allclose(outputs[seed], expected, rtol=1e-4, atol=1e-4 * scale)
+
+
+def test_coupled_weight_decay_is_l2(trainer_for):
+    """Of SGD with momentum, a coupled weight decay of d trains as a penalty of d / 2 does, and decoupled does not."""
+    base = FIFTY | {"train.optimizer": "momentum"}
+    decay = {"train.weight_decay": 0.02}
+    found = [
+        train_recorded(trainer_for(changes), settings_from(changes), SEED)[1].metrics["test_loss"]
+        for changes in (
+            base | decay | {"train.weight_decay_form": "coupled"},
+            base | {"model.l2": 0.01},
+            base | decay,
+        )
+    ]
+    assert found[0] == pytest.approx(found[1], abs=1e-5)
+    assert abs(found[2] - found[0]) > 1e-4

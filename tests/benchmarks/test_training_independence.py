@@ -26,7 +26,7 @@ PER_SLOT = {
     "train.optimizer": "momentum",
     "train.checkpoint": "best_val",
     "train.early_stopping_patience": 3,
-    "train.schedule": "halve_on_plateau",
+    "train.schedule": "reduce_on_plateau",
     "train.plateau_patience": 1,
     "train.weight_average": 0.9,
     "train.weight_decay": 0.01,

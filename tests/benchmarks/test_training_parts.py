@@ -59,7 +59,7 @@ UNFIT = [
     ("digits", BEST | {"data.validation_fraction": 0.0}, "data.validation_fraction", "0", "more than 0"),
     (
         "digits",
-        {"train.schedule": "halve_on_plateau", "train.plateau_patience": 1, "data.validation_fraction": 0.0},
+        {"train.schedule": "reduce_on_plateau", "train.plateau_patience": 1, "data.validation_fraction": 0.0},
         "data.validation_fraction",
         "0",
         "more than 0",
