@@ -196,6 +196,7 @@ mixup = 0.2
 """
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_killed_within_a_stack(tmp_path):
     """Killed with SIGKILL while a stack is trained, the next call goes on within it and ends bit for bit the same."""
@@ -319,6 +320,7 @@ def test_truncated_dataset_is_refused(tmp_path, shared_tfds, engine):
     assert "Traceback" not in err
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_mnist(tmp_path, shared_tfds):
     """The suite runs on MNIST from a prepared TFDS folder and learns it."""

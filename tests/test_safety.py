@@ -17,14 +17,13 @@ from html.parser import HTMLParser
 import numpy as np
 import psutil
 import pytest
+from executing import ABLATE
 
 from benchmarks import cli
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite.reading import parse_suite
-
-ABLATE = [sys.executable, "-c", "from benchmarks.cli import main; main()"]
 
 SUITE = """
 name = "{name}"
@@ -243,11 +242,11 @@ def test_no_code_in_a_model_is_run(tmp_path):
 
 
 @pytest.mark.slow
-def test_nothing_listens(work):
+def test_nothing_listens(work, engine):
     """Neither the runner nor its worker opens a port on any address, from the start to the report."""
     (work / "study.toml").write_text(SUITE.format(name="study", dataset="wine"), encoding="utf-8")
     process = subprocess.Popen(
-        [*ABLATE, "run", "study.toml", "--workers", "1", "--track", "tensorboard"],
+        [*ABLATE[engine], "run", "study.toml", "--workers", "1", "--track", "tensorboard"],
         cwd=work,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,

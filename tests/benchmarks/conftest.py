@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import textwrap
@@ -55,6 +57,24 @@ SMALL_SUITE = {
     "model": {"variant": "mlp_small"},
     "factors": {"model.activation": ["relu", "tanh"]},
 }
+
+
+@pytest.fixture
+def undrawn(monkeypatch, request):
+    """Leave the plots of reports empty where they do not matter: drawing them takes most of the time of a report.
+
+    In a file that uses it, tests that are marked as `drawn` have them all the same.
+    """
+    if request.node.get_closest_marker("drawn"):
+        return
+    from markupsafe import Markup
+
+    from benchmarks.report import plots
+
+    for found in pkgutil.iter_modules(plots.__path__):
+        module = importlib.import_module(f"{plots.__name__}.{found.name}")
+        if hasattr(module, "draw"):
+            monkeypatch.setattr(module, "draw", lambda *_: Markup("<svg></svg>"))
 
 
 @pytest.fixture

@@ -208,7 +208,9 @@ def test_what_is_killed_is_worth_testing(undisturbed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("text", [DENSE, CONVOLUTIONAL], ids=["dense", "convolutional"])
+@pytest.mark.parametrize(
+    "text", [pytest.param(DENSE, id="dense"), pytest.param(CONVOLUTIONAL, id="convolutional", marks=pytest.mark.night)]
+)
 def test_killed_for_real(text, digits, undisturbed, tmp_path, monkeypatch):
     """A process that is killed with SIGKILL at arbitrary moments leaves what another goes on from to the same end."""
     folder, data = tmp_path / "checkpoints", tmp_path / "data"
@@ -494,6 +496,7 @@ def test_interval(tmp_path, monkeypatch):
     assert due == [False, False, True, True, False, False, True]
 
 
+@pytest.mark.night
 def test_diverged_run_in_a_killed_stack(digits, tmp_path, monkeypatch):
     """A run that diverged before the kill keeps its message, and those beside it end as undisturbed."""
     text = DENSE.replace('"nadam"', '"sgd"').replace(

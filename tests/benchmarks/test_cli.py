@@ -700,6 +700,7 @@ def test_run_with_profile_and_weights(ablate, write):
     assert sorted(path.name for path in Path("model").iterdir()) == sorted(told["files"])
 
 
+@pytest.mark.night
 def test_weights_are_kept_only_where_asked_for(ablate, write):
     """Without the option no weights are written, and the export says that the run was trained again."""
     assert ablate("run", write(TRAINED))[0] == 0

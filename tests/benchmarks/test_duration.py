@@ -129,6 +129,7 @@ def test_probes_are_short_and_of_the_same_program(train, settings_of):
     assert 0 < short.cell.settings.train.total_steps(20) <= 200
 
 
+@pytest.mark.usefixtures("engine")
 def test_probe_trains_and_stores_nothing(plan_of, tmp_path):
     """A probe finds the rate of every program and leaves no run in the store."""
     plan = plan_of(2, 100)

@@ -20,6 +20,8 @@ from benchmarks.store import DatasetFacts, RegisteredClaim, Store
 from benchmarks.suite.claims import claim_hash
 from benchmarks.suite.reading import parse_suite
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 
 SUITE = """

@@ -605,6 +605,7 @@ class Silent:
         pass
 
 
+@pytest.mark.usefixtures("engine")
 def test_each_version_trains_on_its_own_data(prepared, tmp_path):
     """In a suite over two versions of a dataset, each run has the result that it has in a suite of its own."""
 

@@ -24,6 +24,8 @@ from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite.claims import least_seeds
 from benchmarks.suite.reading import parse_suite
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FACTS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 
 SUITE = """

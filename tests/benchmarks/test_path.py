@@ -33,6 +33,8 @@ from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 VERSIONS = {"digits": "1.0.0", "wine": "1.0.0"}
 FACTS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "split", "classification")
 FACTORS = {

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from executing import with_tensorflow
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.errors import DatasetError
@@ -77,7 +78,7 @@ def references(runs_dir):
 
 
 @pytest.fixture(scope="module")
-def undisturbed(tmp_path_factory):
+def undisturbed(tmp_path_factory, engine):  # noqa: ARG001 - of whose workers it is
     """What a worker process of this machine, with one thread, makes of the runs."""
     folder = tmp_path_factory.mktemp("local")
     with Workers(resources(4, 4, workers=1, threads=1), WorkerOptions(references(folder), folder)) as workers:
@@ -140,6 +141,7 @@ def is_tanh(run):
     return run.cell.settings.model.activation == "tanh"
 
 
+@pytest.mark.usefixtures("engine")
 def test_node_that_is_lost(cluster, tmp_path, undisturbed):
     """A node that goes in mid-training costs nothing but time: each run comes once, equal to a worker process's."""
     results, told = [], []
@@ -161,6 +163,8 @@ def test_node_that_is_lost(cluster, tmp_path, undisturbed):
     assert not actor_processes()
 
 
+@with_tensorflow
+@pytest.mark.night
 def test_nodes_that_do_not_see_the_folder(cluster, node_folder, tmp_path, undisturbed, monkeypatch):
     """They decode on their own and hand weights back; one worker that dies for ever fails its runs, and no others."""
     from benchmarks.execution.ray_node import Sign
@@ -194,6 +198,7 @@ def test_nodes_that_do_not_see_the_folder(cluster, node_folder, tmp_path, undist
     assert list(node_folder.glob("ablation-zoo-*/.decoded/digits-*/dataset.json"))
 
 
+@pytest.mark.usefixtures("engine")
 def test_data_that_a_node_does_not_have(cluster, tmp_path, monkeypatch):
     """Data that are prepared where the runner is and not where the nodes are end it, with the node and the remedy."""
     from benchmarks.execution import ray_workers
@@ -206,6 +211,7 @@ def test_data_that_a_node_does_not_have(cluster, tmp_path, monkeypatch):
     assert "--data-dir" in str(caught.value)
 
 
+@pytest.mark.usefixtures("engine")
 def test_run_over_its_time(cluster, tmp_path):
     """A run that takes longer than it may is ended, with what it was doing; nothing of it goes on."""
     with started(cluster, tmp_path, workers=1, time_limit=15.0) as workers:
@@ -285,6 +291,7 @@ def test_cluster_of_this_machine_alone(begin, tmp_path):
         store.close()
 
 
+@pytest.mark.night
 def test_driver_that_is_told_to_end_and_one_that_is_killed(cluster, begin, tmp_path):
     """On a cluster that goes on, SIGTERM and SIGKILL to the driver leave no worker of its."""
     for number in (signal.SIGTERM, signal.SIGKILL):

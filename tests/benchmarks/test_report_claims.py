@@ -22,6 +22,8 @@ from benchmarks.results import RunResult
 from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite.reading import parse_suite
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 FACTS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
 MACHINE = {"cpu": "a processor"}
 

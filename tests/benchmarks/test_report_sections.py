@@ -22,6 +22,8 @@ from benchmarks.report.sections.pareto import front_of, points_over
 from benchmarks.report.writing import write_report
 from tools.report_scale import SEEDS, made_up_store
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 
 def test_the_interval_of_a_standard_deviation():
     """The worked limits of a table of chi-square: with n = 10, 0.6878 s to 1.8256 s; none below three values."""

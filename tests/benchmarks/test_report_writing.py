@@ -27,6 +27,8 @@ from benchmarks.store import DatasetFacts, Store
 from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
 
+pytestmark = pytest.mark.usefixtures("undrawn")
+
 ROOT = Path(__file__).parents[2]
 FILES = ["cells-digits.tex", "contrasts-digits.tex", "report.html", "report.md", "runs.csv", "summary.csv"]
 DIGITS = DatasetFacts("1.0.0", 1437, 360, 10, (8, 8, 1), "official test split", task="classification")
@@ -237,6 +239,7 @@ def test_no_verdict_words(whole):
         assert not re.search(r"significan|supported|refuted|inconclusive", Page(whole[name]).text)
 
 
+@pytest.mark.drawn
 def test_the_size_of_a_report(tmp_path):
     """The report of 40 runs with 30 epochs takes about 0.2 MB."""
     text = SUITE.replace('"elu"]', '"elu", "gelu"]')
@@ -584,6 +587,7 @@ def test_long_tables_are_cut_in_pages_and_whole_in_files(tmp_path, monkeypatch):
     assert len(rows_of(files["summary.csv"])) == 6
 
 
+@pytest.mark.drawn
 def test_a_matplotlibrc_changes_nothing(tmp_path, monkeypatch, whole):
     """Figures do not follow the user's own style, and leave it as it was."""
     import matplotlib as mpl

@@ -80,8 +80,8 @@ def trained(runs, digits, states=None, epochs=None, **options):
     ("changes", "stops", "seeds"),
     [
         pytest.param(DENSE, (1, 2, 4), range(3), id="dense"),
-        pytest.param(EARLY_STOPPING, (2, 4), range(5), id="early stopping"),
-        pytest.param(CONVOLUTIONAL, (1, 2), range(1), id="convolutional", marks=pytest.mark.slow),
+        pytest.param(EARLY_STOPPING, (2, 4), range(5), id="early stopping", marks=pytest.mark.night),
+        pytest.param(CONVOLUTIONAL, (1, 2), range(1), id="convolutional", marks=pytest.mark.night),
         pytest.param(MUON, (1, 2), range(1), id="muon"),
     ],
 )
@@ -128,6 +128,7 @@ def test_lost_state_costs_time_only(harm, digits, tmp_path):
     assert trained(longer, digits, states) == trained(longer, digits)
 
 
+@pytest.mark.night
 def test_killed_while_it_is_continued(digits, tmp_path, monkeypatch):
     """A continued training that is killed goes on from its checkpoint, and not from the state that it began with."""
     states, checkpoints = States(tmp_path / "states"), Checkpoints(tmp_path / "checkpoints", 0.0)

@@ -105,7 +105,7 @@ def undisturbed(tmp_path_factory, engine, digits_runs):
 
 
 @pytest.mark.parametrize(
-    "strategy", ["hyperband", *(pytest.param(each, marks=pytest.mark.slow) for each in ("grid", "random", "bayesian"))]
+    "strategy", ["hyperband", "bayesian", *(pytest.param(each, marks=pytest.mark.night) for each in ("grid", "random"))]
 )
 def test_searched_trained_and_reported(strategy, undisturbed):
     """One command searches, trains what was found on the reported seeds, and reports."""
@@ -215,7 +215,7 @@ def test_outcome_of_a_real_search(undisturbed):
     assert {each.level for each in outcome.sensitivities} == {"relu", "tanh"}
 
 
-@pytest.mark.parametrize("strategy", ["hyperband", "bayesian"])
+@pytest.mark.parametrize("strategy", [pytest.param("hyperband", marks=pytest.mark.night), "bayesian"])
 def test_killed_and_resumed(strategy, undisturbed, tmp_path, engine, digits_runs):
     """A search that is killed with SIGKILL, twice, ends with the trials, scores and runs of one that was not."""
     expected, _ = undisturbed(strategy)

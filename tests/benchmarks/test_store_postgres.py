@@ -400,6 +400,7 @@ def ablate(*arguments, url="", environment=()):
     )
 
 
+@pytest.mark.night
 @pytest.mark.slow
 def test_two_machines_train_a_suite_together(tmp_path, new_database):
     """Two runners with folders of their own and one server train every run once; every command finds the results."""

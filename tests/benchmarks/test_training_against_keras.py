@@ -130,12 +130,17 @@ MODELS = [
     {**SMALL, "model.normalization": "layer", "model.activation": "gelu", "model.skip_connections": "identity"},
     {**SMALL, "model.normalization": "rms", "model.skip_connections": "projection", "model.width": [48, 32]},
     {**SMALL, "model.l1": 1e-3, "model.l2": 1e-2},
-    {**SMALL, "model.l1": 1e-2},
-    {**SMALL, "model.l2": 1e-2},
     {**SMALL, "model.max_norm": 1.0, "train.learning_rate": 1e-2},
     {**SMALL, "model.weight_standardization": True},
     {**SMALL, "model.activation": "prelu", "model.initial_bias": 0.1, "model.initializer_gain": "activation"},
     {**NARROW_RESNET, "model.normalization": "layer", "model.normalization_place": "after_activation"},
+    {**NARROW_RESNET, "model.normalization": "none", "model.activation": "prelu", "model.residual_start": "fixup"},
+    {"model.variant": "lenet5", "train.epochs": 3},
+]
+
+MORE_MODELS = [
+    {**SMALL, "model.l1": 1e-2},
+    {**SMALL, "model.l2": 1e-2},
     {
         **SMOOTH_RESNET,
         "model.normalization": "group",
@@ -151,8 +156,6 @@ MODELS = [
         "train.learning_rate": 3e-3,
     },
     {**SMOOTH_RESNET, "model.max_norm": 1.0, "model.weight_standardization": True},
-    {**NARROW_RESNET, "model.normalization": "none", "model.activation": "prelu", "model.residual_start": "fixup"},
-    {"model.variant": "lenet5", "train.epochs": 3},
 ]
 
 RANDOM = [
@@ -429,13 +432,18 @@ def test_every_optimizer_and_schedule_is_in_the_tables_above():
     assert set(RATES) | {"reduce_on_plateau"} == set(SCHEDULES)
 
 
-@pytest.mark.parametrize(("dataset", "changes", "how"), TRAINING.values(), ids=TRAINING)
+@pytest.mark.parametrize(
+    ("dataset", "changes", "how"),
+    [pytest.param(*row, id=name, marks=pytest.mark.night if name in OWN else ()) for name, row in TRAINING.items()],
+)
 def test_training_equals_plain_fit(dataset, changes, how, data, trainer_for):
     """Fed the same batches from the same weights, program and Keras `fit` agree in loss over 50 steps and after."""
     check_against_plain_fit(trainer_for(changes, dataset), data[dataset][0], changes, how)
 
 
-@pytest.mark.parametrize("changes", MODELS, ids=name_of)
+@pytest.mark.parametrize(
+    "changes", [*MODELS, *(pytest.param(each, marks=pytest.mark.night) for each in MORE_MODELS)], ids=name_of
+)
 def test_model_equals_plain_fit(changes, digits, trainer_for):
     """Whatever the layers and their regularizers, program and Keras `fit` agree in loss over 50 steps and after."""
     changes = changes | CALM

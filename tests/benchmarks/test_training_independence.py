@@ -58,7 +58,7 @@ OTHERS = [
     [
         {},
         {"model.normalization": "batch"},
-        {"model.normalization": "layer"},
+        pytest.param({"model.normalization": "layer"}, marks=pytest.mark.night),
         {
             "model.input_dropout": 0.2,
             "model.drop_connect": 0.3,
@@ -67,9 +67,13 @@ OTHERS = [
         },
         {"model.l1": 1e-4, "model.l2": 1e-3, "model.max_norm": 0.8, "model.activation": "prelu"},
         {"model.weight_standardization": True, "model.normalization": "group", "model.width": 14},
-        PER_SLOT,
+        pytest.param(PER_SLOT, marks=pytest.mark.night),
         PER_SLOT | {"model.normalization": "batch", "train.monitor": "val_accuracy"},
-        without(PER_SLOT, "train.clip_norm", "train.optimizer") | {"train.clip_value": 0.1, "train.optimizer": "nadam"},
+        pytest.param(
+            without(PER_SLOT, "train.clip_norm", "train.optimizer")
+            | {"train.clip_value": 0.1, "train.optimizer": "nadam"},
+            marks=pytest.mark.night,
+        ),
     ],
     ids=name_of,
 )

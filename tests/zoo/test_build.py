@@ -308,6 +308,7 @@ def test_standardization_of_single_features():
     np.testing.assert_allclose(zoo.with_standardization(model, shift, scale)(raw), expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.night
 def test_load_model_takes_deep_networks(tmp_path):
     """A network of hundreds of layers, too deep for Python's usual limit on calls, is built, saved and loaded."""
     import sys

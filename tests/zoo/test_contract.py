@@ -386,20 +386,14 @@ def test_mixed_precision(config):
         assert np.isfinite(outputs).all()
 
 
-@pytest.mark.parametrize(
-    "chosen",
-    [
-        pytest.param("not slow and not night", id="one of each kind", marks=pytest.mark.slow),
-        pytest.param("", id="all", marks=pytest.mark.night),
-    ],
-)
-def test_contract_on_jax(chosen):
+@pytest.mark.night
+def test_contract_on_jax():
     """The same tests pass where Keras runs on JAX."""
     if keras.backend.backend() == "jax":
         pytest.skip("they are running on JAX")
     if importlib.util.find_spec("jax") is None:
         pytest.skip("jax is not installed")
-    command = [sys.executable, "-m", "pytest", "-q", "-m", chosen, "-p", "no:cacheprovider", __file__]
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "", "-p", "no:cacheprovider", __file__]
     environment = os.environ | {"KERAS_BACKEND": "jax"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]

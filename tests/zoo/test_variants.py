@@ -276,10 +276,10 @@ def test_built_model_agrees_with_the_table(name):
     [
         ("resnet50", "ResNet50"),
         ("resnet50_v2", "ResNet50V2"),
-        pytest.param("resnet101", "ResNet101", marks=pytest.mark.slow),
-        pytest.param("resnet101_v2", "ResNet101V2", marks=pytest.mark.slow),
-        pytest.param("resnet152", "ResNet152", marks=pytest.mark.slow),
-        pytest.param("resnet152_v2", "ResNet152V2", marks=pytest.mark.slow),
+        pytest.param("resnet101", "ResNet101", marks=pytest.mark.night),
+        pytest.param("resnet101_v2", "ResNet101V2", marks=pytest.mark.night),
+        pytest.param("resnet152", "ResNet152", marks=pytest.mark.night),
+        pytest.param("resnet152_v2", "ResNet152V2", marks=pytest.mark.night),
     ],
 )
 def test_sizes_of_keras_applications(name, theirs):
