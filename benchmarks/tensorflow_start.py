@@ -30,6 +30,37 @@ def import_tensorflow(threads: int | None = None, worker: int | None = None) -> 
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
+_CHANGE_RESULTS = (
+    "KERAS_BACKEND",
+    "KERAS_NNX_ENABLED",
+    "NVIDIA_TF32_OVERRIDE",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "TF_USE_LEGACY_KERAS",
+    "TF_XLA_FLAGS",
+    "XLA_FLAGS",
+)
+"""Variables of a user's environment that would change what is computed, or with what."""
+
+
+def import_for_training(threads: int | None = None, worker: int | None = None) -> None:
+    """Import TensorFlow and Keras so that neither the user's Keras file nor the environment changes a result.
+
+    Args:
+        threads: as of `import_tensorflow`.
+        worker: likewise.
+    """
+    for name in _CHANGE_RESULTS:
+        os.environ.pop(name, None)
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import_tensorflow(threads, worker)
+    with _no_standard_error():
+        import keras
+
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+
+
 def _set_up_gpus(config: Any, gpus: Sequence[Any], worker: int | None) -> None:
     """Have sums come out the same at each call, and leave room for other processes.
 

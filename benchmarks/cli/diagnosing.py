@@ -49,9 +49,9 @@ def diagnose(
     console = make_console(to_error=True)
     found: list[CellDiagnosis] = []
     with console.status("importing TensorFlow") as now:
-        from benchmarks.tensorflow_start import import_tensorflow
+        from benchmarks.tensorflow_start import import_for_training
 
-        import_tensorflow()
+        import_for_training()
         from benchmarks.data.loading import load, prepare
         from benchmarks.models.diagnosis.cells import diagnose as diagnose_cells
 

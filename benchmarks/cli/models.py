@@ -65,7 +65,7 @@ def export(
     from benchmarks.models import export as exporting
     from benchmarks.models.trained import finished_run
     from benchmarks.store import Store
-    from benchmarks.tensorflow_start import import_tensorflow
+    from benchmarks.tensorflow_start import import_for_training
 
     exporting.check_folder(folder)
     if onnx:
@@ -74,7 +74,7 @@ def export(
     stored = finished_run(store, run)
     console = make_console(to_error=True)
     with console.status(f"making the model of {stored.key}"):
-        import_tensorflow()
+        import_for_training()
         made = exporting.export_run(store, stored, folder, data_dir or default_data_dir(), with_onnx=onnx)
     for doubt in made.doubts:
         print(f"warning: {doubt}", file=sys.stderr)
@@ -101,7 +101,7 @@ def profile(
 ) -> None:
     """Measure what models cost on this machine: memory, build and trace time, images a second and latency."""
     from benchmarks.models import profiling
-    from benchmarks.tensorflow_start import import_tensorflow
+    from benchmarks.tensorflow_start import import_for_training
 
     form = _output_form(output, as_json=as_json, as_csv=as_csv)
     sizes = tuple(dict.fromkeys(profiling.parse_sizes("--batch-sizes", batch_sizes)))
@@ -110,7 +110,7 @@ def profile(
     rows = []
     progress = make_console(to_error=True)
     with progress.status("importing TensorFlow") as now:
-        import_tensorflow()
+        import_for_training()
         for subject in subjects:
             now.update(subject.name)
             for row in profiling.measure(subject, sizes, repeats):

@@ -171,9 +171,9 @@ def make_engine(orders: Orders, progress: Any, stop: Any) -> None:
 
 def tensorflow_engine(orders: Orders, stopwatch: Stopwatch, should_stop: Callable[[], bool]) -> Engine:
     """Import TensorFlow and make the engine that trains with it."""
-    from benchmarks.tensorflow_start import import_tensorflow
+    from benchmarks.tensorflow_start import import_for_training
 
-    import_tensorflow(orders.resources.threads, orders.number)
+    import_for_training(orders.resources.threads, orders.number)
     from benchmarks.execution.local import Engine
 
     return Engine(
