@@ -9,8 +9,7 @@ import typer
 
 from benchmarks.cli.arguments import DONE, RUNS_DIR, SOME_FAILED, AsJson, DataDir, RunsDir, SuiteArgument
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import make_wide_console
-from benchmarks.cli.rendering import make_console, print_json, row_table, say
+from benchmarks.cli.rendering import make_console, make_wide_console, print_json, row_table, say
 from benchmarks.errors import UserError, naming_file
 from benchmarks.labels import with_levels
 

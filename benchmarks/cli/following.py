@@ -10,8 +10,7 @@ import typer
 
 from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_study, registered_suite
-from benchmarks.cli.printing import make_wide_console
-from benchmarks.cli.rendering import make_console, print_json, print_log, row_table, say
+from benchmarks.cli.rendering import make_console, make_wide_console, print_json, print_log, row_table, say
 from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:

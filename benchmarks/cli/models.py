@@ -9,9 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, StoreURL, Workers
-from benchmarks.cli.printing import make_wide_console
 from benchmarks.cli.rendering import (
     make_console,
+    make_wide_console,
     model_table,
     print_choices,
     print_json,

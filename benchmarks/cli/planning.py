@@ -12,8 +12,7 @@ import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, StoreURL, SuiteArgument
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import describe, make_wide_console
-from benchmarks.cli.rendering import print_json, row_table, say
+from benchmarks.cli.rendering import describe, make_wide_console, print_json, row_table, say
 from benchmarks.errors import UserError
 from benchmarks.labels import with_levels
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
+    from rich.console import Console
     from rich.text import Text
 
     from benchmarks.cli.reference import SettingFacts
@@ -31,48 +31,48 @@ def model_table(names: list[str]) -> Any:
     import zoo
     from benchmarks.cli.reference import short_count
 
-    table = _grid(name="left", parameters="right", MACs="right", paper="left")
+    rows = []
     for name in names:
         variant = zoo.VARIANTS[name]
         paper = _text(variant.source)
         paper.no_wrap, paper.overflow = True, "ellipsis"
-        table.add_row(_text(name), short_count(variant.parameters), short_count(variant.macs), paper)
-    return table
+        sizes = {"parameters": short_count(variant.parameters), "MACs": short_count(variant.macs)}
+        rows.append({"name": name, **sizes, "paper": paper})
+    return row_table(rows, right=("parameters", "MACs"))
 
 
 def print_model(console: Console, name: str) -> None:
     """All of one model: what it is, then every setting with its value."""
+    from rich.padding import Padding
+
     import zoo
     from benchmarks.cli.reference import facts_of, shape_text, value_text
 
     variant = zoo.VARIANTS[name]
     console.print(_text(f"{name}: {variant.summary}", "bold"))
-    about = _grid(label="left", text="left")
-    about.show_header, about.box = False, None
-    for label, text in {
+    about = {
         "paper": variant.source,
         "input": f"{shape_text(variant.input_shape)}, {variant.num_classes} classes",
         "parameters": f"{variant.parameters:,}",
         "MACs": f"{variant.macs:,}",
         "published": variant.published or "-",
         "family": variant.config.family,
-    }.items():
-        about.add_row(_text(label), _text(text))
-    console.print(about)
+    }
+    console.print(_pairs(about))
     console.print()
-    table = _grid(setting="left", value="left", meaning="left")
+    rows = []
     for facts in facts_of(type(variant.config)).values():
         value = getattr(variant.config, facts.name)
         is_default = value == facts.default
-        style = "" if is_default else "bold"
-        marked = value_text(value) + ("" if is_default else " *")
+        style, mark = ("", "") if is_default else ("bold", " *")
         meaning = _meaning(facts, is_default=is_default)
         if console.width >= WIDE:
-            table.add_row(_text(facts.name, style), _text(marked, style), meaning)
+            told = _text(value_text(value) + mark, style)
+            rows.append({"setting": _text(facts.name, style), "value": told, "meaning": meaning})
         else:
-            console.print(_text(f" {facts.name} = {marked}", style))
-            console.print(_indented(meaning))
-    console.print(table if console.width >= WIDE else "")
+            console.print(_text(f" {facts.name} = {value_text(value)}{mark}", style))
+            console.print(Padding(meaning, (0, 0, 0, 5)))
+    console.print(row_table(rows) if rows else "")
 
 
 def _meaning(facts: SettingFacts, *, is_default: bool) -> Text:
@@ -131,14 +131,12 @@ def print_choices(console: Console, configs: list[ModelConfig]) -> None:
         if id(table.rows) not in used:
             continue
         console.print(_text(table.title, "bold"))
-        grid = _grid(name="left", meaning="left")
-        grid.show_header, grid.box = False, None
+        meanings = {}
         for name, row in table.rows.items():
             texts = row_texts(row)
             source = texts.pop("source", "-")
-            meaning = _text("; ".join(texts.values()))
-            grid.add_row(_text(name), meaning if source == "-" else meaning.append(f" ({source})", "dim"))
-        console.print(grid)
+            meanings[name] = _text("; ".join(texts.values())).append("" if source == "-" else f" ({source})", "dim")
+        console.print(_pairs(meanings))
         console.print()
 
 
@@ -146,18 +144,23 @@ def print_profiles(rows: list[Profile], repeats: int, facts: dict[str, Any]) -> 
     """What models cost, as tables with what they mean."""
     from benchmarks.cli.reference import shape_text, short_count, value_text
 
-    console = make_console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = UNBROKEN
-    about = _grid(model="left", input="left", parameters="right", MACs="right", build="right")
-    about.show_edge = about.pad_edge = False
-    for row in {row.model: row for row in rows}.values():
-        sizes = (short_count(row.parameters), short_count(row.macs), f"{row.build_seconds:.2f} s")
-        about.add_row(_text(row.model), shape_text(row.input_shape), *sizes)
-    console.print(about)
-    console.print()
-    for kind in ("training", "inference"):
-        console.print(_pace_table(rows, kind))
+    console = make_wide_console()
+    about = [
+        {
+            "model": row.model,
+            "input": shape_text(row.input_shape),
+            "parameters": short_count(row.parameters),
+            "MACs": short_count(row.macs),
+            "build": f"{row.build_seconds:.2f} s",
+        }
+        for row in {row.model: row for row in rows}.values()
+    ]
+    training, inference = ([_pace_row(row, kind) for row in rows] for kind in ("training", "inference"))
+    for title, shown in ((None, about), ("training", training), ("inference", inference)):
+        table = row_table(shown, right=[name for name in shown[0] if name not in ("model", "input")])
+        table.title, table.title_justify, table.title_style = title, "left", "bold"
+        table.show_edge = table.pad_edge = False
+        console.print(table)
         console.print()
     if rows[0].changes:
         say("settings  " + ", ".join(f"{name} = {value_text(value)}" for name, value in rows[0].changes.items()))
@@ -166,47 +169,25 @@ def print_profiles(rows: list[Profile], repeats: int, facts: dict[str, Any]) -> 
     say("machine   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
 
 
-def _pace_table(rows: list[Profile], kind: str) -> Any:
-    """The table of training, or that of inference."""
+def _pace_row(row: Profile, kind: str) -> dict[str, Any]:
+    """What training, or inference, took."""
     from benchmarks.cli.reference import short_memory
 
-    is_training = kind == "training"
-    headers = ["model", "batch", *(["memory"] if is_training else []), "first", "images/s", "ms a batch"]
-    table = _grid(**{name: "left" if name == "model" else "right" for name in headers})
-    table.title, table.title_justify, table.title_style = kind, "left", "bold"
-    table.show_edge = table.pad_edge = False
-    for row in rows:
-        pace = row.training if is_training else row.inference
-        lower, median, upper = (
-            _digits(1e3 * seconds) for seconds in (pace.quartiles[0], pace.median, pace.quartiles[1])
-        )
-        cells = [_text(row.model), str(row.batch_size)]
-        cells += [short_memory(row.activation_bytes)] if is_training else []
-        cells += [f"{pace.first_call_seconds:.2f} s", _digits(row.images_per_second(pace))]
-        table.add_row(*cells, f"{median} ({lower} - {upper})")
-    return table
+    pace = row.training if kind == "training" else row.inference
+    median, lower, upper = (_digits(1e3 * seconds) for seconds in (pace.median, *pace.quartiles))
+    return {
+        "model": row.model,
+        "batch": row.batch_size,
+        **({"memory": short_memory(row.activation_bytes)} if kind == "training" else {}),
+        "first": f"{pace.first_call_seconds:.2f} s",
+        "images/s": _digits(row.images_per_second(pace)),
+        "ms a batch": f"{median} ({lower} - {upper})",
+    }
 
 
 def _digits(number: float) -> str:
     """A number with three digits, or all that stand before its point."""
     return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
-
-
-def _grid(**columns: JustifyMethod) -> Any:
-    """An empty table with headers and how they are justified; its cells break at words."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, justify in columns.items():
-        table.add_column(name, justify=justify, overflow="fold")
-    return table
-
-
-def _indented(text: Text) -> Any:
-    from rich.padding import Padding
-
-    return Padding(text, (0, 0, 0, 5))
 
 
 def _text(text: str, style: str = "") -> Text:
@@ -216,8 +197,15 @@ def _text(text: str, style: str = "") -> Text:
     return Text(text, style)
 
 
-def row_table(rows: list[dict[str, Any]]) -> Any:
-    """A table of rows that have the same names."""
+def _pairs(meanings: Mapping[str, str | Text]) -> Any:
+    """Names and what they mean, without a head."""
+    table = row_table([{"name": name, "meaning": meaning} for name, meaning in meanings.items()])
+    table.show_header, table.box = False, None
+    return table
+
+
+def row_table(rows: Sequence[Mapping[str, Any]], right: Container[str] = ()) -> Any:
+    """A table of rows that have the same names; numbers, and the columns of these names, are set flush right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -226,10 +214,11 @@ def row_table(rows: list[dict[str, Any]]) -> Any:
     for name in rows[0]:
         # The path of a setting stays as it is written in a suite.
         header = name if "." in name else name.replace("_", " ")
-        are_numbers = any(isinstance(row[name], int) for row in rows)
-        table.add_column(Text(header), overflow="fold", justify="right" if are_numbers else "left")
+        is_right = name in right or any(isinstance(row[name], int) for row in rows)
+        table.add_column(Text(header), overflow="fold", justify="right" if is_right else "left")
     for row in rows:
-        table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
+        cells = ("-" if value is None else value for value in row.values())
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells))
     return table
 
 
@@ -244,6 +233,14 @@ def make_console(*, to_error: bool = False) -> Console:
             _silence(self.file)
 
     return PatientConsole(stderr=to_error)
+
+
+def make_wide_console() -> Console:
+    """A console for rows: who reads a pipe wants one line a row."""
+    console = make_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBROKEN
+    return console
 
 
 def print_json(value: object) -> None:
@@ -289,3 +286,10 @@ def phases_text(totals: Mapping[str, float], seconds: float) -> str:
     for name, spent, meaning in rows:
         lines.append(f"{name:12}{spent:10.3f}{100 * spent / seconds:7.1f}%  {meaning}".rstrip())
     return "\n".join(lines)
+
+
+def describe(counts: Mapping[str, int]) -> str:
+    """How many runs have ended how: "3 done, 1 failed"."""
+    return ", ".join(
+        f"{number} {status.replace('_', ' ')}" for status, number in counts.items() if number or status == "done"
+    )

@@ -26,8 +26,8 @@ from benchmarks.cli.arguments import (
     Workers,
 )
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import describe, tell_report
-from benchmarks.cli.rendering import make_console, phases_text, print_json, say, tell
+from benchmarks.cli.rendering import describe, make_console, phases_text, print_json, say, tell
+from benchmarks.cli.reporting import tell_report
 from benchmarks.cli.resolving import at_look, refuse_with_looks, resolve
 from benchmarks.cli.tracking import Track, destinations_of, tracked_suite
 from benchmarks.errors import UserError
