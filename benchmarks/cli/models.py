@@ -75,14 +75,14 @@ def export(
     console = make_console(to_error=True)
     with console.status(f"making the model of {stored.key}"):
         import_tensorflow()
-        made = exporting.export_run(store, stored, folder, data_dir or default_data_dir(), with_onnx=onnx)
+        made, files = exporting.export_run(store, stored, folder, data_dir or default_data_dir(), with_onnx=onnx)
     for doubt in made.doubts:
         print(f"warning: {doubt}", file=sys.stderr)
     if as_json:
-        told = {"run": stored.key, "folder": str(made.folder), "files": made.files, "weights": made.origin}
+        told = {"run": stored.key, "folder": str(folder), "files": files, "weights": made.origin}
         print_json({**told, "doubts": made.doubts})
     else:
-        say(f"{stored.key}: {made.origin}\n" + "\n".join(str(made.folder / name) for name in made.files))
+        say(f"{stored.key}: {made.origin}\n" + "\n".join(str(folder / name) for name in files))
 
 
 def profile(

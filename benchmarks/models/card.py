@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 import zoo
+from benchmarks.analysis.plain import as_plain
 from benchmarks.data.dataset import Dataset
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS
 from benchmarks.models.trained import TrainedModel, reference_of, settings_of
@@ -22,21 +22,8 @@ from benchmarks.settings.run import SECTIONS, RunSettings, canonical_json
 from benchmarks.store import Store, StoredRun
 
 
-@dataclass(frozen=True)
-class DatasetCard:
-    """What a person needs to know of a dataset to feed a model; empty texts where nobody says."""
-
-    description: str
-    homepage: str
-    licence: str
-    citation: str
-    target: str
-    classes: tuple[str, ...]
-    """Names of the classes in the order of the outputs; empty for numbers."""
-
-
-def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard:
-    """What TFDS's builder says of a run's dataset, which lies on disk."""
+def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> dict[str, Any]:
+    """What TFDS's builder says of a run's dataset, which lies on disk; empty texts where it says nothing."""
     import tensorflow_datasets as tfds
 
     from benchmarks.data.features import choose_features, flat_features
@@ -44,18 +31,19 @@ def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard
     info = tfds.builder_from_directory(str(reference_of(stored, store, data_dir).directory)).info
     target = choose_features(stored.dataset, info).target
     licence = getattr(info.redistribution_info, "license", None)
-    return DatasetCard(
-        description=cleandoc(info.description or ""),
-        homepage=info.homepage or "",
-        licence=licence if isinstance(licence, str) else "",
-        citation=cleandoc(info.citation or ""),
-        target=target,
-        classes=dict(flat_features(info.features))[target].categories,
-    )
+    return {
+        "description": cleandoc(info.description or ""),
+        "homepage": info.homepage or "",
+        "licence": licence if isinstance(licence, str) else "",
+        "citation": cleandoc(info.citation or ""),
+        "target": target,
+        # In the order of the outputs; none for numbers.
+        "classes": dict(flat_features(info.features))[target].categories,
+    }
 
 
 def card_facts(
-    store: Store, stored: StoredRun, dataset: Dataset, made: TrainedModel, card: DatasetCard
+    store: Store, stored: StoredRun, dataset: Dataset, made: TrainedModel, card: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All that is told of an exported run, in plain values."""
     settings = settings_of(stored)
@@ -78,7 +66,7 @@ def card_facts(
             "num_train": len(dataset.train),
             "num_test": len(dataset.test),
             "test_split": dataset.test_split,
-            **asdict(card),
+            **card,
         },
         "seed": stored.seed,
         "settings_that_differ_from_defaults": changed,
@@ -125,15 +113,7 @@ def _cell(store: Store, stored: StoredRun, settings: RunSettings, dataset: Datas
 
 def card_as_json(facts: Mapping[str, Any]) -> str:
     """JSON, in which a number that is not finite is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {str(name): plain(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(facts), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(as_plain(facts), indent=2, ensure_ascii=False) + "\n"
 
 
 def card_as_markdown(facts: Mapping[str, Any], needs_zoo: bool, with_onnx: bool) -> str:

@@ -101,13 +101,10 @@ def finished_run(store: Store, given: str) -> StoredRun:
     """
     stored = find_run(store, given)
     if stored.status != "done":
-        raise UserError(f"RUN: {stored.key} {_why_no_model(stored)}: {stored.message}")
+        why = "diverged, so it has no trained model" if stored.status == "diverged" else stored.status.replace("_", " ")
+        raise UserError(f"RUN: {stored.key} {why}: {stored.message}")
     settings_of(stored)
     return stored
-
-
-def _why_no_model(stored: StoredRun) -> str:
-    return "diverged, so it has no trained model" if stored.status == "diverged" else stored.status.replace("_", " ")
 
 
 def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path) -> TrainedModel:
@@ -186,9 +183,8 @@ def _differences(stored: StoredRun, found: Mapping[str, float], tolerance: float
 
 
 def _agree(stored: float, found: float, tolerance: float) -> bool:
-    if math.isnan(stored) or math.isnan(found):
-        return math.isnan(stored) and math.isnan(found)
-    return math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance / 10)
+    are_close = math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance / 10)
+    return are_close or (math.isnan(stored) and math.isnan(found))
 
 
 def load_dataset(stored: StoredRun, store: Store, data_dir: Path) -> Dataset:
