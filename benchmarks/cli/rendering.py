@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
 from benchmarks.labels import with_levels
@@ -268,6 +268,12 @@ def _silence(stream: IO[str]) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def path_text(changes: Iterable[tuple[str, str]]) -> str:
+    """The changes along a path that was found, in words."""
+    told = ", then ".join(f"{factor} = {level}" for factor, level in changes)
+    return told or "no change made the baseline better"
 
 
 def phases_text(totals: Mapping[str, float], seconds: float) -> str:
