@@ -166,13 +166,8 @@ def headline(task: Task, outputs: Array, labels: Array) -> tuple[str, float]:
 def objective(loss: str, task: Task, outputs: Array, labels: Array, target_scale: float, huber_delta: float) -> float:
     """What training makes small, on outputs without dropout: no penalties, label smoothing or class weights in it.
 
-    Args:
-        loss: "cross_entropy", "squared" or "huber".
-        task: what the model was trained for.
-        outputs: as for `test_metrics`.
-        labels: as for `test_metrics`.
-        target_scale: the deviation of the targets, in which the errors of a regression count.
-        huber_delta: where the Huber loss becomes linear.
+    The loss is "cross_entropy", "squared" or "huber", which becomes linear at its delta. Outputs and labels are as for
+    `test_metrics`; the errors of a regression count in the deviation of the targets, `target_scale`.
     """
     if loss == "cross_entropy":
         return float(np.abs(log_softmax(_logits(task, outputs))[np.arange(len(labels)), labels]).mean())

@@ -64,11 +64,7 @@ class Expected:
 def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, probes: bool) -> Expected:
     """How long the missing runs of a plan, and the trials of its searches that have not ended, will take.
 
-    Args:
-        plan: whose runs.
-        runs_dir: its store tells what like runs took.
-        store_url: where given, the store on this server tells it.
-        probes: whether programs of which nothing is known are trained for a moment.
+    The store tells what like runs took; with `probes`, programs of which nothing is known are trained for a moment.
 
     Raises:
         DatasetError, SettingError: only where it probes: a dataset cannot be had, or settings do not fit it.

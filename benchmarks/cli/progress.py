@@ -98,10 +98,7 @@ def _pace(ended: float, left: float, seconds: float) -> str:
 def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_BETWEEN_READS) -> Ledger:
     """Show a ledger until nothing of it is left to be trained; the last one.
 
-    Args:
-        read: gives the ledger as it is now.
-        console: where to write: a table that is kept up to date on a terminal, elsewhere a line at each change.
-        pause: seconds between two reads.
+    On a terminal that is a table which is kept up to date, elsewhere a line at each change.
     """
     ledger = read()
     pace = _Pace(ledger)

@@ -277,12 +277,7 @@ def path_text(changes: Iterable[tuple[str, str]]) -> str:
 
 
 def phases_text(totals: Mapping[str, float], seconds: float) -> str:
-    """Seconds of each phase of a training and what it is, the most first, then the rest and the whole.
-
-    Args:
-        totals: what `Stopwatch.totals` gave.
-        seconds: of the whole; what no phase took is the rest.
-    """
+    """Seconds of each phase of a training and what it is, the most first, then the rest and the whole."""
     from benchmarks.training.stopwatch import PHASES
 
     rows = [(name, spent, PHASES.get(name, "")) for name, spent in sorted(totals.items(), key=lambda each: -each[1])]

@@ -131,15 +131,8 @@ def export_run(
 ) -> tuple[TrainedModel, list[str]]:
     """Write model.keras, README.md and run.json, and model.onnx where it is asked for; the model, and names of files.
 
-    Args:
-        store: holds the run.
-        stored: what `finished_run` gave.
-        folder: is made; one that is there must be empty.
-        data_dir: the TFDS folder of prepared datasets.
-        with_onnx: needs the extra `onnx`.
-
     Raises:
-        UserError: the folder cannot be written, or the model not be made.
+        UserError: the folder is there and not empty, it cannot be written, or the model not be made.
     """
     check_folder(folder)
     dataset = load_dataset(stored, store, data_dir)

@@ -28,13 +28,7 @@ class Destinations:
     def parse(
         cls, trackers: Iterable[str], uri: str | None = None, folder: Path | None = None, *, option: str
     ) -> Destinations:
-        """Check what was given on the command line.
-
-        Args:
-            trackers: names, as given.
-            uri: MLflow's, if given.
-            folder: TensorBoard's, if given.
-            option: which names the trackers, for errors.
+        """Check what was given on the command line, where `option` names the trackers.
 
         Raises:
             SettingError: there is no such tracker.
