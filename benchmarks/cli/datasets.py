@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir
+from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, check_picture
 from benchmarks.cli.rendering import make_console, print_json, row_table, say
 from benchmarks.errors import UserError
 
@@ -100,10 +100,7 @@ def _show_dataset(
     from benchmarks.settings.augmentation import AugmentConfig
     from zoo.settings import SettingError, as_written
 
-    if path.suffix.lower() != ".png" or not path.parent.is_dir() or path.is_dir():
-        raise UserError(
-            f"--show: not a place for a picture\n  given:   {path}\n  allowed: FILE.png in an existing folder"
-        )
+    check_picture(path, [".png"], "FILE.png in an existing folder")
     given = {key.removeprefix("augment."): value for key, value in parse_changes(changes).items()}
     try:
         config = AugmentConfig(**given)

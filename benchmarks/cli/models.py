@@ -148,18 +148,9 @@ def _model_as_json(name: str) -> dict[str, Any]:
     import zoo
 
     variant = zoo.VARIANTS[name]
-    return {
-        "name": name,
-        "summary": variant.summary,
-        "source": variant.source,
-        "parameters": variant.parameters,
-        "macs": variant.macs,
-        "published": variant.published,
-        "input_shape": variant.input_shape,
-        "num_classes": variant.num_classes,
-        "family": variant.config.family,
-        "settings": variant.config.model_dump(),
-    }
+    told = ("summary", "source", "parameters", "macs", "published", "input_shape", "num_classes")
+    facts = {field: getattr(variant, field) for field in told}
+    return {"name": name, **facts, "family": variant.config.family, "settings": variant.config.model_dump()}
 
 
 def _output_form(given: str, *, as_json: bool, as_csv: bool) -> str:

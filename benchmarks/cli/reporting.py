@@ -111,7 +111,7 @@ def tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool, tr
 
     verdicts = written_verdicts(path.parent) if path.with_name(CLAIMS_FILE).is_file() else ()
     if as_json:
-        told = {"tracked": [each.as_json() for each in tracked]} if tracked else {}
+        told = {"tracked": [vars(each) for each in tracked]} if tracked else {}
         told |= {"claims": [asdict(each) for each in verdicts]} if verdicts else {}
         print_json({"suite": name, "runs": counts, "report": str(path), **told})
         return

@@ -54,7 +54,7 @@ def track(
     study = registered_study(suite, store)
     tracked = tracked_suite(study, destinations)
     if as_json:
-        print_json({"suite": study.name, "tracked": [each.as_json() for each in tracked]})
+        print_json({"suite": study.name, "tracked": [vars(each) for each in tracked]})
     else:
         say("\n".join(each.as_text() for each in tracked))
 

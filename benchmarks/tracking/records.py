@@ -47,10 +47,6 @@ class Tracked:
         """Two lines for people."""
         return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  viewer: {self.viewer}"
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it in plain values."""
-        return vars(self)
-
 
 @dataclass(frozen=True)
 class Record:
