@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from inspect import cleandoc
@@ -18,7 +17,7 @@ from benchmarks.models.trained import TrainedModel, reference_of, settings_of
 from benchmarks.plan.keys import planned_runs
 from benchmarks.runs import Cell, Run
 from benchmarks.settings import training
-from benchmarks.settings.run import SECTIONS, RunSettings, canonical_json
+from benchmarks.settings.run import SECTIONS, RunSettings
 from benchmarks.store import Store, StoredRun
 
 
@@ -120,7 +119,7 @@ def card_as_markdown(facts: Mapping[str, Any], needs_zoo: bool, with_onnx: bool)
     """The model card as Markdown."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from benchmarks.report.formatting import markdown
+    from benchmarks.report.formatting import as_text, markdown
 
     environment = Environment(
         loader=PackageLoader("benchmarks.models"),
@@ -130,7 +129,7 @@ def card_as_markdown(facts: Mapping[str, Any], needs_zoo: bool, with_onnx: bool)
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"markdown": markdown, "plain": _plain_text, "fenced": _fenced}
+    environment.filters |= {"markdown": markdown, "plain": as_text, "fenced": _fenced}
     return environment.get_template("README.md.j2").render(
         **facts, needs_zoo=needs_zoo, with_onnx=with_onnx, rows=list(_metric_rows(facts))
     )
@@ -152,12 +151,9 @@ def _metric_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield titled(metric.title, style.unit_of_values), style.value(value), style.estimate(found) if found else ""
 
 
-def _plain_text(value: object) -> str:
-    return value if isinstance(value, str) else canonical_json(value)
-
-
 def _fenced(text: str) -> str:
     """Text as a code block, whatever backticks it holds."""
-    longest = max((len(found) for found in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = "```"
+    while fence in text:
+        fence += "`"
     return f"{fence}\n{text}\n{fence}"

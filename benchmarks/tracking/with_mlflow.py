@@ -35,8 +35,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.errors import UserError
 from benchmarks.plan.study import Study
+from benchmarks.report.formatting import as_text
 from benchmarks.results import Status
-from benchmarks.settings.run import canonical_json
 from benchmarks.suite.suite import Suite
 from benchmarks.tracking.config import Destinations
 from benchmarks.tracking.records import Record, Tracked, records_of
@@ -81,7 +81,6 @@ class _Wanted:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Name of an artifact -> text."""
     files: tuple[Path, ...] = ()
-    """Artifacts."""
 
 
 def track(study: Study, destinations: Destinations) -> Tracked:
@@ -238,8 +237,7 @@ def _params(record: Record) -> dict[str, str]:
     """Every setting, and the levels of those factors that are bundles of settings."""
     values: dict[str, Any] = {"dataset": record.dataset, "seed": record.run.seed}
     values |= dict(record.levels) | dict(record.run.settings)
-    texts = {name: value if isinstance(value, str) else canonical_json(value) for name, value in values.items()}
-    return {_name(name): _cut(text, MAX_PARAM_VAL_LENGTH) for name, text in texts.items()}
+    return {_name(name): _cut(as_text(value), MAX_PARAM_VAL_LENGTH) for name, value in values.items()}
 
 
 def _report(study: Study) -> _Wanted | None:
