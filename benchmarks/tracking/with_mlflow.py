@@ -98,17 +98,14 @@ def track(study: Study, destinations: Destinations) -> Tracked:
     # MLflow tells of its database's tables, and Alembic of each of their versions.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    written = unchanged = 0
     try:
         with _alone(store.folder):
             client = MlflowClient(place)
             experiment = _experiment(client, study.suite, artifacts)
             known = _known(client, experiment)
-            for record in records_of(study):
-                if _ensure(client, experiment, known.get(record.run.key), _wanted(record)):
-                    written += 1
-                else:
-                    unchanged += 1
+            wrote = [
+                _ensure(client, experiment, known.get(record.run.key), _wanted(record)) for record in records_of(study)
+            ]
             report = _report(study)
             if report:
                 _ensure(client, experiment, known.get(REPORT), report)
@@ -119,7 +116,7 @@ def track(study: Study, destinations: Destinations) -> Tracked:
             f"{place}: MLflow cannot be written: {first}\nThe runs are stored: `{again}` tries again"
         ) from None
     viewer = place if place.startswith("http") else f"mlflow ui --backend-store-uri {place}"
-    return Tracked("mlflow", place, written, unchanged, viewer)
+    return Tracked("mlflow", place, sum(wrote), len(wrote) - sum(wrote), viewer)
 
 
 @contextlib.contextmanager
