@@ -332,7 +332,7 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
         tell(console, f"timeline: {timeline}, for https://ui.perfetto.dev")
 
 
-def _report(plan: Plan, store: Store, destinations: Destinations | None, as_json: bool) -> int:
+def _report(plan: Plan, store: Store, destinations: Destinations, as_json: bool) -> int:
     """Write and tell the report of a plan that was run; the number of its runs that are done."""
     from benchmarks.plan.study import Study
     from benchmarks.report.writing import write_report

@@ -16,10 +16,7 @@ from benchmarks.files import weights_file
 from benchmarks.metrics import test_metrics
 from benchmarks.plan.keys import begins_so, one_key, planned_runs
 from benchmarks.runs import Cell, Run
-from benchmarks.settings.augmentation import AugmentConfig
-from benchmarks.settings.data import DataConfig
-from benchmarks.settings.run import SECTIONS, RunSettings, run_key
-from benchmarks.settings.training import TrainConfig
+from benchmarks.settings.run import SECTION_CONFIGS, SECTIONS, RunSettings, run_key
 from benchmarks.store import Store, StoredRun
 from zoo.settings import SettingError
 
@@ -77,12 +74,8 @@ def settings_of(stored: StoredRun) -> RunSettings:
             section, _, name = path.partition(".")
             sections[section][name] = value
         family = {each.family: each for each in zoo.FAMILIES}[sections["model"].pop("family")]
-        settings = RunSettings(
-            family(**sections["model"]),
-            TrainConfig(**sections["train"]),
-            DataConfig(**sections["data"]),
-            AugmentConfig(**sections["augment"]),
-        )
+        configs: dict[str, Any] = {section: each for section, (each, *_) in SECTION_CONFIGS.items()} | {"model": family}
+        settings = RunSettings(**{section: config(**sections[section]) for section, config in configs.items()})
         if run_key(settings, stored.dataset, stored.dataset_version, stored.seed) == stored.key:
             return settings
     except (SettingError, KeyError):

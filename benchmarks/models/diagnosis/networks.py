@@ -225,9 +225,6 @@ def _direction(gradient: Array, generator: np.random.Generator) -> Array:
 
 def _idle_share(activated: Sequence[Array]) -> float:
     """Share of the units, last axis, whose values do not differ over all others."""
-    idle, total = 0, 0
-    for values in activated:
-        flat = values.reshape(-1, values.shape[-1])
-        idle += int(np.sum(flat.std(axis=0) <= _IDLE * np.abs(flat).max()))
-        total += flat.shape[-1]
-    return idle / total if total else 0.0
+    flat = [values.reshape(-1, values.shape[-1]) for values in activated]
+    idle = [each.std(axis=0) <= _IDLE * np.abs(each).max() for each in flat]
+    return float(np.concatenate(idle).mean()) if idle else 0.0
