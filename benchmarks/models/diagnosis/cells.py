@@ -112,11 +112,8 @@ def diagnose(
 ) -> Iterator[CellDiagnosis]:
     """Diagnose the new network of each cell, one after another.
 
-    Args:
-        cells: which.
-        datasets: dataset as the cells name it -> data.
-        seed: decides the split, the weights and the batch, as in a run with this seed.
-        steps: how many steps each network is then trained on that one batch.
+    The seed decides the split, the weights and the batch, as in a run with it. On that one batch, each network is then
+    trained for so many steps.
 
     Raises:
         SettingError: settings do not fit the data; nothing was diagnosed.
