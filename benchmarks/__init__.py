@@ -15,9 +15,10 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.errors import DatasetError, StoreError, UserError
+
 if TYPE_CHECKING:
     from benchmarks.analysis.loading import load_results
-    from benchmarks.errors import DatasetError, StoreError, UserError
     from benchmarks.models.diagnosis.networks import check_gradients, measure_signal
     from benchmarks.models.export import OtherResults, load_ensemble, load_network
 
@@ -41,9 +42,6 @@ _PLACES = {
     "OtherResults": "benchmarks.models.export",
     "check_gradients": "benchmarks.models.diagnosis.networks",
     "measure_signal": "benchmarks.models.diagnosis.networks",
-    "UserError": "benchmarks.errors",
-    "StoreError": "benchmarks.errors",
-    "DatasetError": "benchmarks.errors",
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from zoo.settings import SettingError
@@ -19,6 +20,20 @@ class StoreError(UserError):
 
 class DatasetError(UserError):
     """A dataset cannot be found, read or used as it is."""
+
+
+def refuse_missing(what: str, modules: Iterable[str], extra: str) -> None:
+    """Refuse what needs modules that are not installed.
+
+    Raises:
+        UserError: with the command that installs them.
+    """
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise UserError(
+            f"{what}: {' and '.join(missing)} not installed; `pip install 'ablation-zoo[{extra}]'` installs what it "
+            "needs"
+        )
 
 
 @contextmanager

@@ -152,11 +152,7 @@ def test_metrics(task: Task, outputs: ArrayLike, labels: ArrayLike) -> dict[str,
     """
     if task == "regression":
         return _regression_metrics(_column(outputs, "outputs"), _column(labels, "labels"))
-    if task == "binary":
-        logit = _column(outputs, "outputs")
-        # Half to each side leaves the softmax as it is and keeps infinities apart.
-        return _class_metrics(np.stack([-logit / 2, logit / 2], axis=1), labels)
-    return _class_metrics(np.asarray(outputs, dtype=np.float64), labels)
+    return _class_metrics(_logits(task, outputs), labels)
 
 
 def headline(task: Task, outputs: Array, labels: Array) -> tuple[str, float]:
@@ -170,19 +166,11 @@ def headline(task: Task, outputs: Array, labels: Array) -> tuple[str, float]:
 def objective(loss: str, task: Task, outputs: Array, labels: Array, target_scale: float, huber_delta: float) -> float:
     """What training makes small, on outputs without dropout: no penalties, label smoothing or class weights in it.
 
-    Args:
-        loss: "cross_entropy", "squared" or "huber".
-        task: what the model was trained for.
-        outputs: as for `test_metrics`.
-        labels: as for `test_metrics`.
-        target_scale: the deviation of the targets, in which the errors of a regression count.
-        huber_delta: where the Huber loss becomes linear.
+    The loss is "cross_entropy", "squared" or "huber", which becomes linear at its delta. Outputs and labels are as for
+    `test_metrics`; the errors of a regression count in the deviation of the targets, `target_scale`.
     """
     if loss == "cross_entropy":
-        logits = np.asarray(outputs, dtype=np.float64)
-        if task == "binary":
-            logits = np.concatenate([-logits / 2, logits / 2], axis=1)
-        return float(np.abs(log_softmax(logits)[np.arange(len(labels)), labels]).mean())
+        return float(np.abs(log_softmax(_logits(task, outputs))[np.arange(len(labels)), labels]).mean())
     errors = np.abs(_column(outputs, "outputs") - labels) / target_scale
     if loss == "squared":
         return float(np.square(errors).mean())
@@ -221,6 +209,15 @@ def calibration_error(confidence: Array, right: Array) -> float:
     """
     gaps = np.bincount(calibration_bins(confidence), weights=right - confidence, minlength=CALIBRATION_BINS)
     return float(np.abs(gaps).sum() / len(right))
+
+
+def _logits(task: Task, outputs: ArrayLike) -> Array:
+    """Logits (n, classes), also of the two classes of a binary task."""
+    if task == "binary":
+        # Half to each side leaves the softmax as it is and keeps infinities apart.
+        half = _column(outputs, "outputs") / 2
+        return np.stack([-half, half], axis=1)
+    return np.asarray(outputs, dtype=np.float64)
 
 
 def _class_metrics(logits: Array, labels: ArrayLike) -> dict[str, float]:

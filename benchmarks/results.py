@@ -79,9 +79,7 @@ def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[Array | None, str 
     probability, and no rounding makes another class the most probable. Values of a regression are kept in single
     precision, since targets can be large. What is out of a precision's range is kept as its largest number.
 
-    Args:
-        task: what the model was trained for.
-        outputs: as for `test_metrics`; of any shape that begins with the examples.
+    The outputs are as for `test_metrics`, of any shape that begins with the examples.
     """
     values = np.asarray(outputs)
     values = values.reshape(len(values), -1)

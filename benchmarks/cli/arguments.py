@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from benchmarks.errors import UserError
 
 DONE, SOME_FAILED, WRONG_CALL, INTERRUPTED, TERMINATED = 0, 1, 2, 130, 143
 """Exit codes: all runs done; some failed or diverged; the suite or the call is wrong; interrupted; told to end."""
@@ -37,3 +40,9 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Worker processes; by default what fits cores and memory, and finds work.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+def check_picture(show: Path, endings: Container[str], allowed: str) -> None:
+    """Refuse a path where no picture can be drawn, before anything else is done."""
+    if show.suffix.lower() not in endings or not show.parent.is_dir() or show.is_dir():
+        raise UserError(f"--show: not a place for a picture\n  given:   {show}\n  allowed: {allowed}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir
+from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, check_picture
 from benchmarks.cli.rendering import make_console, print_json, row_table, say
 from benchmarks.errors import UserError
 
@@ -34,30 +34,18 @@ def datasets(
     as_json: AsJson = False,
 ) -> None:
     """List the datasets that need no download, tell what one holds, or draw its examples with --show."""
-    if name is None:
-        if show:
+    if show:
+        if name is None:
             raise UserError("NAME: --show needs one\n  allowed: ablate datasets NAME --show FILE.png")
-        _refuse_without_show(changes, seed)
-        _list_datasets(data_dir, as_json)
-    elif show:
-        _show_dataset(
-            name,
-            data_dir=data_dir,
-            runs_dir=runs_dir,
-            path=show,
-            changes=changes or [],
-            seed=seed or 0,
-            as_json=as_json,
-        )
-    else:
-        _refuse_without_show(changes, seed)
-        _tell_dataset(name, data_dir, runs_dir, as_json)
-
-
-def _refuse_without_show(changes: list[str] | None, seed: int | None) -> None:
+        _show_dataset(name, data_dir, runs_dir, path=show, changes=changes or [], seed=seed or 0, as_json=as_json)
+        return
     for option, value in (("--set", changes), ("--seed", seed)):
         if value is not None:
             raise UserError(f"{option}: it changes what --show draws\n  allowed: NAME --show FILE.png beside it")
+    if name is None:
+        _list_datasets(data_dir, as_json)
+    else:
+        _tell_dataset(name, data_dir, runs_dir, as_json)
 
 
 def _list_datasets(data_dir: Path | None, as_json: bool) -> None:
@@ -112,10 +100,7 @@ def _show_dataset(
     from benchmarks.settings.augmentation import AugmentConfig
     from zoo.settings import SettingError, as_written
 
-    if path.suffix.lower() != ".png" or not path.parent.is_dir() or path.is_dir():
-        raise UserError(
-            f"--show: not a place for a picture\n  given:   {path}\n  allowed: FILE.png in an existing folder"
-        )
+    check_picture(path, [".png"], "FILE.png in an existing folder")
     given = {key.removeprefix("augment."): value for key, value in parse_changes(changes).items()}
     try:
         config = AugmentConfig(**given)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from benchmarks.cli.arguments import DONE, RUNS_DIR, SOME_FAILED, AsJson, DataDir, RunsDir, SuiteArgument
+from benchmarks.cli.arguments import DONE, RUNS_DIR, SOME_FAILED, AsJson, DataDir, RunsDir, SuiteArgument, check_picture
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import make_wide_console
-from benchmarks.cli.rendering import make_console, print_json, row_table, say
+from benchmarks.cli.rendering import make_console, make_wide_console, print_json, row_table, say
 from benchmarks.errors import UserError, naming_file
 from benchmarks.labels import with_levels
 
@@ -43,7 +42,8 @@ def diagnose(
     Each gradient is compared with difference quotients in double precision. Exit code: 0 all gradients are right, 1 one
     is wrong or something is not finite, 2 the suite or the call is wrong.
     """
-    _check_place(show)
+    if show:
+        check_picture(show, PICTURES, f"a file in an existing folder that ends in {', '.join(PICTURES)}")
     plan = plan_of(suite, runs_dir, "", data_dir, None)
     cells = _chosen(plan.cells, where or [])
     console = make_console(to_error=True)
@@ -73,14 +73,6 @@ def diagnose(
         if not as_json:
             say(f"wrote {show}")
     raise typer.Exit(DONE if all(each.is_sound for each in found) else SOME_FAILED)
-
-
-def _check_place(show: Path | None) -> None:
-    if show and (show.suffix.lower() not in PICTURES or not show.parent.is_dir() or show.is_dir()):
-        raise UserError(
-            f"--show: not a place for a picture\n  given:   {show}\n"
-            f"  allowed: a file in an existing folder that ends in {', '.join(PICTURES)}"
-        )
 
 
 def _chosen(cells: list[Cell], where: list[str]) -> list[Cell]:

@@ -14,6 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.execution.worker import WorkerOptions
 from benchmarks.execution.workers import Workers, resources
 from benchmarks.models.trained import settings_of
+from benchmarks.plan.groups import Group
 from benchmarks.plan.plan import Plan
 from benchmarks.plan.stacks import check_runs, least_stacks
 from benchmarks.runs import Run
@@ -33,6 +34,9 @@ LENGTHS = ("steps", "images", "epochs")
 
 ProgramOfAnyLength = tuple[str, str]
 """A dataset, and a program without the length of its training."""
+
+Rates = Mapping[ProgramOfAnyLength, float]
+"""Seconds an epoch (a step, an image: as the training is counted) of each program that is known."""
 
 
 @dataclass(frozen=True)
@@ -64,11 +68,7 @@ class Expected:
 def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, probes: bool) -> Expected:
     """How long the missing runs of a plan, and the trials of its searches that have not ended, will take.
 
-    Args:
-        plan: whose runs.
-        runs_dir: its store tells what like runs took.
-        store_url: where given, the store on this server tells it.
-        probes: whether programs of which nothing is known are trained for a moment.
+    The store tells what like runs took; with `probes`, programs of which nothing is known are trained for a moment.
 
     Raises:
         DatasetError, SettingError: only where it probes: a dataset cannot be had, or settings do not fit it.
@@ -79,7 +79,11 @@ def expected_time(plan: Plan, runs_dir: Path, store_url: str | None = None, *, p
     if probes:
         with Workers(available, WorkerOptions(plan.references, runs_dir)) as workers:
             rates = probe(workers, plan, rates)
-    return _with_searches(_expected(plan.missing, rates, available.workers), plan, rates)
+    seconds, known, unknown = _of_runs(plan.missing, rates)
+    of_search, known_of_search, unknown_of_search = _of_searches(plan.open_groups, rates)
+    return Expected(
+        seconds + of_search, known + known_of_search, unknown + unknown_of_search, available.workers, of_search
+    )
 
 
 def program_without_length(run: Run) -> ProgramOfAnyLength:
@@ -87,7 +91,8 @@ def program_without_length(run: Run) -> ProgramOfAnyLength:
     return _program(run.dataset, run.cell.settings)
 
 
-def _expected(runs: Iterable[Run], rates: Mapping[ProgramOfAnyLength, float], workers: int) -> Expected:
+def _of_runs(runs: Iterable[Run], rates: Rates) -> tuple[float, int, int]:
+    """Seconds of the runs of which something is known, how many these are, and how many the others."""
     seconds, known, unknown = 0.0, 0, 0
     rate_of_cell: dict[int, float | None] = {}
     for run in runs:
@@ -100,13 +105,13 @@ def _expected(runs: Iterable[Run], rates: Mapping[ProgramOfAnyLength, float], wo
         else:
             known += 1
             seconds += rate * _length(run.cell.settings.train)
-    return Expected(seconds, known, unknown, workers)
+    return seconds, known, unknown
 
 
-def _with_searches(expected: Expected, plan: Plan, rates: Mapping[ProgramOfAnyLength, float]) -> Expected:
-    """The same with the trials that are to come; those that are stored already count too."""
+def _of_searches(groups: Iterable[Group], rates: Rates) -> tuple[float, int, int]:
+    """The same for the trials of searches that are to come; those that are stored already count too."""
     seconds, known, unknown = 0.0, 0, 0
-    for group in plan.open_groups:
+    for group in groups:
         number = len(group.table.seeds) * group.most_trials
         seconds_of_cell: dict[tuple[str, ...], list[float]] = {}
         for run in group.sampled_runs() if rates else ():
@@ -118,17 +123,11 @@ def _with_searches(expected: Expected, plan: Plan, rates: Mapping[ProgramOfAnyLe
         unknown += number * (len(group.cells) - len(seconds_of_cell))
         of_one = sum(map(statistics.mean, seconds_of_cell.values()))
         seconds += of_one * group.whole_trainings * len(group.table.seeds)
-    return replace(
-        expected,
-        seconds=expected.seconds + seconds,
-        num_known=expected.num_known + known,
-        num_unknown=expected.num_unknown + unknown,
-        seconds_of_search=seconds,
-    )
+    return seconds, known, unknown
 
 
-def stored_rates(store: Store, plan: Plan) -> dict[ProgramOfAnyLength, float]:
-    """Seconds an epoch (a step, an image: as the training is counted) of each program that a store knows."""
+def stored_rates(store: Store, plan: Plan) -> Rates:
+    """The rates of the programs that a store knows."""
     found = defaultdict(list)
     for reference in plan.references.values():
         for stored in store.one_of_each_setting(reference.name, reference.version, MOST_SETTINGS):
@@ -140,7 +139,7 @@ def stored_rates(store: Store, plan: Plan) -> dict[ProgramOfAnyLength, float]:
     return {program: statistics.median(rates) for program, rates in found.items()}
 
 
-def probe(workers: Workers, plan: Plan, rates: Mapping[ProgramOfAnyLength, float]) -> dict[ProgramOfAnyLength, float]:
+def probe(workers: Workers, plan: Plan, rates: Rates) -> Rates:
     """Train some runs of each program that has no rate yet for a moment, and give all rates; nothing is stored.
 
     Raises:

@@ -24,26 +24,24 @@ def plan_of(suite: str, runs_dir: Path, store_url: str | None, data_dir: Path | 
 
 def suite_path(suite: str) -> Path:
     """The file itself, or the shipped suite of that name."""
-    from zoo.settings import nearest
+    from zoo.settings import Problem, nearest
 
     path = Path(suite)
     if path.is_file() or not suite.isidentifier():
         return path
     shipped = {each.stem: each for each in Path(str(files("benchmarks.suite").joinpath("suites"))).glob("*.toml")}
     if suite not in shipped:
+        allowed = f"a suite file, or one of {', '.join(sorted(shipped))}"
         closest = nearest(suite, [*shipped, *(str(each) for each in Path().glob("*.toml"))])
-        raise UserError(
-            f"SUITE: no such file, and no shipped suite of this name\n  given:   {suite}\n"
-            f"  allowed: a suite file, or one of {', '.join(sorted(shipped))}"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
+        message = "no such file, and no shipped suite of this name"
+        raise UserError(str(Problem("SUITE", message, suite, allowed, closest)))
     return shipped[suite]
 
 
 def registered_suite(suite: str, store: Store) -> Registration:
     """A suite as it was last run into a store, by its name or its file."""
     from benchmarks.suite.reading import parse_suite, read_suite_text
-    from zoo.settings import nearest
+    from zoo.settings import Problem, nearest
 
     names = [each.name for each in store.registrations()]
     name = suite
@@ -51,12 +49,9 @@ def registered_suite(suite: str, store: Store) -> Registration:
         name = parse_suite(read_suite_text(Path(suite)), suite).name
     found = store.registration(name)
     if found is None:
-        closest = nearest(name, names)
-        raise UserError(
-            f"SUITE: no such suite was run into {store.place}\n  given:   {suite}\n"
-            f"  allowed: {', '.join(names) or 'none: `ablate run SUITE` runs one'}"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
+        allowed = ", ".join(names) or "none: `ablate run SUITE` runs one"
+        message = f"no such suite was run into {store.place}"
+        raise UserError(str(Problem("SUITE", message, suite, allowed, nearest(name, names))))
     return found
 
 

@@ -10,11 +10,13 @@ import typer
 
 from benchmarks.cli.arguments import INTERRUPTED, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_study, registered_suite
-from benchmarks.cli.printing import make_wide_console
-from benchmarks.cli.rendering import make_console, print_json, print_log, row_table, say
+from benchmarks.cli.rendering import make_console, make_wide_console, print_json, row_table, say
 from benchmarks.labels import with_levels
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from benchmarks.plan.ledger import Log
     from benchmarks.plan.study import Study
     from benchmarks.store import Registration, Store
 
@@ -79,7 +81,7 @@ def logs(
     if as_json:
         print_json(log.as_json())
     else:
-        print_log(make_console(), log)
+        _print_log(make_console(), log)
 
 
 def runs(
@@ -195,3 +197,37 @@ def _run_rows(rows: list[dict[str, Any]], keys: list[str]) -> list[dict[str, Any
         )
         for key, row in zip(keys, rows, strict=True)
     ]
+
+
+def _print_log(console: Console, log: Log) -> None:
+    """How a run went: what is known in a line each, then its last epochs and the traceback."""
+    from benchmarks.plan.ledger import STATUSES, words
+
+    stored = log.stored
+    facts = {
+        "status": f"{words(log.status)}: {STATUSES[log.status]}",
+        "reason": stored.message if stored else None,
+        "dataset": log.dataset,
+        "seed": str(log.seed),
+        "suites": ", ".join(log.suites) or "none: a trial of a search, or of a suite that was changed since",
+        "attempts": str(stored.attempts) if stored else "0",
+        "seconds": f"{stored.seconds:.3g}" if stored else None,
+        "ended": stored.finished_at if stored else None,
+        "metrics": ", ".join(f"{name} {value:.6g}" for name, value in stored.metrics.items()) if stored else None,
+        "machine": ", ".join(f"{name} {value}" for name, value in log.machine.items()),
+    }
+    facts = with_levels(facts, log.levels)
+    say(f"run {log.key}")
+    width = max(map(len, facts)) + 2
+    for name, text in facts.items():
+        if text:
+            say(f"{name:{width}}{text}")
+    if log.epochs:
+        rows = [{name: _followed(value) for name, value in epoch.items()} for epoch in log.epochs]
+        console.print(row_table(rows))
+    if stored and stored.traceback:
+        say(stored.traceback.rstrip())
+
+
+def _followed(value: float | None) -> int | str | None:
+    return value if value is None or isinstance(value, int) else f"{value:.6g}"

@@ -12,8 +12,7 @@ import typer
 
 from benchmarks.cli.arguments import RUNS_DIR, AsJson, DataDir, RunsDir, Seeds, StoreURL, SuiteArgument
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import describe, make_wide_console
-from benchmarks.cli.rendering import print_json, row_table, say
+from benchmarks.cli.rendering import describe, make_wide_console, path_text, print_json, row_table, say
 from benchmarks.errors import UserError
 from benchmarks.labels import with_levels
 
@@ -51,8 +50,6 @@ def plan(
     if as_json:
         print_json(_plan_as_json(made) | {"expected": asdict(expected)})
         return
-    from benchmarks.plan.comparisons import estimable
-
     say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
         say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
@@ -68,7 +65,7 @@ def plan(
         say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}")
     if made.path_to_find:
         say(_path_told(made, made.path_to_find))
-    say(estimable(made.suite).note)
+    say(made.estimable.note)
     if made.missing:
         say(expected.as_text())
     make_wide_console().print(_cell_table(made))
@@ -102,12 +99,10 @@ def schema() -> None:
 
 
 def _plan_as_json(plan: Plan) -> dict[str, Any]:
-    from benchmarks.plan.comparisons import estimable
-
     return {
         "suite": plan.suite.name,
         "design": plan.suite.chosen_design.model_dump(),
-        "estimable": asdict(estimable(plan.suite)),
+        "estimable": asdict(plan.estimable),
         "claims": [claim.statement for claim in plan.suite.claims],
         "datasets": {name: each.version for name, each in plan.references.items()},
         "seeds": list(plan.seeds),
@@ -130,9 +125,7 @@ def _path_told(plan: Plan, path: FoundPath) -> str:
             f"path: to be found by {path.objective} on seeds {', '.join(map(str, path.seeds))}, with at most "
             f"{path.most_runs} runs; then at most {more} runs along it beside those above"
         )
-    taken = changes_taken(plan.searches[path.key].chosen)
-    told = ", then ".join(f"{factor} = {level}" for factor, level in taken)
-    return f"path: found by {path.objective}: {told or 'no change made the baseline better'}"
+    return f"path: found by {path.objective}: {path_text(changes_taken(plan.searches[path.key].chosen))}"
 
 
 def _path_as_json(plan: Plan, path: FoundPath) -> dict[str, Any]:

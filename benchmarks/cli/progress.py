@@ -5,13 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from types import TracebackType
 from typing import Any, Self
 
 from rich.console import Console, Group
 from rich.live import Live
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from benchmarks.cli.rendering import row_table, tell
@@ -27,13 +25,8 @@ SECONDS_BETWEEN_READS = 1.0
 _LINES_BESIDE_CELLS = 6
 
 
-class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
-    """Shows runs done, rate and remaining time; is the `Observer` of a session's training.
-
-    Args:
-        total: number of runs to train.
-        console: where to write.
-    """
+class ProgressDisplay:
+    """Shows runs done of so many, rate and remaining time; is the `Observer` of a session's training."""
 
     def __init__(self, total: int, console: Console):
         self.total = total
@@ -41,26 +34,17 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
         self.counts: Counter[str] = Counter()
         self._under_way = 0.0
         self._start = self._last_line = time.monotonic()
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+        columns = (BarColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        self._bar = Progress(*columns, console=console, transient=True)
+        self._task = self._bar.add_task(self._summary(), total=total)
 
     def __enter__(self) -> Self:
         if self.console.is_terminal:
-            self._bar = Progress(
-                BarColumn(),
-                TextColumn("{task.description}"),
-                TimeElapsedColumn(),
-                console=self.console,
-                transient=True,
-            )
-            self._task = self._bar.add_task(self._summary(), total=self.total)
             self._bar.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        if self._bar:
+    def __exit__(self, *_: object) -> None:
+        if self.console.is_terminal:
             self._bar.stop()
 
     def moved(self, runs_under_way: float) -> None:
@@ -70,48 +54,51 @@ class ProgressDisplay(AbstractContextManager["ProgressDisplay"]):
 
     def run_done(self, run: Run, result: RunResult) -> None:
         """Count a run that ended; one that did not end well is named."""
-        self.counts[result.status] += 1
         self._under_way = max(0.0, self._under_way - 1)
         if result.status != "done":
             place = f"{run.dataset}, {run.cell.title}, seed {run.seed}"
             tell(self.console, f"{words(result.status)}: {place}: {result.message}", style="yellow")
-        self._show(last=sum(self.counts.values()) == self.total)
+        self._count(result.status)
 
     def run_done_elsewhere(self, run: Run) -> None:
         """Count a run that another runner on the same store has trained."""
         del run
-        self.counts["elsewhere"] += 1
-        self._show(last=sum(self.counts.values()) == self.total)
+        self._count("elsewhere")
+
+    def _count(self, ending: str) -> None:
+        self.counts[ending] += 1
+        self._show(last=self.counts.total() == self.total)
 
     def _show(self, *, last: bool = False) -> None:
-        if self._bar:
-            finished = sum(self.counts.values())
-            self._bar.update(self._task, completed=finished + self._under_way, description=self._summary())
+        if self.console.is_terminal:
+            self._bar.update(self._task, completed=self.counts.total() + self._under_way, description=self._summary())
         elif last or time.monotonic() - self._last_line >= SECONDS_BETWEEN_LINES:
             self._last_line = time.monotonic()
             tell(self.console, self._summary())
 
     def _summary(self) -> str:
-        finished = sum(self.counts.values())
-        parts = [f"{finished}/{self.total} runs"]
+        finished = self.counts.total()
         told = {status: words(status) for status in FINAL if status != "done"} | {
             "elsewhere": "trained by another runner"
         }
-        parts += [f"{self.counts[status]} {words}" for status, words in told.items() if self.counts[status]]
-        elapsed, progress = time.monotonic() - self._start, finished + self._under_way
-        if progress > 0 and elapsed > 0:
-            rate = progress / elapsed
-            parts += [f"{rate:.2g} runs/s", f"{duration((self.total - progress) / rate)} left"]
-        return ", ".join(parts)
+        counted = [f"{self.counts[status]} {words}" for status, words in told.items() if self.counts[status]]
+        progress = finished + self._under_way
+        pace = _pace(progress, self.total - progress, time.monotonic() - self._start)
+        return ", ".join(filter(None, (f"{finished}/{self.total} runs", *counted, pace)))
+
+
+def _pace(ended: float, left: float, seconds: float) -> str:
+    """How fast runs end and how long the others will take; nothing before any has ended."""
+    if ended <= 0 or seconds <= 0:
+        return ""
+    rate = ended / seconds
+    return f"{rate:.2g} runs/s, {duration(left / rate)} left"
 
 
 def watch(read: Callable[[], Ledger], console: Console, pause: float = SECONDS_BETWEEN_READS) -> Ledger:
     """Show a ledger until nothing of it is left to be trained; the last one.
 
-    Args:
-        read: gives the ledger as it is now.
-        console: where to write: a table that is kept up to date on a terminal, elsewhere a line at each change.
-        pause: seconds between two reads.
+    On a terminal that is a table which is kept up to date, elsewhere a line at each change.
     """
     ledger = read()
     pace = _Pace(ledger)
@@ -140,12 +127,9 @@ class _Pace:
 
     def told(self, ledger: Ledger) -> str:
         """What a ledger says, with the time that is left once a run has ended while it was watched."""
-        left, elapsed = ledger.num_unsettled, time.monotonic() - self._start
-        ended = self._left_at_first - left
-        if not left or ended <= 0 or elapsed <= 0:
-            return ledger.as_text()
-        rate = ended / elapsed
-        return f"{ledger.as_text()}; {rate:.2g} runs/s, {duration(left / rate)} left"
+        left = ledger.num_unsettled
+        pace = _pace(self._left_at_first - left, left, time.monotonic() - self._start)
+        return f"{ledger.as_text()}; {pace}" if left and pace else ledger.as_text()
 
 
 def _view(ledger: Ledger, told: str, console: Console) -> Group:

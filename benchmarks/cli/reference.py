@@ -7,6 +7,7 @@ names: a new field, row or table is on the page without an edit here. `make docs
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -64,7 +65,6 @@ class SettingFacts:
     name: str
     default: Any
     is_required: bool
-    """Whether it has no default."""
     explanation: str
     allowed: str
     """The values that it takes, in words; for named choices their names."""
@@ -316,16 +316,17 @@ def _table_title(table: str) -> str:
 
 
 def _facts_row(name: str, configs: tuple[type[Settings], ...], titles: dict[int, str]) -> dict[str, str]:
-    facts = {_family(config): facts_of(config)[name] for config in configs}
-    return {
-        "Default": _merged({family: _default_cell(each) for family, each in facts.items()}),
-        "Allowed": _merged({family: _allowed_cell(each, titles) for family, each in facts.items()}),
-        "What it does": _merged({family: _explanation_cell(each) for family, each in facts.items()}),
-    }
-
-
-def _default_cell(facts: SettingFacts) -> str:
-    return "required" if facts.is_required else f"`{value_text(facts.default)}`"
+    cells = {}
+    for config in configs:
+        facts = facts_of(config)[name]
+        explained = markdown(facts.explanation).replace("\\`", "`")  # names in backticks are code here too
+        cells[_family(config)] = {
+            "Default": "required" if facts.is_required else f"`{value_text(facts.default)}`",
+            "Allowed": _allowed_cell(facts, titles),
+            "What it does": " ".join([explained, *(need.told(lambda name: f"`{name}`") for need in facts.needs)]),
+        }
+    columns = next(iter(cells.values()))
+    return {column: _merged({family: each[column] for family, each in cells.items()}) for column in columns}
 
 
 def _allowed_cell(facts: SettingFacts, titles: dict[int, str]) -> str:
@@ -335,11 +336,6 @@ def _allowed_cell(facts: SettingFacts, titles: dict[int, str]) -> str:
     if len(names) > MOST_NAMES_IN_A_CELL:
         return _link(title, f"one of {len(names)} names")
     return _either([_link(title, f"`{name}`") for name in names])
-
-
-def _explanation_cell(facts: SettingFacts) -> str:
-    explained = markdown(facts.explanation).replace("\\`", "`")  # names in backticks are code here too
-    return " ".join([explained, *(need.told(lambda name: f"`{name}`") for need in facts.needs)])
 
 
 def _choices_part(tables: list[ChoiceTable]) -> Iterator[str]:
@@ -389,12 +385,9 @@ def _merged(text_of: Mapping[str, str]) -> str:
 
 
 def _link(title: str, text: str | None = None) -> str:
-    return f"[{text or title}](#{_anchor(title)})"
-
-
-def _anchor(title: str) -> str:
-    """The anchor that GitHub gives a heading."""
-    return "".join(each for each in title.lower().replace(" ", "-") if each.isalnum() or each in "-_")
+    """A link to a heading, by the anchor that GitHub gives it."""
+    anchor = re.sub(r"[^\w-]", "", title.lower().replace(" ", "-"))
+    return f"[{text or title}](#{anchor})"
 
 
 def _markdown_table(rows: Iterable[Mapping[str, str]]) -> str:

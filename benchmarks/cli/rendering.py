@@ -5,219 +5,18 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-from benchmarks.labels import with_levels
-
 if TYPE_CHECKING:
-    from rich.console import Console, JustifyMethod
-    from rich.text import Text
-
-    from benchmarks.cli.reference import SettingFacts
-    from benchmarks.models.profiling import Profile
-    from benchmarks.plan.ledger import Log
-    from zoo import ModelConfig
-
-WIDE = 100
-"""Columns from which on the settings of a model are one table."""
+    from rich.console import Console
 
 UNBROKEN = 1_000
 """Columns that no line of a table needs."""
 
 
-def model_table(names: list[str]) -> Any:
-    """Models with their sizes, one a line."""
-    import zoo
-    from benchmarks.cli.reference import short_count
-
-    table = _grid(name="left", parameters="right", MACs="right", paper="left")
-    for name in names:
-        variant = zoo.VARIANTS[name]
-        paper = _text(variant.source)
-        paper.no_wrap, paper.overflow = True, "ellipsis"
-        table.add_row(_text(name), short_count(variant.parameters), short_count(variant.macs), paper)
-    return table
-
-
-def print_model(console: Console, name: str) -> None:
-    """All of one model: what it is, then every setting with its value."""
-    import zoo
-    from benchmarks.cli.reference import facts_of, shape_text, value_text
-
-    variant = zoo.VARIANTS[name]
-    console.print(_text(f"{name}: {variant.summary}", "bold"))
-    about = _grid(label="left", text="left")
-    about.show_header, about.box = False, None
-    for label, text in {
-        "paper": variant.source,
-        "input": f"{shape_text(variant.input_shape)}, {variant.num_classes} classes",
-        "parameters": f"{variant.parameters:,}",
-        "MACs": f"{variant.macs:,}",
-        "published": variant.published or "-",
-        "family": variant.config.family,
-    }.items():
-        about.add_row(_text(label), _text(text))
-    console.print(about)
-    console.print()
-    table = _grid(setting="left", value="left", meaning="left")
-    for facts in facts_of(type(variant.config)).values():
-        value = getattr(variant.config, facts.name)
-        is_default = value == facts.default
-        style = "" if is_default else "bold"
-        marked = value_text(value) + ("" if is_default else " *")
-        meaning = _meaning(facts, is_default=is_default)
-        if console.width >= WIDE:
-            table.add_row(_text(facts.name, style), _text(marked, style), meaning)
-        else:
-            console.print(_text(f" {facts.name} = {marked}", style))
-            console.print(_indented(meaning))
-    console.print(table if console.width >= WIDE else "")
-
-
-def _meaning(facts: SettingFacts, *, is_default: bool) -> Text:
-    """What a setting does, which values it takes and when it has an effect, as sentences."""
-    from benchmarks.cli.reference import MOST_NAMES_IN_A_CELL, value_text
-
-    names = facts.choices.table if facts.choices else ()
-    allowed = f"one of {len(names)} names below" if len(names) > MOST_NAMES_IN_A_CELL else facts.allowed
-    text = _text(facts.explanation).append(f" Allowed: {allowed}.", "dim")
-    for need in facts.needs:
-        text.append(f" {need.told()}", "dim")
-    return text if is_default else text.append(f" * The family's default is {value_text(facts.default)}.")
-
-
-def print_log(console: Console, log: Log) -> None:
-    """How a run went: what is known in a line each, then its last epochs and the traceback."""
-    from benchmarks.plan.ledger import STATUSES, words
-
-    stored = log.stored
-    facts = {
-        "status": f"{words(log.status)}: {STATUSES[log.status]}",
-        "reason": stored.message if stored else None,
-        "dataset": log.dataset,
-        "seed": str(log.seed),
-        "suites": ", ".join(log.suites) or "none: a trial of a search, or of a suite that was changed since",
-        "attempts": str(stored.attempts) if stored else "0",
-        "seconds": f"{stored.seconds:.3g}" if stored else None,
-        "ended": stored.finished_at if stored else None,
-        "metrics": ", ".join(f"{name} {value:.6g}" for name, value in stored.metrics.items()) if stored else None,
-        "machine": ", ".join(f"{name} {value}" for name, value in log.machine.items()),
-    }
-    facts = with_levels(facts, log.levels)
-    say(f"run {log.key}")
-    width = max(map(len, facts)) + 2
-    for name, text in facts.items():
-        if text:
-            say(f"{name:{width}}{text}")
-    if log.epochs:
-        rows = [{name: _followed(value) for name, value in epoch.items()} for epoch in log.epochs]
-        console.print(row_table(rows))
-    if stored and stored.traceback:
-        say(stored.traceback.rstrip())
-
-
-def _followed(value: float | None) -> int | str | None:
-    return value if value is None or isinstance(value, int) else f"{value:.6g}"
-
-
-def print_choices(console: Console, configs: list[ModelConfig]) -> None:
-    """Every table of named choices that the configs take from, once."""
-    from benchmarks.cli.reference import choice_tables, facts_of, row_texts
-
-    families = dict.fromkeys(map(type, configs))
-    used = {id(facts.choices.table) for each in families for facts in facts_of(each).values() if facts.choices}
-    for table in choice_tables():
-        if id(table.rows) not in used:
-            continue
-        console.print(_text(table.title, "bold"))
-        grid = _grid(name="left", meaning="left")
-        grid.show_header, grid.box = False, None
-        for name, row in table.rows.items():
-            texts = row_texts(row)
-            source = texts.pop("source", "-")
-            meaning = _text("; ".join(texts.values()))
-            grid.add_row(_text(name), meaning if source == "-" else meaning.append(f" ({source})", "dim"))
-        console.print(grid)
-        console.print()
-
-
-def print_profiles(rows: list[Profile], repeats: int, facts: dict[str, Any]) -> None:
-    """What models cost, as tables with what they mean."""
-    from benchmarks.cli.reference import shape_text, short_count, value_text
-
-    console = make_console()
-    if not console.is_terminal and "COLUMNS" not in os.environ:
-        console.width = UNBROKEN
-    about = _grid(model="left", input="left", parameters="right", MACs="right", build="right")
-    about.show_edge = about.pad_edge = False
-    for row in {row.model: row for row in rows}.values():
-        sizes = (short_count(row.parameters), short_count(row.macs), f"{row.build_seconds:.2f} s")
-        about.add_row(_text(row.model), shape_text(row.input_shape), *sizes)
-    console.print(about)
-    console.print()
-    for kind in ("training", "inference"):
-        console.print(_pace_table(rows, kind))
-        console.print()
-    if rows[0].changes:
-        say("settings  " + ", ".join(f"{name} = {value_text(value)}" for name, value in rows[0].changes.items()))
-    say(f"timed     {repeats} calls, after warming up: median (lower - upper quartile); first: the first call, traced")
-    say("memory    all layers' outputs for the batch, as they are kept for the backward pass")
-    say("machine   " + ", ".join(f"{name} {value}" for name, value in facts.items()))
-
-
-def _pace_table(rows: list[Profile], kind: str) -> Any:
-    """The table of training, or that of inference."""
-    from benchmarks.cli.reference import short_memory
-
-    is_training = kind == "training"
-    headers = ["model", "batch", *(["memory"] if is_training else []), "first", "images/s", "ms a batch"]
-    table = _grid(**{name: "left" if name == "model" else "right" for name in headers})
-    table.title, table.title_justify, table.title_style = kind, "left", "bold"
-    table.show_edge = table.pad_edge = False
-    for row in rows:
-        pace = row.training if is_training else row.inference
-        lower, median, upper = (
-            _digits(1e3 * seconds) for seconds in (pace.quartiles[0], pace.median, pace.quartiles[1])
-        )
-        cells = [_text(row.model), str(row.batch_size)]
-        cells += [short_memory(row.activation_bytes)] if is_training else []
-        cells += [f"{pace.first_call_seconds:.2f} s", _digits(row.images_per_second(pace))]
-        table.add_row(*cells, f"{median} ({lower} - {upper})")
-    return table
-
-
-def _digits(number: float) -> str:
-    """A number with three digits, or all that stand before its point."""
-    return f"{number:,.0f}" if number >= 100 else f"{number:.1f}" if number >= 10 else f"{number:.2f}"
-
-
-def _grid(**columns: JustifyMethod) -> Any:
-    """An empty table with headers and how they are justified; its cells break at words."""
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD)
-    for name, justify in columns.items():
-        table.add_column(name, justify=justify, overflow="fold")
-    return table
-
-
-def _indented(text: Text) -> Any:
-    from rich.padding import Padding
-
-    return Padding(text, (0, 0, 0, 5))
-
-
-def _text(text: str, style: str = "") -> Text:
-    """Text that is never taken for markup."""
-    from rich.text import Text
-
-    return Text(text, style)
-
-
-def row_table(rows: list[dict[str, Any]]) -> Any:
-    """A table of rows that have the same names."""
+def row_table(rows: Sequence[Mapping[str, Any]], right: Container[str] = ()) -> Any:
+    """A table of rows that have the same names; numbers, and the columns of these names, are set flush right."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -226,10 +25,11 @@ def row_table(rows: list[dict[str, Any]]) -> Any:
     for name in rows[0]:
         # The path of a setting stays as it is written in a suite.
         header = name if "." in name else name.replace("_", " ")
-        are_numbers = any(isinstance(row[name], int) for row in rows)
-        table.add_column(Text(header), overflow="fold", justify="right" if are_numbers else "left")
+        is_right = name in right or any(isinstance(row[name], int) for row in rows)
+        table.add_column(Text(header), overflow="fold", justify="right" if is_right else "left")
     for row in rows:
-        table.add_row(*(Text("-" if value is None else str(value)) for value in row.values()))
+        cells = ("-" if value is None else value for value in row.values())
+        table.add_row(*(cell if isinstance(cell, Text) else Text(str(cell)) for cell in cells))
     return table
 
 
@@ -244,6 +44,14 @@ def make_console(*, to_error: bool = False) -> Console:
             _silence(self.file)
 
     return PatientConsole(stderr=to_error)
+
+
+def make_wide_console() -> Console:
+    """A console for rows: who reads a pipe wants one line a row."""
+    console = make_console()
+    if not console.is_terminal and "COLUMNS" not in os.environ:
+        console.width = UNBROKEN
+    return console
 
 
 def print_json(value: object) -> None:
@@ -273,13 +81,14 @@ def _silence(stream: IO[str]) -> None:
     os.close(nowhere)
 
 
-def phases_text(totals: Mapping[str, float], seconds: float) -> str:
-    """Seconds of each phase of a training and what it is, the most first, then the rest and the whole.
+def path_text(changes: Iterable[tuple[str, str]]) -> str:
+    """The changes along a path that was found, in words."""
+    told = ", then ".join(f"{factor} = {level}" for factor, level in changes)
+    return told or "no change made the baseline better"
 
-    Args:
-        totals: what `Stopwatch.totals` gave.
-        seconds: of the whole; what no phase took is the rest.
-    """
+
+def phases_text(totals: Mapping[str, float], seconds: float) -> str:
+    """Seconds of each phase of a training and what it is, the most first, then the rest and the whole."""
     from benchmarks.training.stopwatch import PHASES
 
     rows = [(name, spent, PHASES.get(name, "")) for name, spent in sorted(totals.items(), key=lambda each: -each[1])]
@@ -289,3 +98,10 @@ def phases_text(totals: Mapping[str, float], seconds: float) -> str:
     for name, spent, meaning in rows:
         lines.append(f"{name:12}{spent:10.3f}{100 * spent / seconds:7.1f}%  {meaning}".rstrip())
     return "\n".join(lines)
+
+
+def describe(counts: Mapping[str, int]) -> str:
+    """How many runs have ended how: "3 done, 1 failed"."""
+    return ", ".join(
+        f"{number} {status.replace('_', ' ')}" for status, number in counts.items() if number or status == "done"
+    )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from benchmarks.cli.arguments import DONE, REGRESSION, RUNS_DIR, AsJson, RegisteredSuite, RunsDir, StoreURL
 from benchmarks.cli.finding import registered_suite
-from benchmarks.cli.printing import make_wide_console, tell_report
-from benchmarks.cli.rendering import print_json, row_table, say
+from benchmarks.cli.rendering import describe, make_wide_console, print_json, row_table, say
 from benchmarks.errors import UserError
+
+if TYPE_CHECKING:
+    from benchmarks.tracking.records import Tracked
 
 
 def report(
@@ -99,3 +102,22 @@ def index(runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJ
         print_json({"index": str(path), "suites": [asdict(entry) for entry in index_entries(store)]})
     else:
         say(f"index: {path}")
+
+
+def tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool, tracked: Sequence[Tracked] = ()) -> None:
+    """Say where the report of a suite is, how its runs ended, what became of its claims, and where it is tracked."""
+    from benchmarks.report.claims import CLAIMS_FILE
+    from benchmarks.report.index import written_verdicts
+
+    verdicts = written_verdicts(path.parent) if path.with_name(CLAIMS_FILE).is_file() else ()
+    if as_json:
+        told = {"tracked": [vars(each) for each in tracked]} if tracked else {}
+        told |= {"claims": [asdict(each) for each in verdicts]} if verdicts else {}
+        print_json({"suite": name, "runs": counts, "report": str(path), **told})
+        return
+    lines = []
+    for each in verdicts:
+        place = f" ({each.dataset})" if each.dataset else ""
+        ending = f": {each.kind}" if each.kind else ", without a verdict: the report says why"
+        lines.append(f"{each.statement}{place}: {each.word}{ending}")
+    say("\n".join([describe(counts), *lines, f"report: {path}", *(each.as_text() for each in tracked)]))

@@ -26,8 +26,8 @@ from benchmarks.cli.arguments import (
     Workers,
 )
 from benchmarks.cli.finding import plan_of
-from benchmarks.cli.printing import describe, tell_report
-from benchmarks.cli.rendering import make_console, phases_text, print_json, say, tell
+from benchmarks.cli.rendering import describe, make_console, path_text, phases_text, print_json, say, tell
+from benchmarks.cli.reporting import tell_report
 from benchmarks.cli.resolving import at_look, refuse_with_looks, resolve
 from benchmarks.cli.tracking import Track, destinations_of, tracked_suite
 from benchmarks.errors import UserError
@@ -241,8 +241,8 @@ def _train(
     with begun(plan, store, options, stopwatch) as session:
         if plan.is_open:
             # Those of other parts may have ended meanwhile, and this part has none to search.
-            session = replace(session, plan=_find(session, console))
-            plan = session.plan
+            plan = _find_path(session, console) if plan.open_path else _search(session, console)
+            session = replace(session, plan=plan)
             _say_missing(plan, console)
         missing = session.own(plan.missing)
         if options.shard:
@@ -250,11 +250,6 @@ def _train(
         with ProgressDisplay(len(missing), console) as progress:
             session.train(missing, progress)
         return plan, session.own(plan.all_runs)
-
-
-def _find(session: Session, console: Console) -> Plan:
-    """Make what is to be searched of a plan; the plan with what was found."""
-    return _find_path(session, console) if session.plan.open_path else _search(session, console)
 
 
 def _find_path(session: Session, console: Console) -> Plan:
@@ -268,9 +263,7 @@ def _find_path(session: Session, console: Console) -> Plan:
     name = session.plan.suite.name
     tell(console, f"{name}: a path to find by {path.objective}: at most {path.most_runs} runs")
     plan = search_missing(session, lambda number: ProgressDisplay(number, console))
-    taken = changes_taken(plan.searches[path.key].chosen)
-    told = ", then ".join(f"{factor} = {level}" for factor, level in taken)
-    tell(console, f"path: {told or 'no change made the baseline better'}")
+    tell(console, f"path: {path_text(changes_taken(plan.searches[path.key].chosen))}")
     return plan
 
 
@@ -339,7 +332,7 @@ def _profiled(folder: Path | None, console: Console) -> Iterator[Stopwatch | Non
         tell(console, f"timeline: {timeline}, for https://ui.perfetto.dev")
 
 
-def _report(plan: Plan, store: Store, destinations: Destinations | None, as_json: bool) -> int:
+def _report(plan: Plan, store: Store, destinations: Destinations, as_json: bool) -> int:
     """Write and tell the report of a plan that was run; the number of its runs that are done."""
     from benchmarks.plan.study import Study
     from benchmarks.report.writing import write_report

@@ -54,36 +54,34 @@ def track(
     study = registered_study(suite, store)
     tracked = tracked_suite(study, destinations)
     if as_json:
-        print_json({"suite": study.name, "tracked": [each.as_json() for each in tracked]})
+        print_json({"suite": study.name, "tracked": [vars(each) for each in tracked]})
     else:
         say("\n".join(each.as_text() for each in tracked))
 
 
-def destinations_of(trackers: list[str] | None, part: Shard | None) -> Destinations | None:
+def destinations_of(trackers: list[str] | None, part: Shard | None) -> Destinations:
     """What `ablate run --track` was given, checked before anything is trained.
 
     Raises:
         SettingError, UserError: there is no such tracker, it is not installed, or one part of a suite is run.
     """
-    if not trackers:
-        return None
-    if part:
+    if trackers and part:
         raise UserError(
             f"--track: not beside --shard, as with the report\n  given:   part {part}\n"
             f"  allowed: ablate track SUITE --to {trackers[0]}, once all parts are in one store"
         )
     from benchmarks.tracking.config import Destinations
 
-    return Destinations.parse(trackers, option="--track")
+    return Destinations.parse(trackers or (), option="--track")
 
 
-def tracked_suite(study: Study, destinations: Destinations | None) -> list[Tracked]:
+def tracked_suite(study: Study, destinations: Destinations) -> list[Tracked]:
     """Write the runs of a study to its trackers.
 
     Raises:
         UserError: a tracker cannot be written.
     """
-    if destinations is None:
+    if not destinations.trackers:
         return []
     from benchmarks.tracking.config import track_suite
 

@@ -3,40 +3,26 @@
 from __future__ import annotations
 
 import json
-import math
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
 import zoo
+from benchmarks.analysis.plain import as_plain
 from benchmarks.data.dataset import Dataset
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS
 from benchmarks.models.trained import TrainedModel, reference_of, settings_of
 from benchmarks.plan.keys import planned_runs
 from benchmarks.runs import Cell, Run
 from benchmarks.settings import training
-from benchmarks.settings.run import SECTIONS, RunSettings, canonical_json
+from benchmarks.settings.run import SECTIONS, RunSettings
 from benchmarks.store import Store, StoredRun
 
 
-@dataclass(frozen=True)
-class DatasetCard:
-    """What a person needs to know of a dataset to feed a model; empty texts where nobody says."""
-
-    description: str
-    homepage: str
-    licence: str
-    citation: str
-    target: str
-    classes: tuple[str, ...]
-    """Names of the classes in the order of the outputs; empty for numbers."""
-
-
-def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard:
-    """What TFDS's builder says of a run's dataset, which lies on disk."""
+def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> dict[str, Any]:
+    """What TFDS's builder says of a run's dataset, which lies on disk; empty texts where it says nothing."""
     import tensorflow_datasets as tfds
 
     from benchmarks.data.features import choose_features, flat_features
@@ -44,18 +30,19 @@ def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> DatasetCard
     info = tfds.builder_from_directory(str(reference_of(stored, store, data_dir).directory)).info
     target = choose_features(stored.dataset, info).target
     licence = getattr(info.redistribution_info, "license", None)
-    return DatasetCard(
-        description=cleandoc(info.description or ""),
-        homepage=info.homepage or "",
-        licence=licence if isinstance(licence, str) else "",
-        citation=cleandoc(info.citation or ""),
-        target=target,
-        classes=dict(flat_features(info.features))[target].categories,
-    )
+    return {
+        "description": cleandoc(info.description or ""),
+        "homepage": info.homepage or "",
+        "licence": licence if isinstance(licence, str) else "",
+        "citation": cleandoc(info.citation or ""),
+        "target": target,
+        # In the order of the outputs; none for numbers.
+        "classes": dict(flat_features(info.features))[target].categories,
+    }
 
 
 def card_facts(
-    store: Store, stored: StoredRun, dataset: Dataset, made: TrainedModel, card: DatasetCard
+    store: Store, stored: StoredRun, dataset: Dataset, made: TrainedModel, card: Mapping[str, Any]
 ) -> dict[str, Any]:
     """All that is told of an exported run, in plain values."""
     settings = settings_of(stored)
@@ -78,7 +65,7 @@ def card_facts(
             "num_train": len(dataset.train),
             "num_test": len(dataset.test),
             "test_split": dataset.test_split,
-            **asdict(card),
+            **card,
         },
         "seed": stored.seed,
         "settings_that_differ_from_defaults": changed,
@@ -125,22 +112,14 @@ def _cell(store: Store, stored: StoredRun, settings: RunSettings, dataset: Datas
 
 def card_as_json(facts: Mapping[str, Any]) -> str:
     """JSON, in which a number that is not finite is null."""
-
-    def plain(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {str(name): plain(each) for name, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [plain(each) for each in value]
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return json.dumps(plain(facts), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(as_plain(facts), indent=2, ensure_ascii=False) + "\n"
 
 
 def card_as_markdown(facts: Mapping[str, Any], needs_zoo: bool, with_onnx: bool) -> str:
     """The model card as Markdown."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    from benchmarks.report.formatting import markdown
+    from benchmarks.report.formatting import as_text, markdown
 
     environment = Environment(
         loader=PackageLoader("benchmarks.models"),
@@ -150,7 +129,7 @@ def card_as_markdown(facts: Mapping[str, Any], needs_zoo: bool, with_onnx: bool)
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    environment.filters |= {"markdown": markdown, "plain": _plain_text, "fenced": _fenced}
+    environment.filters |= {"markdown": markdown, "plain": as_text, "fenced": _fenced}
     return environment.get_template("README.md.j2").render(
         **facts, needs_zoo=needs_zoo, with_onnx=with_onnx, rows=list(_metric_rows(facts))
     )
@@ -172,12 +151,9 @@ def _metric_rows(facts: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
         yield titled(metric.title, style.unit_of_values), style.value(value), style.estimate(found) if found else ""
 
 
-def _plain_text(value: object) -> str:
-    return value if isinstance(value, str) else canonical_json(value)
-
-
 def _fenced(text: str) -> str:
     """Text as a code block, whatever backticks it holds."""
-    longest = max((len(found) for found in re.findall("`+", text)), default=0)
-    fence = "`" * max(3, longest + 1)
+    fence = "```"
+    while fence in text:
+        fence += "`"
     return f"{fence}\n{text}\n{fence}"

@@ -14,16 +14,14 @@ import shutil
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from importlib.util import find_spec
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from benchmarks.data.catalog import default_data_dir
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, refuse_missing
 from benchmarks.models.card import card_as_json, card_as_markdown, card_facts, dataset_card
 from benchmarks.models.trained import TrainedModel, finished_run, load_dataset, make_model
 from benchmarks.store import Store, StoredRun
@@ -37,16 +35,6 @@ if TYPE_CHECKING:
 
 class OtherResults(UserWarning):
     """A model does not give the numbers that are stored of its run."""
-
-
-@dataclass(frozen=True)
-class Exported:
-    """What `export_run` wrote."""
-
-    folder: Path
-    files: tuple[str, ...]
-    origin: str
-    doubts: tuple[str, ...]
 
 
 def load_network(
@@ -69,14 +57,9 @@ def load_network(
     Warns:
         OtherResults: the model does not give the numbers that are stored, as on a machine that rounds differently.
     """
-    store = Store.open(Path(runs_dir), store_url)
-    try:
-        stored, data_dir = finished_run(store, run), data_dir or default_data_dir()
-        made = make_model(store, stored, load_dataset(stored, store, data_dir), data_dir)
-    finally:
-        store.close()
-    _warn(made)
-    return made.model
+    with closing(Store.open(Path(runs_dir), store_url)) as store:
+        (model,), _ = _made(store, [finished_run(store, run)], data_dir)
+    return model
 
 
 def load_ensemble(
@@ -100,16 +83,10 @@ def load_ensemble(
     Raises, warns: as `load_network`; UserError also where there are fewer than two runs, or they are of several
     datasets.
     """
-    data_dir = data_dir or default_data_dir()
-    store = Store.open(Path(runs_dir), store_url)
-    try:
+    with closing(Store.open(Path(runs_dir), store_url)) as store:
         members = _members(store, runs)
-        dataset = load_dataset(members[0], store, data_dir)
-        made = [make_model(store, each, dataset, data_dir) for each in members]
-    finally:
-        store.close()
-    _warn(*made)
-    return _averaged({member.key: each.model for member, each in zip(members, made, strict=True)}, dataset.task)
+        models, task = _made(store, members, data_dir)
+    return _averaged({member.key: model for member, model in zip(members, models, strict=True)}, task)
 
 
 def _members(store: Store, given: Sequence[str]) -> list[StoredRun]:
@@ -139,38 +116,37 @@ def _averaged(models: Mapping[str, keras.Model], task: Task) -> keras.Model:
     return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="ensemble")
 
 
-def _warn(*made: TrainedModel) -> None:
+def _made(store: Store, members: Sequence[StoredRun], data_dir: Path | None) -> tuple[list[keras.Model], Task]:
+    """The models of runs on one dataset, of which doubts are warned, and what they were trained for."""
+    data_dir = data_dir or default_data_dir()
+    dataset = load_dataset(members[0], store, data_dir)
+    made = [make_model(store, each, dataset, data_dir) for each in members]
     for doubt in (doubt for each in made for doubt in each.doubts):
         warnings.warn(doubt, OtherResults, stacklevel=3)
+    return [each.model for each in made], dataset.task
 
 
-def export_run(store: Store, stored: StoredRun, folder: Path, data_dir: Path, *, with_onnx: bool = False) -> Exported:
-    """Write model.keras, README.md and run.json, and model.onnx where it is asked for.
-
-    Args:
-        store: holds the run.
-        stored: what `finished_run` gave.
-        folder: is made; one that is there must be empty.
-        data_dir: the TFDS folder of prepared datasets.
-        with_onnx: needs the extra `onnx`.
+def export_run(
+    store: Store, stored: StoredRun, folder: Path, data_dir: Path, *, with_onnx: bool = False
+) -> tuple[TrainedModel, list[str]]:
+    """Write model.keras, README.md and run.json, and model.onnx where it is asked for; the model, and names of files.
 
     Raises:
-        UserError: the folder cannot be written, or the model not be made.
+        UserError: the folder is there and not empty, it cannot be written, or the model not be made.
     """
     check_folder(folder)
     dataset = load_dataset(stored, store, data_dir)
     made = make_model(store, stored, dataset, data_dir)
-    card = dataset_card(stored, store, data_dir)
     with _new_folder(folder) as unfinished:
         made.model.save(unfinished / "model.keras")
         files = ["model.keras", *(["model.onnx"] if with_onnx else []), "README.md", "run.json"]
         if with_onnx:
             _write_onnx(made.model, dataset, unfinished / "model.onnx")
-        facts = card_facts(store, stored, dataset, made, card)
+        facts = card_facts(store, stored, dataset, made, dataset_card(stored, store, data_dir))
         needs_zoo = _needs_zoo(unfinished / "model.keras")
         (unfinished / "README.md").write_text(card_as_markdown(facts, needs_zoo, with_onnx), encoding="utf-8")
         (unfinished / "run.json").write_text(card_as_json(facts), encoding="utf-8")
-    return Exported(folder, tuple(files), made.origin, made.doubts)
+    return made, files
 
 
 def check_folder(folder: Path) -> None:
@@ -193,11 +169,7 @@ def check_onnx() -> None:
     Raises:
         UserError: with the command that installs them.
     """
-    missing = [name for name in ("onnx", "tf2onnx") if find_spec(name) is None]
-    if missing:
-        raise UserError(
-            f"--onnx: {' and '.join(missing)} not installed; `pip install 'ablation-zoo[onnx]'` installs what it needs"
-        )
+    refuse_missing("--onnx", ("onnx", "tf2onnx"), extra="onnx")
 
 
 @contextmanager

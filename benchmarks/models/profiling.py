@@ -7,15 +7,16 @@ imported when the first model is measured: a call that cannot be carried out has
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 import statistics
 import time
+import timeit
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+import numpy as np
 
 import zoo
 from benchmarks.errors import UserError
@@ -59,10 +60,8 @@ class Pace:
     @property
     def quartiles(self) -> tuple[float, float]:
         """Seconds below which a quarter and three quarters of the calls lie."""
-        if len(self.seconds) == 1:
-            return self.seconds * 2
-        lower, _, upper = statistics.quantiles(self.seconds, n=4, method="inclusive")
-        return lower, upper
+        lower, upper = np.quantile(self.seconds, (0.25, 0.75))
+        return float(lower), float(upper)
 
 
 @dataclass(frozen=True)
@@ -249,16 +248,12 @@ def training_step(model: Any) -> Any:
 def _pace(call: Callable[[], object], repeats: int) -> Pace:
     import tensorflow as tf
 
-    def seconds() -> float:
-        start = time.perf_counter()
+    def whole_call() -> None:
         call()
         tf.test.experimental.sync_devices()
-        return time.perf_counter() - start
 
-    first = seconds()
-    for _ in range(WARM_UP_CALLS):
-        seconds()
-    return Pace(first, tuple(seconds() for _ in range(repeats)))
+    first, *others = timeit.repeat(whole_call, number=1, repeat=1 + WARM_UP_CALLS + repeats)
+    return Pace(first, tuple(others[WARM_UP_CALLS:]))
 
 
 def _check_memory(subject: Subject, batch_size: int, activation_bytes: int) -> None:
@@ -297,10 +292,8 @@ def as_json(profiles: Iterable[Profile], repeats: int, facts: Mapping[str, Any])
 
 def as_csv(profiles: Iterable[Profile], repeats: int, facts: Mapping[str, Any]) -> str:
     """A flat row a profile, the machine's facts in columns of their own."""
+    import pandas as pd
+
     common = {"repeats": repeats} | {f"machine.{name}": value for name, value in facts.items()}
     rows = [each.flat() | {"input_shape": "x".join(map(str, each.input_shape))} | common for each in profiles]
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")

@@ -16,10 +16,7 @@ from benchmarks.files import weights_file
 from benchmarks.metrics import test_metrics
 from benchmarks.plan.keys import begins_so, one_key, planned_runs
 from benchmarks.runs import Cell, Run
-from benchmarks.settings.augmentation import AugmentConfig
-from benchmarks.settings.data import DataConfig
-from benchmarks.settings.run import SECTIONS, RunSettings, run_key
-from benchmarks.settings.training import TrainConfig
+from benchmarks.settings.run import SECTION_CONFIGS, SECTIONS, RunSettings, run_key
 from benchmarks.store import Store, StoredRun
 from zoo.settings import SettingError
 
@@ -77,12 +74,8 @@ def settings_of(stored: StoredRun) -> RunSettings:
             section, _, name = path.partition(".")
             sections[section][name] = value
         family = {each.family: each for each in zoo.FAMILIES}[sections["model"].pop("family")]
-        settings = RunSettings(
-            family(**sections["model"]),
-            TrainConfig(**sections["train"]),
-            DataConfig(**sections["data"]),
-            AugmentConfig(**sections["augment"]),
-        )
+        configs: dict[str, Any] = {section: each for section, (each, *_) in SECTION_CONFIGS.items()} | {"model": family}
+        settings = RunSettings(**{section: config(**sections[section]) for section, config in configs.items()})
         if run_key(settings, stored.dataset, stored.dataset_version, stored.seed) == stored.key:
             return settings
     except (SettingError, KeyError):
@@ -101,13 +94,10 @@ def finished_run(store: Store, given: str) -> StoredRun:
     """
     stored = find_run(store, given)
     if stored.status != "done":
-        raise UserError(f"RUN: {stored.key} {_why_no_model(stored)}: {stored.message}")
+        why = "diverged, so it has no trained model" if stored.status == "diverged" else stored.status.replace("_", " ")
+        raise UserError(f"RUN: {stored.key} {why}: {stored.message}")
     settings_of(stored)
     return stored
-
-
-def _why_no_model(stored: StoredRun) -> str:
-    return "diverged, so it has no trained model" if stored.status == "diverged" else stored.status.replace("_", " ")
 
 
 def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path) -> TrainedModel:
@@ -186,9 +176,8 @@ def _differences(stored: StoredRun, found: Mapping[str, float], tolerance: float
 
 
 def _agree(stored: float, found: float, tolerance: float) -> bool:
-    if math.isnan(stored) or math.isnan(found):
-        return math.isnan(stored) and math.isnan(found)
-    return math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance / 10)
+    are_close = math.isclose(stored, found, rel_tol=tolerance, abs_tol=tolerance / 10)
+    return are_close or (math.isnan(stored) and math.isnan(found))
 
 
 def load_dataset(stored: StoredRun, store: Store, data_dir: Path) -> Dataset:

@@ -13,6 +13,7 @@ import statistics
 import subprocess
 import sys
 import time
+import timeit
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -84,19 +85,17 @@ class SpeedComparison:
             lines.append(f"  {name:15} {_spread(side.seconds)} s a run{ratio}; test accuracy {accuracy:.2%}")
         if PEERS["torch"] not in self.sides:
             lines.append("  PyTorch is not installed, so it was not compared")
-        told = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in self.phases.items())
-        lines.append(f"  phases          {told} ms a run")
-        lines.append(f"  first step      {self.first_step_seconds:.1f} s after the command, the peers' turns left out")
-        share = self.step_rate / self.matrix_rate
-        lines.append(
-            f"  steady step     {self.step_rate:.1f} GFLOP/s, {share:.0%} of a matrix product's {self.matrix_rate:.0f}"
-        )
-        lines.append(
-            f"  workers         {self.resources.workers}, with {self.resources.threads} threads each; the phases are "
-            "the sum over workers"
-        )
-        lines.append("  machine         " + ", ".join(f"{name} {value}" for name, value in self.machine.items()))
-        return "\n".join(lines)
+        phases = ", ".join(f"{name} {1000 * seconds:.0f}" for name, seconds in self.phases.items())
+        share = f"{self.step_rate / self.matrix_rate:.0%} of a matrix product's {self.matrix_rate:.0f}"
+        threads = f"with {self.resources.threads} threads each; the phases are the sum over workers"
+        facts = {
+            "phases": f"{phases} ms a run",
+            "first step": f"{self.first_step_seconds:.1f} s after the command, the peers' turns left out",
+            "steady step": f"{self.step_rate:.1f} GFLOP/s, {share}",
+            "workers": f"{self.resources.workers}, {threads}",
+            "machine": ", ".join(f"{name} {value}" for name, value in self.machine.items()),
+        }
+        return "\n".join([*lines, *(f"  {name:15} {text}" for name, text in facts.items())])
 
 
 def compare(work: str, repeats: int, data_dir: Path, runs_dir: Path, workers: int | None = None) -> SpeedComparison:
@@ -183,11 +182,7 @@ def _matrix_rate() -> float:
 
     size = 2048
     matrix = tf.random.stateless_normal([size, size], seed=[0, 0])
-    seconds = []
-    for _ in range(10):
-        start = time.perf_counter()
-        tf.matmul(matrix, matrix).numpy()
-        seconds.append(time.perf_counter() - start)
+    seconds = timeit.repeat(lambda: tf.matmul(matrix, matrix).numpy(), number=1, repeat=10)
     return 2 * size**3 / min(seconds) / 1e9
 
 

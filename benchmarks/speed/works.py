@@ -10,7 +10,7 @@ from benchmarks.errors import UserError
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.runs import Run
 from benchmarks.suite.reading import parse_suite
-from zoo.settings import nearest
+from zoo.settings import Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,8 @@ def runs_of(work: str, data_dir: Path, runs_dir: Path) -> tuple[list[Run], Datas
         UserError: no such work, or no such dataset.
     """
     if work not in WORKS:
-        closest = nearest(work, WORKS)
-        raise UserError(
-            f"WORK: nothing of this name to measure\n  given:   {work}\n  allowed: {', '.join(WORKS)}"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
+        message = "nothing of this name to measure"
+        raise UserError(str(Problem("WORK", message, work, ", ".join(WORKS), nearest(work, WORKS))))
     suite = parse_suite(WORKS[work].suite, work)
     reference = find_dataset(suite.datasets[0], data_dir, runs_dir)
     return expand_runs(expand_cells(suite), suite.seed_list, {suite.datasets[0]: reference.version}), reference

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import importlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
-from benchmarks.errors import UserError
+from benchmarks.errors import UserError, refuse_missing
 from benchmarks.plan.study import Study
 from benchmarks.tracking.records import Tracked
 from zoo.settings import SettingError, unknown
@@ -28,13 +28,7 @@ class Destinations:
     def parse(
         cls, trackers: Iterable[str], uri: str | None = None, folder: Path | None = None, *, option: str
     ) -> Destinations:
-        """Check what was given on the command line.
-
-        Args:
-            trackers: names, as given.
-            uri: MLflow's, if given.
-            folder: TensorBoard's, if given.
-            option: which names the trackers, for errors.
+        """Check what was given on the command line, where `option` names the trackers.
 
         Raises:
             SettingError: there is no such tracker.
@@ -45,43 +39,15 @@ class Destinations:
         if wrong:
             raise SettingError(wrong)
         for name in names:
-            missing = [package for package in TRACKERS[name].modules if find_spec(package) is None]
-            if missing:
-                raise UserError(
-                    f"{option} {name}: {' and '.join(missing)} not installed; "
-                    f"`pip install 'ablation-zoo[{name}]'` installs what it needs"
-                )
+            refuse_missing(f"{option} {name}", TRACKERS[name], extra=name)
         for place, what, user in ((uri, "a tracking URI", "mlflow"), (folder, "a folder", "tensorboard")):
             if place is not None and user not in names:
                 raise UserError(f"{option}: {what} is for {user} alone\n  given:   {place}\n  allowed: {option} {user}")
         return cls(names, uri, folder)
 
 
-@dataclass(frozen=True)
-class Tracker:
-    """A tool that shows runs."""
-
-    modules: tuple[str, ...]
-    """What has to be installed."""
-    track: Callable[[Study, Destinations], Tracked]
-
-
-def _track_with_mlflow(study: Study, destinations: Destinations) -> Tracked:
-    from benchmarks.tracking.with_mlflow import track
-
-    return track(study, destinations.uri)
-
-
-def _track_with_tensorboard(study: Study, destinations: Destinations) -> Tracked:
-    from benchmarks.tracking.with_tensorboard import track
-
-    return track(study, destinations.folder)
-
-
-TRACKERS: Mapping[str, Tracker] = {
-    "mlflow": Tracker(("mlflow", "alembic"), _track_with_mlflow),
-    "tensorboard": Tracker(("tensorboard",), _track_with_tensorboard),
-}
+TRACKERS: Mapping[str, tuple[str, ...]] = {"mlflow": ("mlflow", "alembic"), "tensorboard": ("tensorboard",)}
+"""Tools that show runs, each by the module `with_NAME` -> what has to be installed."""
 
 
 def track_suite(study: Study, destinations: Destinations) -> list[Tracked]:
@@ -90,4 +56,5 @@ def track_suite(study: Study, destinations: Destinations) -> list[Tracked]:
     Raises:
         UserError: a tracker cannot be written.
     """
-    return [TRACKERS[name].track(study, destinations) for name in destinations.trackers]
+    modules = (importlib.import_module(f"benchmarks.tracking.with_{name}") for name in destinations.trackers)
+    return [module.track(study, destinations) for module in modules]

@@ -11,8 +11,6 @@ from typing import Any, TypeVar
 from benchmarks.labels import column_of
 from benchmarks.metrics import OUTCOME_METRICS
 from benchmarks.plan.study import Study
-from benchmarks.results import Status
-from benchmarks.runs import Run
 from benchmarks.store import DatasetFacts, StoredRun
 
 RUNS_A_PART = 500
@@ -49,41 +47,26 @@ class Tracked:
         """Two lines for people."""
         return f"{self.tracker}: {self.written} runs written, {self.unchanged} there already\n  viewer: {self.viewer}"
 
-    def as_json(self) -> dict[str, Any]:
-        """All of it in plain values."""
-        return vars(self)
-
 
 @dataclass(frozen=True)
 class Record:
-    """A run that is stored."""
+    """A run that is stored, beside what follows from its suite."""
 
-    key: str
+    run: StoredRun
     suite: str
     dataset: str
     """As in the suite."""
-    dataset_version: str
     levels: Mapping[str, str]
     """What tells its cell from others: a column for each factor -> label of its level. Where cells are trained with and
     without what a search finds, `settings` says which."""
-    seed: int
-    status: Status
-    settings: Mapping[str, Any]
-    """Every setting by its dotted path."""
     metrics: Mapping[str, float]
     """One number each, all finite."""
     undefined: tuple[str, ...]
     """Metrics without a finite number; trackers would show something else in their place."""
     curves: Mapping[str, Mapping[int, float]]
     """Metric -> epoch, from 1 -> its value after it; finite ones alone."""
-    attempts: int
-    message: str | None
-    traceback: str | None
     machine: Mapping[str, Any]
     """Facts of the machine and its software."""
-    started_at: float
-    """Seconds since 1970."""
-    finished_at: float
 
     @property
     def cell(self) -> str:
@@ -93,7 +76,17 @@ class Record:
     @property
     def name(self) -> str:
         """The run in a few words."""
-        return f"{self.cell}, seed {self.seed}"
+        return f"{self.cell}, seed {self.run.seed}"
+
+    @property
+    def finished_at(self) -> float:
+        """Seconds since 1970."""
+        return datetime.fromisoformat(self.run.finished_at).timestamp()
+
+    @property
+    def started_at(self) -> float:
+        """Seconds since 1970."""
+        return self.finished_at - self.run.seconds
 
     @property
     def epochs(self) -> int:
@@ -112,48 +105,19 @@ def records_of(study: Study) -> Iterator[Record]:
                 levels = {column_of(factor, COLUMNS): level for factor, level in run.cell.levels.items()}
                 if has_untuned:
                     levels["settings"] = "tuned" if place < len(study.runs) else "untuned"
-                facts = study.facts[run.cell.dataset]
-                yield _record(
-                    study.name,
-                    run=run,
+                values = _values(found, study.facts[run.cell.dataset])
+                metrics = _finite(values)
+                yield Record(
+                    run=found,
+                    suite=study.name,
+                    dataset=run.cell.dataset,
                     levels=levels,
-                    stored=found,
-                    facts=facts,
+                    metrics=metrics,
+                    undefined=tuple(name for name in values if name not in metrics),
+                    curves={name: _finite(dict(enumerate(curve, start=1))) for name, curve in found.history.items()},
                     machine=machines.get(found.machine, {}),
                 )
             place += 1
-
-
-def _record(
-    suite: str,
-    run: Run,
-    levels: Mapping[str, str],
-    stored: StoredRun,
-    facts: DatasetFacts,
-    machine: Mapping[str, Any],
-) -> Record:
-    values = _values(stored, facts)
-    metrics = _finite(values)
-    finished_at = datetime.fromisoformat(stored.finished_at).timestamp()
-    return Record(
-        key=stored.key,
-        suite=suite,
-        dataset=run.cell.dataset,
-        dataset_version=stored.dataset_version,
-        levels=levels,
-        seed=stored.seed,
-        status=stored.status,
-        settings=stored.settings,
-        metrics=metrics,
-        undefined=tuple(name for name in values if name not in metrics),
-        curves={name: _finite(dict(enumerate(curve, start=1))) for name, curve in stored.history.items()},
-        attempts=stored.attempts,
-        message=stored.message,
-        traceback=stored.traceback,
-        machine=machine,
-        started_at=finished_at - stored.seconds,
-        finished_at=finished_at,
-    )
 
 
 def _finite(values: Mapping[_Name, float | None]) -> dict[_Name, float]:

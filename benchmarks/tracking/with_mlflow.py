@@ -35,9 +35,10 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from benchmarks.errors import UserError
 from benchmarks.plan.study import Study
+from benchmarks.report.formatting import as_text
 from benchmarks.results import Status
-from benchmarks.settings.run import canonical_json
 from benchmarks.suite.suite import Suite
+from benchmarks.tracking.config import Destinations
 from benchmarks.tracking.records import Record, Tracked, records_of
 
 DATABASE, ARTIFACTS, LOCK = "mlflow.db", "mlflow-artifacts", ".mlflow.lock"
@@ -80,38 +81,31 @@ class _Wanted:
     texts: Mapping[str, str] = field(default_factory=dict)
     """Name of an artifact -> text."""
     files: tuple[Path, ...] = ()
-    """Artifacts."""
 
 
-def track(study: Study, uri: str | None = None) -> Tracked:
+def track(study: Study, destinations: Destinations) -> Tracked:
     """Write the runs of a suite that MLflow does not have, and the report where there is one.
 
-    Args:
-        study: the suite as it was last run.
-        uri: where MLflow tracks; by default MLflow's own variable MLFLOW_TRACKING_URI, and without that a database in
-            the runs folder.
+    Where no tracking URI is given, MLflow's own variable MLFLOW_TRACKING_URI counts.
 
     Raises:
         UserError: MLflow cannot be written.
     """
-    given = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    given = destinations.uri or os.environ.get("MLFLOW_TRACKING_URI")
     store = study.store
     place = given or f"sqlite:///{(store.folder / DATABASE).resolve()}"
     artifacts = None if given else (store.folder / ARTIFACTS / study.name).resolve().as_uri()
     # MLflow tells of its database's tables, and Alembic of each of their versions.
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    written = unchanged = 0
     try:
         with _alone(store.folder):
             client = MlflowClient(place)
             experiment = _experiment(client, study.suite, artifacts)
             known = _known(client, experiment)
-            for record in records_of(study):
-                if _ensure(client, experiment, known.get(record.key), _wanted(record)):
-                    written += 1
-                else:
-                    unchanged += 1
+            wrote = [
+                _ensure(client, experiment, known.get(record.run.key), _wanted(record)) for record in records_of(study)
+            ]
             report = _report(study)
             if report:
                 _ensure(client, experiment, known.get(REPORT), report)
@@ -122,7 +116,7 @@ def track(study: Study, uri: str | None = None) -> Tracked:
             f"{place}: MLflow cannot be written: {first}\nThe runs are stored: `{again}` tries again"
         ) from None
     viewer = place if place.startswith("http") else f"mlflow ui --backend-store-uri {place}"
-    return Tracked("mlflow", place, written, unchanged, viewer)
+    return Tracked("mlflow", place, sum(wrote), len(wrote) - sum(wrote), viewer)
 
 
 @contextlib.contextmanager
@@ -200,7 +194,7 @@ def _write(client: MlflowClient, experiment: str, wanted: _Wanted) -> None:
 
 
 def _wanted(record: Record) -> _Wanted:
-    end = _milliseconds(record.finished_at)
+    run, end = record.run, _milliseconds(record.finished_at)
     # When an epoch ended is not stored.
     metrics = [
         Metric(_name(name), value, end, epoch)
@@ -210,38 +204,37 @@ def _wanted(record: Record) -> _Wanted:
     metrics += [Metric(_name(name), value, end, record.epochs) for name, value in record.metrics.items()]
     tags = {
         "ablate.suite": record.suite,
-        "ablate.status": record.status,
+        "ablate.status": run.status,
         "ablate.cell": record.cell,
         "ablate.dataset": record.dataset,
-        "ablate.dataset_version": record.dataset_version,
-        "ablate.seed": str(record.seed),
-        "ablate.attempts": str(record.attempts),
+        "ablate.dataset_version": run.dataset_version,
+        "ablate.seed": str(run.seed),
+        "ablate.attempts": str(run.attempts),
         **{f"ablate.machine.{name}": str(value) for name, value in record.machine.items()},
     }
     if record.undefined:
         tags["ablate.undefined_metrics"] = ", ".join(record.undefined)
-    if record.message:
-        tags["ablate.message"] = record.message
+    if run.message:
+        tags["ablate.message"] = run.message
     return _Wanted(
-        key=record.key,
-        state=f"{record.status} {record.finished_at}",
+        key=run.key,
+        state=f"{run.status} {record.finished_at}",
         name=record.name,
-        status=MLFLOW_STATUSES[record.status],
+        status=MLFLOW_STATUSES[run.status],
         started_at=record.started_at,
         finished_at=record.finished_at,
         tags={_name(name): _cut(value, MAX_TAG_VAL_LENGTH) for name, value in tags.items()},
         params=_params(record),
         metrics=metrics,
-        texts={"traceback.txt": record.traceback} if record.traceback else {},
+        texts={"traceback.txt": run.traceback} if run.traceback else {},
     )
 
 
 def _params(record: Record) -> dict[str, str]:
     """Every setting, and the levels of those factors that are bundles of settings."""
-    values: dict[str, Any] = {"dataset": record.dataset, "seed": record.seed}
-    values |= dict(record.levels) | dict(record.settings)
-    texts = {name: value if isinstance(value, str) else canonical_json(value) for name, value in values.items()}
-    return {_name(name): _cut(text, MAX_PARAM_VAL_LENGTH) for name, text in texts.items()}
+    values: dict[str, Any] = {"dataset": record.dataset, "seed": record.run.seed}
+    values |= dict(record.levels) | dict(record.run.settings)
+    return {_name(name): _cut(as_text(value), MAX_PARAM_VAL_LENGTH) for name, value in values.items()}
 
 
 def _report(study: Study) -> _Wanted | None:

@@ -28,6 +28,7 @@ from benchmarks.errors import UserError
 from benchmarks.metrics import METRICS
 from benchmarks.plan.study import Study
 from benchmarks.results import OUTCOMES
+from benchmarks.tracking.config import Destinations
 from benchmarks.tracking.records import FINAL_PREFIX, OUTCOME, Record, Tracked, records_of
 
 EVENTS_FILE = "events.out.tfevents.{seconds:010d}.ablate"
@@ -40,16 +41,13 @@ SettingValues = Mapping[str, float | str]
 """The dataset and each factor of a cell -> its level."""
 
 
-def track(study: Study, folder: Path | None = None) -> Tracked:
+def track(study: Study, destinations: Destinations) -> Tracked:
     """Write one folder a run, and one file for the suite; runs that it no longer plans are removed.
-
-    Args:
-        study: the suite as it was last run.
-        folder: where the suite's own folder goes; by default it is `tensorboard` in the folder of its report.
 
     Raises:
         UserError: the folder cannot be written.
     """
+    folder = destinations.folder
     place = study.store.folder / study.name / "tensorboard" if folder is None else folder / study.name
     numeric = _numeric_factors(records_of(study))
     cells: dict[str, SettingValues] = {}
@@ -82,7 +80,7 @@ def _events(record: Record, values: SettingValues) -> Iterator[Event]:
         yield from _scalars(name, curve, end)
     for name, value in record.metrics.items():
         yield from _scalars(name, {record.epochs: value}, end)
-    status = api_pb2.STATUS_SUCCESS if record.status in OUTCOMES else api_pb2.STATUS_FAILURE
+    status = api_pb2.STATUS_SUCCESS if record.run.status in OUTCOMES else api_pb2.STATUS_FAILURE
     ended = plugin_data_pb2.SessionEndInfo(status=status, end_time_secs=end)
     about = metadata.create_summary_metadata(plugin_data_pb2.HParamsPluginData(session_end_info=ended))
     summary = Summary()
@@ -117,14 +115,15 @@ def _numeric_factors(records: Iterable[Record]) -> set[str]:
     found: dict[str, bool] = {}
     for record in records:
         for factor in record.levels:
-            value = record.settings.get(factor)
+            value = record.run.settings.get(factor)
             is_number = isinstance(value, int | float) and not isinstance(value, bool)
             found[factor] = found.get(factor, True) and is_number
     return {factor for factor, is_numeric in found.items() if is_numeric}
 
 
 def _values(record: Record, numeric: set[str]) -> SettingValues:
-    levels = {name: float(record.settings[name]) if name in numeric else label for name, label in record.levels.items()}
+    settings = record.run.settings
+    levels = {name: float(settings[name]) if name in numeric else label for name, label in record.levels.items()}
     return {"dataset": record.dataset} | levels
 
 
@@ -178,7 +177,7 @@ def _replace(path: Path, content: bytes) -> None:
 def _folder_name(record: Record) -> str:
     """The run in words that any file system takes, and enough of its key that no two are the same."""
     words = re.sub(r"[^A-Za-z0-9.=+-]+", "_", record.cell).strip("._")[:80]
-    return f"{words}_seed{record.seed}_{record.key[:12]}"
+    return f"{words}_seed{record.run.seed}_{record.run.key[:12]}"
 
 
 def _remove_others(place: Path, kept: set[Path]) -> None:

@@ -16,7 +16,7 @@ from scipy import special, stats
 from studies import study_of
 
 import zoo
-from benchmarks import metrics
+from benchmarks import errors, metrics
 from benchmarks.data.catalog import find_dataset
 from benchmarks.data.loading import load
 from benchmarks.errors import UserError
@@ -88,7 +88,7 @@ def exported(trained, tmp_path_factory):
     folder = tmp_path_factory.mktemp("exported")
     for name, key in trained.keys.items():
         stored = trained_models.finished_run(trained.store, key)
-        made = export.export_run(trained.store, stored, folder / name, trained.runs_dir / "none")
+        made, _ = export.export_run(trained.store, stored, folder / name, trained.runs_dir / "none")
         assert made.doubts == ()
         np.save(folder / name / "inputs.npy", data_of(trained, name).test.inputs)
     code = (
@@ -258,8 +258,8 @@ def test_onnx_gives_the_same_outputs(trained, tmp_path):
     from onnx.reference import ReferenceEvaluator
 
     stored = trained_models.finished_run(trained.store, trained.keys["mlp"])
-    made = export.export_run(trained.store, stored, tmp_path / "out", trained.runs_dir / "none", with_onnx=True)
-    assert "model.onnx" in made.files
+    _, files = export.export_run(trained.store, stored, tmp_path / "out", trained.runs_dir / "none", with_onnx=True)
+    assert "model.onnx" in files
     model = onnx.load(tmp_path / "out" / "model.onnx")
     inputs = data_of(trained, "mlp").test.inputs[:50].astype(np.float32)
     (outputs,) = ReferenceEvaluator(model).run(None, {model.graph.input[0].name: inputs})
@@ -269,7 +269,7 @@ def test_onnx_gives_the_same_outputs(trained, tmp_path):
 
 def test_onnx_without_its_packages(monkeypatch):
     """Where the packages for ONNX are not installed, the message says how to install them."""
-    monkeypatch.setattr(export, "find_spec", lambda name: None if name == "tf2onnx" else name)
+    monkeypatch.setattr(errors, "find_spec", lambda name: None if name == "tf2onnx" else name)
     with pytest.raises(UserError, match=r"--onnx: tf2onnx not installed; `pip install 'ablation-zoo\[onnx\]'`"):
         export.check_onnx()
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from benchmarks.data.loading import load, load_decoded, prepare
 from benchmarks.errors import DatasetError
 from benchmarks.plan.plan import make_plan
 from benchmarks.store import Store
-from benchmarks.tasks import TASKS
+from benchmarks.tasks import Task
 
 CLASS = tfds.features.ClassLabel(num_classes=3)
 TABLE = {"height": np.float32, "count": np.int64, "flag": np.bool_, "wide": np.float64, "label": CLASS}
@@ -462,7 +463,7 @@ def test_task(prepared, name, label, task, num_classes, dtype):
     features = {"x": np.float32, "group": CLASS, name: label}
     dataset = load(prepared(features, {"train": given, "test": given}))
     assert (dataset.task, dataset.num_classes) == (task, num_classes)
-    assert dataset.task in TASKS
+    assert dataset.task in get_args(Task)
     assert dataset.train.labels.dtype == dtype
     assert dataset.columns == ("group=0", "group=1", "group=2", "x")
     assert np.array_equal(dataset.train.labels, dataset.train.inputs[:, -1] % 2)

@@ -478,7 +478,7 @@ def test_every_ending_is_told(store):
     from benchmarks.tracking.with_mlflow import MLFLOW_STATUSES
 
     assert set(MLFLOW_STATUSES) == set(FINAL)
-    assert {record.status for record in records_of(study_of(store, "tracked"))} == {
+    assert {record.run.status for record in records_of(study_of(store, "tracked"))} == {
         "done", "diverged", "failed", "timed_out"
     }  # fmt: skip
 
@@ -509,7 +509,7 @@ def test_a_wrong_call(arguments, told, store, ablate, monkeypatch):
 @pytest.mark.parametrize("tracker", TRACKERS)
 def test_a_tracker_that_is_not_installed(tracker, ablate, monkeypatch):
     """Which packages are missing is told, and the command that installs them."""
-    monkeypatch.setattr("benchmarks.tracking.config.find_spec", lambda _: None)
+    monkeypatch.setattr("benchmarks.errors.find_spec", lambda _: None)
     code, _, err = ablate("track", "tracked", "--to", tracker)
     assert code == 2
     assert f"pip install 'ablation-zoo[{tracker}]'" in err

@@ -16,6 +16,7 @@ from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import batch_order
 from benchmarks.models.diagnosis.networks import (
     GradientCheck,
+    LossOfOutputs,
     Signal,
     check_gradients,
     in_double_precision,
@@ -111,11 +112,8 @@ def diagnose(
 ) -> Iterator[CellDiagnosis]:
     """Diagnose the new network of each cell, one after another.
 
-    Args:
-        cells: which.
-        datasets: dataset as the cells name it -> data.
-        seed: decides the split, the weights and the batch, as in a run with this seed.
-        steps: how many steps each network is then trained on that one batch.
+    The seed decides the split, the weights and the batch, as in a run with it. On that one batch, each network is then
+    trained for so many steps.
 
     Raises:
         SettingError: settings do not fit the data; nothing was diagnosed.
@@ -132,12 +130,12 @@ def diagnose_cell(cell: Cell, dataset: Dataset, seed: int, steps: int = 0) -> Ce
     prepared = run_inputs(settings, seed, dataset)
     indices = batch_order(prepared.train_indices, settings.train.batch_size, seed, 0)[0]
     inputs = _inputs(prepared, dataset, indices)
-    loss = _BatchLoss(settings, prepared, dataset, indices)
+    loss = _batch_loss(settings, prepared, dataset, indices)
     model = zoo.build_model(
         settings.model, dataset.input_shape, dataset.num_classes, seed=seed, head=HEADS[dataset.task]
     )
     doubled = in_double_precision(model)
-    few = _BatchLoss(settings, prepared, dataset, indices[:CHECKED_EXAMPLES])
+    few = _batch_loss(settings, prepared, dataset, indices[:CHECKED_EXAMPLES])
     return CellDiagnosis(
         cell=cell,
         signal=measure_signal(doubled, inputs, loss),
@@ -148,20 +146,19 @@ def diagnose_cell(cell: Cell, dataset: Dataset, seed: int, steps: int = 0) -> Ce
     )
 
 
-class _BatchLoss:
+def _batch_loss(settings: RunSettings, prepared: RunInputs, dataset: Dataset, indices: Array) -> LossOfOutputs:
     """The loss of a run on one batch, from its outputs in any precision."""
+    loss = Loss(settings.train, dataset.task, dataset.num_classes, soft_targets=False)
+    labels = dataset.train.labels[indices]
+    if dataset.task == "regression":
+        labels = (labels - prepared.target_shift) / prepared.target_scale
+    targets = loss.targets(tf.constant(labels))
 
-    def __init__(self, settings: RunSettings, prepared: RunInputs, dataset: Dataset, indices: Array):
-        self._loss = Loss(settings.train, dataset.task, dataset.num_classes, soft_targets=False)
-        labels = dataset.train.labels[indices]
-        if dataset.task == "regression":
-            labels = (labels - prepared.target_shift) / prepared.target_scale
-        self._targets = self._loss.targets(tf.constant(labels))
-        self._class_weights = prepared.class_weights
+    def loss_of(outputs: Tensor) -> Tensor:
+        cast = targets if targets.dtype.is_integer else tf.cast(targets, outputs.dtype)
+        return loss.mean(outputs, cast, tf.cast(prepared.class_weights, outputs.dtype))
 
-    def __call__(self, outputs: Tensor) -> Any:
-        targets = self._targets if self._targets.dtype.is_integer else tf.cast(self._targets, outputs.dtype)
-        return self._loss.mean(outputs, targets, tf.cast(self._class_weights, outputs.dtype))
+    return loss_of
 
 
 def _inputs(prepared: RunInputs, dataset: Dataset, indices: Array) -> Array:

@@ -19,12 +19,7 @@ _GREY = "#9a9b9c"
 
 
 def write_figure(path: Path, diagnoses: Sequence[CellDiagnosis]) -> None:
-    """Draw gradients and outputs layer by layer, a column a dataset, a line a cell.
-
-    Args:
-        path: its ending tells the format: .png, .svg or .pdf.
-        diagnoses: of all cells.
-    """
+    """Draw gradients and outputs layer by layer, a column a dataset, a line a cell; the path's ending is the format."""
     datasets = list(dict.fromkeys(each.cell.dataset for each in diagnoses))
     by_dataset = {name: [each for each in diagnoses if each.cell.dataset == name] for name in datasets}
     figure = Figure(figsize=(5.2 * len(datasets), 6.4), layout="constrained")

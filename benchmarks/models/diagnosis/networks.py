@@ -1,18 +1,21 @@
-"""Gradient check and flow of signals of one network on one batch, in double precision."""
+"""Gradient check and flow of signals of one network on one batch, in double precision.
+
+Who has a network has imported Keras and TensorFlow; whoever only looks at this module need not.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 
 from benchmarks.arrays import Array, Tensor
-from zoo.audit import hidden_activations
 from zoo.seeds import child_seed
+
+if TYPE_CHECKING:
+    import keras
 
 LossOfOutputs = Callable[[Any], Any]
 """Mean loss of a batch from the model's outputs for it."""
@@ -90,6 +93,7 @@ class Signal:
 
 def in_double_precision(model: keras.Model) -> keras.Model:
     """The same functional model with the same values, computing in double precision."""
+    import keras
 
     def doubled(operation: Any) -> Tensor:
         own = {"dtype": "float64"} if isinstance(operation, keras.Layer) else {}
@@ -116,6 +120,8 @@ def check_gradients(model: keras.Model, inputs: Array, loss: LossOfOutputs, seed
     Returns:
         One result for each trainable variable, in the model's order.
     """
+    import tensorflow as tf
+
     weights = [tf.identity(each.value) for each in model.trainable_variables]
     fixed = [tf.identity(each.value) for each in model.non_trainable_variables]
 
@@ -163,6 +169,11 @@ def measure_signal(model: keras.Model, inputs: Array, loss: LossOfOutputs) -> Si
         inputs: of one batch.
         loss: mean loss of the batch from the model's outputs.
     """
+    import keras
+    import tensorflow as tf
+
+    from zoo.audit import hidden_activations
+
     layers = [each for each in model.layers if hasattr(each, "kernel")]
     hidden = hidden_activations(model)
     probe = keras.Model(model.input, [[each.output for each in layers], [each.output for each in hidden], model.output])
@@ -180,12 +191,11 @@ def measure_signal(model: keras.Model, inputs: Array, loss: LossOfOutputs) -> Si
 def loss_after(model: keras.Model, inputs: Array, loss: LossOfOutputs, steps: int) -> float:
     """Loss of a batch after so many steps of Adam on this batch alone: a network that can learn has learnt it by heart.
 
-    Args:
-        model: its weights are changed.
-        inputs: of one batch.
-        loss: mean loss of the batch from the model's outputs.
-        steps: how many.
+    The model's weights are changed.
     """
+    import keras
+    import tensorflow as tf
+
     optimizer = keras.optimizers.Adam(1e-3)
     optimizer.build(model.trainable_variables)
 
@@ -215,9 +225,6 @@ def _direction(gradient: Array, generator: np.random.Generator) -> Array:
 
 def _idle_share(activated: Sequence[Array]) -> float:
     """Share of the units, last axis, whose values do not differ over all others."""
-    idle, total = 0, 0
-    for values in activated:
-        flat = values.reshape(-1, values.shape[-1])
-        idle += int(np.sum(flat.std(axis=0) <= _IDLE * np.abs(flat).max()))
-        total += flat.shape[-1]
-    return idle / total if total else 0.0
+    flat = [values.reshape(-1, values.shape[-1]) for values in activated]
+    idle = [each.std(axis=0) <= _IDLE * np.abs(each).max() for each in flat]
+    return float(np.concatenate(idle).mean()) if idle else 0.0
