@@ -65,7 +65,8 @@ def plan(
         say(f"search: {table.strategy}, {table.trials} trials each by {table.objective}, {searched}")
     if made.path_to_find:
         say(_path_told(made, made.path_to_find))
-    say(made.estimable.note)
+    for sentence in (made.estimable.note, *made.cautions):
+        say(sentence)
     if made.missing:
         say(expected.as_text())
     make_wide_console().print(_cell_table(made))
@@ -103,6 +104,7 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
         "suite": plan.suite.name,
         "design": plan.suite.chosen_design.model_dump(),
         "estimable": asdict(plan.estimable),
+        "cautions": plan.cautions,
         "claims": [claim.statement for claim in plan.suite.claims],
         "datasets": {name: each.version for name, each in plan.references.items()},
         "seeds": list(plan.seeds),

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
+from benchmarks.plan.cautions import cautions
 from benchmarks.plan.comparisons import Estimable, comparison, estimable
 from benchmarks.plan.expansion import expand_cells, with_cells_along
 from benchmarks.plan.groups import Group, groups_of, tuned_runs, untuned_runs
@@ -207,6 +208,11 @@ class Study:
     def estimable(self) -> Estimable:
         """What the design can tell, whatever the results are."""
         return estimable(self.suite)
+
+    @functools.cached_property
+    def cautions(self) -> tuple[str, ...]:
+        """What its comparisons hang on that the suite does not say, in sentences."""
+        return cautions(self.suite, self.cells)
 
     @property
     def analysis(self) -> Analysis:

@@ -93,11 +93,12 @@ class Report:
 
     @property
     def standing(self) -> tuple[Part, ...]:
-        """What of the report is a verdict, and what is exploratory."""
+        """What of the report is a verdict, what is exploratory, and what its comparisons hang on."""
+        told = "".join(f" {sentence}" for sentence in self.study.cautions)
         if self.study.suite.claims:
             return (
                 "Verdicts are given on the registered claims alone. All else in this report is exploratory: intervals, "
-                "and no verdicts.",
+                f"and no verdicts.{told}",
             )
         return (
             "This suite registers no claims. The report therefore gives intervals and no verdicts, and all of it is "
@@ -105,7 +106,7 @@ class Report:
             Code("[[claims]]"),
             " table, with the margin that matters, before ",
             Code("ablate run"),
-            " trains its runs.",
+            f" trains its runs.{told}",
         )
 
     @cached_property
