@@ -15,6 +15,7 @@ from typing import Any, get_args
 
 import zoo
 from benchmarks.report.formatting import markdown
+from benchmarks.settings.optimizers import Optimizer
 from benchmarks.settings.run import SECTION_CONFIGS, VARIANT
 from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS, Analysis, Claim
 from benchmarks.suite.design import Design
@@ -186,7 +187,11 @@ def row_texts(row: Any) -> dict[str, str]:
     """The texts of a table's row by their kind; a row that is a text is its meaning."""
     if isinstance(row, str):
         return {"meaning": row}
-    return {name: str(getattr(row, name)) for name in ROW_TEXTS if hasattr(row, name)}
+    texts = {name: str(getattr(row, name)) for name in ROW_TEXTS if hasattr(row, name)}
+    if isinstance(row, Optimizer):
+        own = (f"{name} {each.value:g} ({each.source})" for name, each in row.coefficients.items())
+        texts["its own coefficients"] = "; ".join(own)
+    return texts
 
 
 def short_count(number: int) -> str:

@@ -48,9 +48,7 @@ def test_optimizers_at_one_rate():
 @pytest.mark.parametrize(
     "changed",
     [
-        {
-            "tables": 'search = { strategy = "random", objective = "val_accuracy", trials = 3, space = { "train.learning_rate" = [0.1, 0.01] } }'
-        },
+        {"tables": SEARCH},
         {"tables": '[[tuned]]\nwhere = { "train.optimizer" = "sgd" }\nsettings = { "train.learning_rate" = 0.2 }\n'},
     ],
     ids=["searched", "tuned"],

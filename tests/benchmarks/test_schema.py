@@ -12,7 +12,7 @@ import pytest
 import zoo
 from benchmarks.settings.augmentation import AugmentConfig
 from benchmarks.settings.data import STANDARDIZATIONS, DataConfig
-from benchmarks.settings.optimizers import OPTIMIZERS
+from benchmarks.settings.optimizers import MOMENTUM_FORMS, OPTIMIZERS, WEIGHT_DECAY_FORMS
 from benchmarks.settings.run import setting_paths
 from benchmarks.settings.schedules import SCHEDULES
 from benchmarks.settings.training import CHECKPOINTS, CLASS_WEIGHTS, LOSSES, MONITORS, TrainConfig
@@ -43,6 +43,8 @@ TABLES = {
     "model.dropout_kind": topology.DROPOUT_KINDS,
     "model.pooling": topology.POOLINGS,
     "train.optimizer": OPTIMIZERS,
+    "train.momentum_form": MOMENTUM_FORMS,
+    "train.weight_decay_form": WEIGHT_DECAY_FORMS,
     "train.schedule": SCHEDULES,
     "train.loss": ["by_task", *LOSSES],
     "train.class_weights": CLASS_WEIGHTS,
