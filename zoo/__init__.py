@@ -9,6 +9,7 @@ Listing models and making configs needs no Keras; it is imported when the first 
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
 from zoo.config import FAMILIES, InputShape, LeNetConfig, MLPConfig, ModelConfig, ResNetConfig
@@ -37,6 +38,8 @@ _NEEDS_KERAS = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return importlib.metadata.version("ablation-zoo")
     if name in _NEEDS_KERAS:
         return getattr(importlib.import_module(_NEEDS_KERAS[name]), name)
     raise AttributeError(f"module 'zoo' has no attribute {name!r}")

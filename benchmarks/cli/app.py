@@ -6,11 +6,13 @@ import functools
 import io
 import sys
 from collections.abc import Callable
+from typing import Annotated
 
 import typer
 
 from benchmarks.cli import datasets, diagnosing, following, models, planning, reporting, running, tracking
 from benchmarks.cli.arguments import TERMINATED, WRONG_CALL
+from benchmarks.cli.rendering import say
 from benchmarks.errors import UserError
 from benchmarks.execution.interrupts import Terminated
 
@@ -62,6 +64,22 @@ def _told_to_end(command: Callable[..., None]) -> Callable[..., None]:
 
 for each in COMMANDS:
     app.command()(_told_to_end(each))
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        say(f"ablate {version('ablation-zoo')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _ablate(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+) -> None: ...
 
 
 def main() -> None:
