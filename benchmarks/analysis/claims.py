@@ -19,6 +19,7 @@ from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.contrasts import Contrast, Pair, oriented
 from benchmarks.analysis.datasets import average_evidence, generalised_evidence, p_of_all, verdict_on_all
+from benchmarks.analysis.estimates import p_against_zero
 from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement, SeedPair
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
 from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, verdict_of
@@ -159,13 +160,8 @@ def judge_claims(
 def explore(contrasts: Iterable[Contrast]) -> list[Explored]:
     """Adjust differences that nobody claimed for false discoveries, all together."""
     listed = list(contrasts)
-    values = [_p_against_zero(contrast) for contrast in listed]
+    values = [p_against_zero(contrast.estimate) for contrast in listed]
     return [Explored(each, p, q) for each, p, q in zip(listed, values, _benjamini_hochberg(values), strict=True)]
-
-
-def _p_against_zero(contrast: Contrast) -> float:
-    found = contrast.estimate
-    return float(stats.ttest_1samp(found.values, 0).pvalue) if found.state == "interval" else math.nan
 
 
 def _counted(p: float) -> float:

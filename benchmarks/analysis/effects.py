@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from benchmarks.analysis.contrasts import Pair, is_balanced, level_pairs, oriented
-from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate
+from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate, p_against_zero
 from benchmarks.analysis.tables import factor_of, level_column, level_columns, refuse_repeated_runs
 from benchmarks.runs import Factors
 from benchmarks.suite.claims import LEAST_SEEDS
@@ -80,27 +79,19 @@ def interactions(runs: pd.DataFrame, factors: Factors) -> list[Interaction]:
     found = []
     for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS):
         for first, second in itertools.combinations(factors, 2):
-            for level, than in _level_pairs_of(factors[first], factors.baseline[first]):
-                for at_level, at_than in _level_pairs_of(factors[second], factors.baseline[second]):
-                    here = (
-                        level_pairs(
-                            of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_level}
-                        )
-                        or ()
-                    )
-                    there = (
-                        level_pairs(
-                            of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_than}
-                        )
-                        or ()
-                    )
-                    pairs = tuple(
-                        Pair(a.seed, a.difference - b.difference, a.diverged or b.diverged)
-                        for a, b in zip(here, there, strict=True)
-                    )
-                    differences = estimate(pair.difference for pair in pairs)
-                    names = (first, level, than, second, at_level, at_than)
-                    found.append(Interaction(dataset, *names, pairs, differences, _p_of(differences)))
+            changes, places = (_level_pairs_of(factors[each], factors.baseline[each]) for each in (first, second))
+            for (level, than), (at_level, at_than) in itertools.product(changes, places):
+                here, there = (
+                    level_pairs(of_dataset, factors, first, level, than, {second: at}) or ()
+                    for at in (at_level, at_than)
+                )
+                pairs = tuple(
+                    Pair(a.seed, a.difference - b.difference, a.diverged or b.diverged)
+                    for a, b in zip(here, there, strict=True)
+                )
+                differences = estimate(pair.difference for pair in pairs)
+                names = (first, level, than, second, at_level, at_than)
+                found.append(Interaction(dataset, *names, pairs, differences, p_against_zero(differences)))
     return found
 
 
@@ -194,7 +185,3 @@ def _level_pairs_of(levels: Sequence[str], baseline: str) -> list[tuple[str, str
     """Every pair of levels, as (level, what it is compared with)."""
     ordered = sorted(levels, key=lambda level: level != baseline)
     return [(level, than) for than, level in itertools.combinations(ordered, 2)]
-
-
-def _p_of(found: Estimate) -> float:
-    return float(stats.ttest_1samp(found.values, 0).pvalue) if found.state == "interval" else math.nan

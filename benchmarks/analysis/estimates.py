@@ -72,6 +72,11 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N, confidence: float 
     )
 
 
+def p_against_zero(found: Estimate) -> float:
+    """Of the t test against a mean of zero; NaN where there is no interval."""
+    return float(stats.ttest_1samp(found.values, 0).pvalue) if found.state == "interval" else math.nan
+
+
 def half_widths(sd: ArrayLike, n: ArrayLike) -> np.ndarray:
     """Half the t interval of a mean of n values with this standard deviation, for each n."""
     size = np.asarray(n)
