@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.estimates import Estimate, estimate
-from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, evidence_of, verdict_of
+from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, evidence_of, holm, verdict_of
 from benchmarks.metrics import METRICS
 
 Word = Literal["worse", "better", "within the margin", "equal", "undecided", "not compared"]
@@ -125,10 +124,8 @@ def find_changes(
         for metric in metrics[cell.dataset]
     ]
     tested = [each for each in found if each.word != "not compared"]
-    # What could not be tested counts as what was not significant.
-    values = [1.0 if math.isnan(each.evidence.tested.p) else each.evidence.tested.p for each in tested]
-    adjusted = iter(multipletests(values, method="holm")[1] if values else ())
-    changes = tuple(each if each.word == "not compared" else _judged(each, float(next(adjusted))) for each in found)
+    adjusted = iter(holm([each.evidence.tested.p for each in tested]))
+    changes = tuple(each if each.word == "not compared" else _judged(each, next(adjusted)) for each in found)
     return Changes(margin, alpha, len(tested), changes)
 
 

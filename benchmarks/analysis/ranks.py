@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from benchmarks.analysis.verdicts import ALPHA
+from benchmarks.analysis.verdicts import ALPHA, holm
 
 LEAST_DATASETS_FOR_RANKS = 6
 
@@ -104,10 +103,9 @@ def _pairs(scores: pd.DataFrame) -> tuple[RankedPair, ...]:
     names = list(itertools.combinations(scores, 2))
     differences = [scores[first] - scores[second] for first, second in names]
     values = [float(stats.wilcoxon(each).pvalue) if each.any() else 1.0 for each in differences]
-    adjusted = multipletests(values, method="holm")[1]
     return tuple(
-        RankedPair(str(first), str(second), float(each.median()), p, float(holm))
-        for (first, second), each, p, holm in zip(names, differences, values, adjusted, strict=True)
+        RankedPair(str(first), str(second), float(each.median()), p, adjusted_p)
+        for (first, second), each, p, adjusted_p in zip(names, differences, values, holm(values), strict=True)
     )
 
 

@@ -7,12 +7,13 @@ A verdict has two parts, because Holm's correction lies between them: `evidence_
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.estimates import State, estimate, signs, standardized_mean
 from benchmarks.analysis.power import POWER, SeedsNeeded, seeds_needed
@@ -52,16 +53,16 @@ class Obstacle:
 class Tested:
     """A mean held against the margin of a claim."""
 
-    boundary: float
+    boundary: float = math.nan
     """What is tested against: the margin, minus the margin for non-inferiority, the nearer of both for equivalence."""
-    t: float
-    p: float
+    t: float = math.nan
+    p: float = math.nan
     """Two-sided; for equivalence, with the mean within the margins, that of two one-sided tests."""
-    p_support: float
+    p_support: float = math.nan
     """One-sided, for the claim."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What can be said of a claim before its p is adjusted; numbers that cannot be given are NaN."""
 
@@ -73,7 +74,7 @@ class Evidence:
     """What n counts."""
     n_planned: int
     n: int
-    differences: tuple[float, ...]
+    differences: tuple[float, ...] = ()
     """Those that count, in the order of the seeds; empty where datasets are combined."""
     state: State
     obstacle: Obstacle | None
@@ -83,21 +84,21 @@ class Evidence:
     ci_low: float
     ci_high: float
     df: float
-    tested: Tested
-    signflip_p: float
+    tested: Tested = Tested()
+    signflip_p: float = math.nan
     """Of the sign-flip test against the same boundary, two-sided; for equivalence within the margins the larger p."""
     is_signflip_exact: bool
-    skew_p: float
+    skew_p: float = math.nan
     """Of the t test that allows for skewness, against the same boundary; as `signflip_p` otherwise."""
-    if_refuted: str
+    if_refuted: str = ""
     """The kind that a refutation of superiority has; nothing where its own p does not refute it."""
-    effect_size: float
+    effect_size: float = math.nan
     """Hedges-corrected d_z."""
-    wins: float
+    wins: float = math.nan
     """P(A beats B): share of the differences above zero, ties counted half."""
-    wins_low: float
+    wins_low: float = math.nan
     """Exact binomial interval; NaN where there are ties."""
-    wins_high: float
+    wins_high: float = math.nan
     seeds_needed: SeedsNeeded
     prediction_low: float = math.nan
     """Where the mean of a further dataset would lie; only where a claim generalises to new datasets."""
@@ -157,11 +158,7 @@ def evidence_of(
         ci_low=found.ci_low,
         ci_high=found.ci_high,
         df=found.n - 1,
-        tested=NOT_TESTED,
-        signflip_p=math.nan,
         is_signflip_exact=is_exact(found.n, alpha),
-        skew_p=math.nan,
-        if_refuted="",
         effect_size=standardized_mean(found),
         wins=wins,
         wins_low=wins_low,
@@ -226,6 +223,11 @@ def verdict_of(evidence: Evidence, adjusted_p: float) -> Verdict:
 def raised_by(p: float, adjusted_p: float) -> float:
     """By how much the correction for many claims has raised a p."""
     return adjusted_p / p if p > 0 else 1.0
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """The p-values of a family, adjusted together; NaN, where there was no test, counts as not significant."""
+    return multipletests(np.nan_to_num(values, nan=1.0), method="holm")[1].tolist() if values else []
 
 
 def _guarding_p(evidence: Evidence, adjusted_p: float) -> float:
@@ -313,9 +315,6 @@ def planned_seeds(
     if needed.number is not None and distance < 0:
         return SeedsNeeded(needed.number, f"{needed.text} to refute it; none to support it, if the mean stays")
     return needed
-
-
-NOT_TESTED = Tested(math.nan, math.nan, math.nan, math.nan)
 
 
 def _obstacle(state: State, n: int, n_planned: int, least: int) -> Obstacle | None:
