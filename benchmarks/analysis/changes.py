@@ -47,7 +47,7 @@ class MatchedCell:
 
 
 @dataclass(frozen=True)
-class Change:
+class CellChange:
     """What became of one cell in one metric."""
 
     dataset: str
@@ -81,10 +81,10 @@ class Changes:
     alpha: float
     family: int
     """The number of p-values that Holm's correction is over."""
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
 
     @property
-    def regressions(self) -> tuple[Change, ...]:
+    def regressions(self) -> tuple[CellChange, ...]:
         """Those for the worse."""
         return tuple(change for change in self.changes if change.word == "worse")
 
@@ -131,7 +131,7 @@ def find_changes(
 
 def _compared(
     cell: MatchedCell, metric: str, before: pd.DataFrame, after: pd.DataFrame, margin: float, alpha: float, seed: int
-) -> Change:
+) -> CellChange:
     """A change before it is judged: "not compared" where it must not be, and "undecided" else."""
     sides = [oriented(side, metric).set_index("seed").sort_index() for side in (before, after)]
     shared = sides[0].index.intersection(sides[1].index)
@@ -145,7 +145,7 @@ def _compared(
         missing = int(differences.isna().sum())
         obstacle = Obstacle("missing pair", f"{missing} of {len(shared)}: failed, missing, or without this metric")
     sign = 1 if METRICS[metric].better == "higher" else -1
-    return Change(
+    return CellChange(
         dataset=cell.dataset,
         levels=cell.levels,
         metric=metric,
@@ -163,7 +163,7 @@ def _compared(
     )
 
 
-def _judged(change: Change, adjusted_p: float) -> Change:
+def _judged(change: CellChange, adjusted_p: float) -> CellChange:
     evidence = change.evidence
     if not any(evidence.differences):
         return replace(change, word="equal", detail="")

@@ -14,7 +14,7 @@ from tools.faults.kills import hang_worker, kill_runner, kill_worker, starve_wor
 from tools.faults.outcome import FaultOutcome
 from tools.faults.suites import diverge, fail_half, train_trivial
 from tools.faults.together import jump_clocks, two_runners
-from zoo.settings import nearest
+from zoo.settings import unknown
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,7 @@ def chosen_faults(names: Sequence[str]) -> dict[str, Fault]:
     """
     for name in names:
         if name not in FAULTS:
-            closest = nearest(name, FAULTS)
-            raise UserError(
-                f"--only: no such fault\n  given:   {name}\n  allowed: {', '.join(FAULTS)}"
-                + (f"\n  nearest: {closest}" if closest else "")
-            )
+            raise UserError(str(unknown("--only", "fault", name, FAULTS)))
     return {name: fault for name, fault in FAULTS.items() if not names or name in names}
 
 
