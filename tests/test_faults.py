@@ -14,7 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
 from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally
-from tools.faults.faults import FAULTS, chosen_faults, outcome_of
+from tools.faults.faults import FAULTS, chosen_faults
 from tools.faults.outcome import COLUMNS, FaultOutcome, Table
 
 # How often each is done here. Two runners, a loss that is not finite and all that is fuzzed have tests of their own,
@@ -56,11 +56,11 @@ def test_fault(name, bench):
     """After it, no finished run is lost, none was trained twice, and all results are those of an undisturbed run."""
     fault = FAULTS[name]
     try:
-        outcome = outcome_of(fault.summary, fault.attempt(bench, COUNTS[name]), 0.0)
+        outcome = FaultOutcome(fault.summary, fault.attempt(bench, COUNTS[name]), 0.0)
     except NotPossibleError as error:
         pytest.skip(str(error))
     assert outcome.is_good, outcome
-    assert outcome.tried >= COUNTS[name]
+    assert outcome.tally.tried >= COUNTS[name]
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
     tally.note(survived=True)
     tally.close(folder)
     assert (tally.lost, tally.doubled, tally.is_equal) == (1, 0, False)
-    assert not outcome_of("it", tally, 1.0).is_good
+    assert not FaultOutcome("it", tally, 1.0).is_good
 
 
 @pytest.mark.parametrize(
@@ -130,13 +130,16 @@ def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
 )
 def test_what_is_good(tried, survived, lost, doubled, is_equal, is_good):
     """Only where all was survived, nothing lost or doubled and all is equal, a fault did no harm."""
-    assert FaultOutcome("it", tried, survived, lost, doubled, is_equal, 1.0).is_good is is_good
+    assert FaultOutcome("it", Tally({}, tried, survived, lost, doubled, is_equal), 1.0).is_good is is_good
 
 
 def test_table():
     """A row a fault under the columns' names, sums below, and a program is told the same."""
     table = Table(
-        [FaultOutcome("a", 3, 2, 1, 0, False, 12.4), FaultOutcome("bcd", 4000, 4000, 0, 2, True, 1.0, "so")],
+        [
+            FaultOutcome("a", Tally({}, 3, 2, 1, 0, False), 12.4),
+            FaultOutcome("bcd", Tally({}, 4000, 4000, 0, 2, True, "so"), 1.0),
+        ],
         {"cores": 2},
     )
     lines = table.as_markdown().splitlines()

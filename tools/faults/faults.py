@@ -74,18 +74,4 @@ def try_faults(bench: Bench, faults: Mapping[str, Fault], *, is_quick: bool) -> 
         except NotPossibleError as error:
             yield f"{fault.summary}: not tried: {error}"
             continue
-        yield outcome_of(fault.summary, tally, time.monotonic() - begun)
-
-
-def outcome_of(summary: str, tally: Tally, seconds: float) -> FaultOutcome:
-    """The row of a fault."""
-    return FaultOutcome(
-        fault=summary,
-        tried=tally.tried,
-        survived=tally.survived,
-        lost=tally.lost,
-        doubled=tally.doubled,
-        is_equal=tally.is_equal,
-        seconds=seconds,
-        how=tally.how,
-    )
+        yield FaultOutcome(fault.summary, tally, time.monotonic() - begun)

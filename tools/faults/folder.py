@@ -113,6 +113,11 @@ class Folder:
         with self.connected() as connection:
             return {key: tuple(rest) for key, *rest in connection.execute(_RESULTS)}
 
+    def wait_for_runs(self, process: subprocess.Popen[str], number: int) -> None:
+        """Wait until so many runs have an outcome, or the process has ended."""
+        while process.poll() is None and self.number_finished() < number:
+            time.sleep(0.01)
+
     def number_finished(self) -> int:
         """How many runs have an outcome."""
         with self.connected() as connection:

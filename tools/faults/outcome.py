@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
+from tools.faults.bench import Tally
+
 COLUMNS = ("fault", "tried", "survived", "lost", "doubled", "equal", "seconds", "how")
+
+
+_COUNTS = ("tried", "survived", "lost", "doubled")
 
 
 @dataclass(frozen=True)
@@ -14,31 +19,25 @@ class FaultOutcome:
     """What became of the runs of one fault."""
 
     fault: str
-    tried: int
-    """How often it was done."""
-    survived: int
-    """How often all was well after it: nothing damaged, a clear message where one is due, and the next command went
-    on."""
-    lost: int
-    """Finished runs that were not there any more, or were not as they had been."""
-    doubled: int
-    """Runs with an outcome that were trained to their end once more."""
-    is_equal: bool
-    """Whether all results were, in the end, those of a run that nothing was done to."""
+    tally: Tally
     seconds: float
-    how: str = ""
-    """What was really done, for people, where there is more than one way."""
 
     @property
     def is_good(self) -> bool:
         """Whether the fault did no harm."""
-        return self.survived == self.tried and not self.lost and not self.doubled and self.is_equal
+        tally = self.tally
+        return tally.survived == tally.tried and not tally.lost and not tally.doubled and tally.is_equal
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it in plain values."""
+        counts = {name: getattr(self.tally, name) for name in (*_COUNTS, "is_equal")}
+        rest = {"seconds": self.seconds, "how": self.tally.how, "is_good": self.is_good}
+        return {"fault": self.fault} | counts | rest
 
     def as_row(self) -> dict[str, str]:
         """One row of the table."""
-        told = {name: str(getattr(self, name)) for name in ("fault", "tried", "survived", "lost", "doubled", "how")}
-        row = told | {"equal": "yes" if self.is_equal else "NO", "seconds": f"{self.seconds:.0f}"}
-        return {name: row[name] for name in COLUMNS}
+        row = self.as_json() | {"equal": "yes" if self.tally.is_equal else "NO", "seconds": f"{self.seconds:.0f}"}
+        return {name: str(row[name]) for name in COLUMNS}
 
 
 @dataclass(frozen=True)
@@ -56,17 +55,15 @@ class Table:
     @property
     def totals(self) -> str:
         """The sums, in a sentence."""
-        tried, survived, lost, doubled = (
-            sum(getattr(outcome, name) for outcome in self.outcomes)
-            for name in ("tried", "survived", "lost", "doubled")
-        )
+        tallies = [outcome.tally for outcome in self.outcomes]
+        tried, survived, lost, doubled = (sum(getattr(each, name) for each in tallies) for name in _COUNTS)
         return f"{tried:,} tried, {survived:,} survived, {lost} finished runs lost, {doubled} doubled"
 
     def as_json(self) -> dict[str, Any]:
         """All of it in plain values."""
         return {
             "is_good": self.is_good,
-            "outcomes": [{**asdict(outcome), "is_good": outcome.is_good} for outcome in self.outcomes],
+            "outcomes": [outcome.as_json() for outcome in self.outcomes],
             "machine": self.machine,
         }
 
