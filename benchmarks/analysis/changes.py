@@ -96,7 +96,6 @@ def find_changes(
     metrics: Mapping[str, Sequence[str]],
     margin: float = 0.0,
     alpha: float = ALPHA,
-    seed: int = 0,
 ) -> Changes:
     """Compare matched cells.
 
@@ -107,19 +106,10 @@ def find_changes(
         metrics: dataset -> the metrics that are compared on it.
         margin: the least difference that matters, in the metric's own unit.
         alpha: share of unchanged cells of which any may be said to have changed.
-        seed: of random sign flips.
     """
     sides = [dict(iter(table.groupby("cell", sort=False))) for table in (before, after)]
     found = [
-        _compared(
-            cell,
-            metric=metric,
-            before=sides[0][cell.before],
-            after=sides[1][cell.after],
-            margin=margin,
-            alpha=alpha,
-            seed=seed,
-        )
+        _compared(cell, metric, sides[0][cell.before], sides[1][cell.after], margin, alpha)
         for cell in cells
         for metric in metrics[cell.dataset]
     ]
@@ -130,14 +120,14 @@ def find_changes(
 
 
 def _compared(
-    cell: MatchedCell, metric: str, before: pd.DataFrame, after: pd.DataFrame, margin: float, alpha: float, seed: int
+    cell: MatchedCell, metric: str, before: pd.DataFrame, after: pd.DataFrame, margin: float, alpha: float
 ) -> CellChange:
     """A change before it is judged: "not compared" where it must not be, and "undecided" else."""
     sides = [oriented(side, metric).set_index("seed").sort_index() for side in (before, after)]
     shared = sides[0].index.intersection(sides[1].index)
     first, second = (side.loc[shared] for side in sides)
     differences = second["outcome"] - first["outcome"]
-    evidence = evidence_of(differences, margin, "equivalence", alpha, seed=seed)
+    evidence = evidence_of(differences, margin, "equivalence", alpha)
     obstacle = cell.obstacle
     if obstacle is None and shared.empty:
         obstacle = Obstacle("no common seed")

@@ -86,7 +86,6 @@ class _Scene:
     trials: Trials
     alpha: float
     family: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -113,7 +112,6 @@ def judge_claims(
     unregistered: Collection[str] = (),
     withdrawn: int = 0,
     trials: Trials | None = None,
-    seed: int = 0,
 ) -> JudgedClaims:
     """Judge the claims of a suite.
 
@@ -127,7 +125,6 @@ def judge_claims(
         unregistered: statements of the claims that were not in the suite when its runs began.
         withdrawn: judgements of registered claims that were taken out again; they count as tested all the same.
         trials: what the cells' tuning cost, where they were tuned.
-        seed: of random sign flips.
 
     Raises:
         ValueError: a cell has a seed twice, the look is not among those declared, or two claims have one statement.
@@ -141,9 +138,7 @@ def judge_claims(
     datasets = {str(name): _Outcomes(of_dataset, factors) for name, of_dataset in runs.groupby("dataset", sort=False)}
     registered = [claim for claim in claims if claim.statement not in unregistered]
     family = withdrawn + sum(len(datasets) if claim.datasets == "each" else 1 for claim in registered)
-    scene = _Scene(
-        datasets=datasets, suite=suite, trials=trials or {}, alpha=alpha / looks, family=max(1, family), seed=seed
-    )
+    scene = _Scene(datasets=datasets, suite=suite, trials=trials or {}, alpha=alpha / looks, family=max(1, family))
     found = {claim.statement: _findings(scene, claim, _cells_of(scene, claim)) for claim in claims}
     values = {(statement, dataset): each.p for statement, own in found.items() for dataset, each in own.items()}
     tested = {place: p for place, p in values.items() if place[0] not in unregistered}
@@ -207,7 +202,7 @@ def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | 
     outcomes = scene.datasets[name]
     metric = METRICS[_metric(claim, outcomes)]
     differences = [pair.difference for pair in pairs or ()]
-    evidence = evidence_of(differences, claim.margin, claim.kind, scene.alpha, family=scene.family, seed=scene.seed)
+    evidence = evidence_of(differences, claim.margin, claim.kind, scene.alpha, family=scene.family)
     if pairs is None:
         fits = outcomes.task in metric.tasks
         why = Obstacle("not in the design") if fits else Obstacle("no such metric", metric.title)
@@ -250,7 +245,7 @@ def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
         worst = max(parts, key=lambda part: (part.obstacle is not None, np.nan_to_num(part.tested.p_support, nan=1.0)))
         return _Found(replace(worst, obstacle=units or worst.obstacle), p_of_all(parts))
     combine = average_evidence if claim.datasets == "average" else generalised_evidence
-    evidence = combine(parts, scene.family, scene.seed)
+    evidence = combine(parts, scene.family)
     evidence = replace(evidence, obstacle=units or evidence.obstacle)
     return _Found(evidence, evidence.tested.p)
 

@@ -85,14 +85,14 @@ def generalised(means: Sequence[float], sds: Sequence[float], sizes: Sequence[in
     )
 
 
-def average_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
+def average_evidence(parts: Sequence[Evidence], family: int = 1) -> Evidence:
     """The evidence of a claim about the average of the named datasets.
+
+    Signs are flipped of each seed's mean over the datasets: what the datasets truly differ in does not disturb it.
 
     Args:
         parts: the evidence on each dataset, all of one claim, with the same seeds.
         family: as for `evidence_of`.
-        seed: of the sign flips, which are of each seed's mean over the datasets: what the datasets truly differ in
-            does not disturb it.
     """
     sizes = sorted({part.n for part in parts})
     obstacle = _obstacle(parts, LEAST_DATASETS_FOR_AVERAGE)
@@ -107,16 +107,15 @@ def average_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) 
         return filled
     seed_means = np.mean([part.differences for part in parts], axis=0)
     exact = is_exact(len(seed_means), filled.alpha)
-    return with_tests(replace(filled, is_signflip_exact=exact), found.error, seed_means, family, seed)
+    return with_tests(replace(filled, is_signflip_exact=exact), found.error, seed_means, family)
 
 
-def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
+def generalised_evidence(parts: Sequence[Evidence], family: int = 1) -> Evidence:
     """The evidence of a claim about datasets such as these; the differences that count are one a dataset.
 
     Args:
         parts: the evidence on each dataset, all of one claim.
         family: as for `evidence_of`.
-        seed: of the sign flips of the datasets' means.
     """
     least = max(LEAST_DATASETS_FOR_GENERALISING, least_seeds(parts[0].alpha))
     obstacle = _obstacle(parts, least)
@@ -127,7 +126,7 @@ def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int =
     filled = _evidence(parts, "datasets", obstacle, found, found.error * math.sqrt(len(parts)), family)
     low, high = found.prediction(1 - filled.alpha)
     filled = replace(filled, prediction_low=low, prediction_high=high)
-    return with_tests(filled, found.error, np.array(means), family, seed)
+    return with_tests(filled, found.error, np.array(means), family)
 
 
 def p_of_all(parts: Collection[Evidence]) -> float:

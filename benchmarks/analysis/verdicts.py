@@ -126,7 +126,6 @@ def evidence_of(
     alpha: float = ALPHA,
     *,
     family: int = 1,
-    seed: int = 0,
 ) -> Evidence:
     """The evidence of one paired contrast.
 
@@ -137,7 +136,6 @@ def evidence_of(
         alpha: for one look.
         family: number of registered claims, over which the seeds needed are planned and the kind of a refutation is
             corrected.
-        seed: of the random sign flips, where there are too many to make all of them.
     """
     planned = [float(difference) for difference in differences]
     found = estimate(planned, confidence=1 - alpha)
@@ -167,10 +165,10 @@ def evidence_of(
     )
     if found.state != "interval":
         return evidence
-    return with_tests(evidence, found.sd / math.sqrt(found.n), sample, family, seed)
+    return with_tests(evidence, found.sd / math.sqrt(found.n), sample, family)
 
 
-def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int, seed: int) -> Evidence:
+def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int) -> Evidence:
     """The same evidence with all tests of its mean.
 
     What a refuted superiority is besides, the non-inferiority by its margin tells: refuted, the other level is better
@@ -182,20 +180,20 @@ def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int
         error: the standard error of its mean.
         sample: the values that it is the mean of, which the guards look at.
         family: number of registered claims.
-        seed: of the random sign flips.
     """
     against = (evidence.margin, evidence.kind)
+    shifted = [sample - each for each in _boundaries(float(sample.mean()), *against)]
     found = replace(
         evidence,
         tested=tested_against(evidence.mean, error, evidence.df, *against),
-        signflip_p=sign_flip_against(sample, *against, seed, evidence.alpha),
-        skew_p=skew_against(sample, *against),
+        signflip_p=max(sign_flip_p(each, alpha=evidence.alpha) for each in shifted),
+        skew_p=max(skew_p(each) for each in shifted),
     )
     if evidence.kind != "superiority" or evidence.mean > evidence.margin or not found.tested.p < evidence.alpha:
         return found
     if evidence.margin == 0:
         return replace(found, if_refuted="reversed")  # the same test
-    behind = with_tests(replace(evidence, kind="non_inferiority"), error, sample, family, seed)
+    behind = with_tests(replace(evidence, kind="non_inferiority"), error, sample, family)
     word = verdict_of(behind, min(1.0, family * behind.tested.p)).word
     return replace(found, if_refuted=REFUTATIONS[word])
 
@@ -249,16 +247,6 @@ def tested_against(mean: float, error: float, df: float, margin: float, kind: Cl
     # The nearer margin has the larger p of the two one-sided tests.
     towards_inside = float(stats.t.sf(-t if boundary > 0 else t, df))
     return Tested(boundary, t, towards_inside if abs(mean) < margin else two_sided, towards_inside)
-
-
-def sign_flip_against(sample: np.ndarray, margin: float, kind: ClaimKind, seed: int, alpha: float) -> float:
-    """The p of the sign-flip test against what `tested_against` tests against."""
-    return max(sign_flip_p(sample - each, seed, alpha) for each in _boundaries(float(sample.mean()), margin, kind))
-
-
-def skew_against(sample: np.ndarray, margin: float, kind: ClaimKind) -> float:
-    """The p of the t test that allows for skewness, against what `tested_against` tests against."""
-    return max(skew_p(sample - each) for each in _boundaries(float(sample.mean()), margin, kind))
 
 
 def sign_flip_p(sample: np.ndarray, seed: int = 0, alpha: float = ALPHA) -> float:
