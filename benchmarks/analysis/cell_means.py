@@ -37,13 +37,7 @@ class CellMeans:
 def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str) -> CellMeans:
     """The mean of each combination of two factors, over the others where the design has every combination of these.
 
-    A seed of which a run has no value counts for nothing; the number of seeds tells.
-
-    Args:
-        runs: rows of one dataset of what `run_table` gave.
-        factors: every factor of the suite.
-        first: a factor.
-        second: another one.
+    A seed of which a run has no value counts for nothing; the number of seeds tells. The runs are of one dataset.
     """
     others = [each for each in factors if each not in (first, second)]
     balanced = is_balanced(runs, factors)

@@ -134,7 +134,7 @@ def _compared(
     elif obstacle is None and differences.isna().any():
         missing = int(differences.isna().sum())
         obstacle = Obstacle("missing pair", f"{missing} of {len(shared)}: failed, missing, or without this metric")
-    sign = 1 if METRICS[metric].better == "higher" else -1
+    sign = METRICS[metric].sign
     return CellChange(
         dataset=cell.dataset,
         levels=cell.levels,

@@ -64,7 +64,7 @@ class _Outcomes:
         outcomes = self._table(metric)
         first, second = (outcomes[cells].mean(axis="columns", skipna=False) for cells in (better, than))
         diverged = self._diverged.loc[outcomes.index, [*better, *than]].any(axis="columns")
-        sign = 1 if METRICS[metric].better == "higher" else -1
+        sign = METRICS[metric].sign
         columns = (first - second, diverged, sign * first, sign * second)
         return tuple(
             SeedPair(*row) for row in zip(outcomes.index.tolist(), *(each.tolist() for each in columns), strict=True)

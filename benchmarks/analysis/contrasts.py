@@ -57,11 +57,7 @@ class Contrast:
 
 
 def simple_contrasts(runs: pd.DataFrame, factors: Factors) -> list[Contrast]:
-    """Contrast every level of every factor with the baseline, per dataset.
-
-    Args:
-        runs: what `run_table` gave.
-        factors: every factor of the suite.
+    """Contrast every level of every factor with the baseline, per dataset of what `run_table` gave.
 
     Raises:
         ValueError: a cell has a seed twice.
@@ -114,24 +110,15 @@ def oriented(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """
     name = metric or OUTCOME_METRICS[runs["task"].iloc[0]]
     values = runs["outcome"] if name == OUTCOME_METRICS[runs["task"].iloc[0]] else runs[name]
-    return runs.assign(outcome=values * (1 if METRICS[name].better == "higher" else -1))
+    return runs.assign(outcome=values * METRICS[name].sign)
 
 
 def level_pairs(
     runs: pd.DataFrame, factors: Factors, factor: str, level: str, than: str, fixed: Mapping[str, str]
 ) -> tuple[Pair, ...] | None:
-    """Differences of two levels, seed by seed, averaged within each seed over the factors that are not fixed.
+    """Differences of two levels in what `oriented` gave, averaged within each seed over the factors that are not fixed.
 
-    Args:
-        runs: what `oriented` gave.
-        factors: every factor of the suite.
-        factor: the factor of the two levels.
-        level: what is compared.
-        than: what it is compared with.
-        fixed: other factor -> the level it is held at.
-
-    Returns:
-        One pair a planned seed, NaN where any run of it has no value; None where the design lacks a cell.
+    One pair a planned seed, NaN where any run of it has no value; None where the design lacks a cell.
     """
     held = (runs[[level_column(each) for each in fixed]] == list(fixed.values())).all(axis="columns")
     free = [len(levels) for each, levels in factors.items() if each != factor and each not in fixed]

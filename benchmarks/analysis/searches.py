@@ -151,8 +151,7 @@ class SearchOutcome:
         score = group.search_score
         if score is None:
             return NO_ESTIMATE
-        sign = 1 if self.metric.better == "higher" else -1
-        return estimate(sign * (score - each) for each in group.reruns_by_seed.values())
+        return estimate(self.metric.sign * (score - each) for each in group.reruns_by_seed.values())
 
 
 def search_outcome(study: Study, known: Mapping[str, RunFacts] | None = None) -> SearchOutcome | None:

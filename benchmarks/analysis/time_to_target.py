@@ -93,7 +93,7 @@ def times_to_target(epochs: pd.DataFrame, runs: pd.DataFrame, metric: str, targe
         metric: a metric that is followed over the epochs.
         target: what is to be reached, from below where more is better and else from above.
     """
-    signed = (1 if METRICS[metric].better == "higher" else -1) * (epochs[metric] - target)
+    signed = METRICS[metric].sign * (epochs[metric] - target)
     first_there = epochs.assign(there=epochs["epoch"].where(signed >= 0)).groupby(["cell", "seed"])["there"].min()
     kept = runs[runs["status"].isin(["done", "diverged"])].set_index(["cell", "seed"])
     when, ends = first_there.reindex(kept.index), _planned_ends(epochs, kept)

@@ -83,8 +83,7 @@ def _table(study: Study) -> pd.DataFrame:
 
 def _worth(dataset: str, pairs: pd.DataFrame) -> Worth:
     metric = METRICS[OUTCOME_METRICS[pairs["task"].iloc[0]]]
-    sign = 1 if metric.better == "higher" else -1
-    pairs = pairs.assign(gain=sign * (pairs["outcome"] - pairs["outcome_untuned"]))
+    pairs = pairs.assign(gain=metric.sign * (pairs["outcome"] - pairs["outcome_untuned"]))
     # A mean over fewer cells would be of another set of cells in each seed.
     by_seed = pairs.groupby("seed", sort=False)["gain"].agg(lambda gains: gains.mean(skipna=False))
     return Worth(dataset, metric, tuple(_cells(pairs)), estimate(by_seed))
