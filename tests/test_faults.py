@@ -14,8 +14,7 @@ from benchmarks.errors import UserError
 from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
 from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally
-from tools.faults.faults import FAULTS, chosen_faults
-from tools.faults.outcome import COLUMNS, FaultOutcome, Table
+from tools.faults.faults import COLUMNS, FAULTS, FaultOutcome, Table, chosen_faults
 
 # How often each is done here. Two runners, a loss that is not finite and all that is fuzzed have tests of their own,
 # in test_end_to_end.py and benchmarks/test_fuzz_suites.py.
