@@ -101,9 +101,9 @@ def verdicts_on(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: floa
 
 
 def _largest_p(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndarray:
-    """The two-sided p of each row that a verdict needs below alpha: the interval must be clear of each margin."""
+    """The two-sided p of each sample that a verdict needs below alpha: the interval must be clear of each margin."""
     margins = {"superiority": (margin,), "non_inferiority": (-margin,), "equivalence": (margin, -margin)}[kind]
-    return np.asarray(np.max([stats.ttest_1samp(samples, each, axis=1).pvalue for each in margins], axis=0))
+    return np.asarray(np.max([stats.ttest_1samp(samples, each, axis=-1).pvalue for each in margins], axis=0))
 
 
 def false_positives(distribution: str, n: int, kind: ClaimKind, repeats: int, seed: int = 0) -> dict[str, Rate]:
@@ -142,7 +142,7 @@ def false_positives_on_all(distribution: str, n: int, n_datasets: int, repeats: 
         Verdict -> how often it was given; both are wrong.
     """
     samples = _several(distribution, n, n_datasets, repeats, seed)
-    values = _p_by_sample(samples, 0.0, "superiority")
+    values = _largest_p(samples, 0.0, "superiority")
     counts = Counter[str]()
     # Refuted, it has a p below alpha times the datasets; supported, it has none above alpha.
     for row in np.flatnonzero((values.min(axis=1) * n_datasets < ALPHA) | (values.max(axis=1) < ALPHA)):
@@ -164,7 +164,7 @@ def false_positives_of_family(
     wrong = ("supported", "refuted") if kind == "superiority" else ("supported",)
     # Of equivalence, one-sided values are corrected: the interval alone has to be clear of both margins.
     times = n_claims if kind == "superiority" else 1
-    may_count = times * _p_by_sample(samples, margin, kind) < ALPHA
+    may_count = times * _largest_p(samples, margin, kind) < ALPHA
     suites = [_of_suite(samples[row], margin, kind) for row in np.flatnonzero(may_count.any(axis=1))]
     return Rate(sum(any(each.word in wrong for each in verdicts) for verdicts in suites), repeats)
 
@@ -177,7 +177,7 @@ def false_kinds_of_family(distribution: str, n: int, n_claims: int, repeats: int
     """
     margin = 5.0
     samples = _several(distribution, n, n_claims, repeats, seed) - margin
-    may_count = n_claims * _p_by_sample(samples, margin, "non_inferiority") < ALPHA
+    may_count = n_claims * _largest_p(samples, margin, "non_inferiority") < ALPHA
     suites = [_of_suite(samples[row], margin, "superiority") for row in np.flatnonzero(may_count.any(axis=1))]
     return Rate(sum(any(each.kind in ("reversed", "equivalent") for each in found) for found in suites), repeats)
 
@@ -186,11 +186,6 @@ def _several(distribution: str, n: int, number: int, repeats: int, seed: int) ->
     """Samples by repeat, claim or dataset, and seed."""
     random = np.random.default_rng([seed, n, number])
     return DISTRIBUTIONS[distribution](random, (repeats * number, n)).reshape(repeats, number, n)
-
-
-def _p_by_sample(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndarray:
-    repeats, number, n = samples.shape
-    return _largest_p(samples.reshape(-1, n), margin, kind).reshape(repeats, number)
 
 
 def _of_suite(samples: np.ndarray, margin: float, kind: ClaimKind) -> list[Verdict]:

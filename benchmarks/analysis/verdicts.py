@@ -239,7 +239,7 @@ def _guarding_p(evidence: Evidence, adjusted_p: float) -> float:
 
 def tested_against(mean: float, error: float, df: float, margin: float, kind: ClaimKind) -> Tested:
     """Hold a mean with its standard error against the margin of a claim, by the t distribution."""
-    boundary = _boundary(mean, margin, kind)
+    boundary = _boundaries(mean, margin, kind)[0]
     t = (mean - boundary) / error
     two_sided = float(2 * stats.t.sf(abs(t), df))
     if kind != "equivalence":
@@ -278,15 +278,10 @@ def _most_flips(alpha: float) -> int:
     return max(DRAWN_FLIPS, math.ceil(FLIPS_BELOW / alpha))
 
 
-def _boundary(mean: float, margin: float, kind: ClaimKind) -> float:
-    return {"superiority": margin, "non_inferiority": -margin, "equivalence": math.copysign(margin, mean)}[kind]
-
-
 def _boundaries(mean: float, margin: float, kind: ClaimKind) -> tuple[float, ...]:
-    """All that a mean has to be clear of: of a mean within the margins of an equivalence, both."""
-    if kind == "equivalence" and abs(mean) < margin:
-        return margin, -margin
-    return (_boundary(mean, margin, kind),)
+    """All that a mean has to be clear of, the nearest first: of a mean within the margins of an equivalence, both."""
+    nearest = {"superiority": margin, "non_inferiority": -margin, "equivalence": math.copysign(margin, mean)}[kind]
+    return (nearest, -nearest) if kind == "equivalence" and abs(mean) < margin else (nearest,)
 
 
 def planned_seeds(

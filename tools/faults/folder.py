@@ -102,11 +102,9 @@ class Folder:
         self._started.append(process)
         return process
 
-    def call(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, through: Sequence[str] = ()
-    ) -> tuple[int, str, str]:
+    def call(self, *arguments: str, through: Sequence[str] = ()) -> tuple[int, str, str]:
         """Call it and wait: exit code, standard output, standard error."""
-        return ended(self.start(*arguments, environment=environment, through=through))
+        return ended(self.start(*arguments, through=through))
 
     def results(self) -> Results:
         """What is stored of every run that has an outcome, straight from the file."""
