@@ -274,22 +274,21 @@ def _sensitivities(
                 for factor, level in cell.levels.items():
                     by_level.setdefault((cell.dataset, factor, level), []).append(score)
     for (dataset, factor, level), found in by_level.items():
-        known = sorted((each for each in found if each is not None), reverse=metric.better == "higher")
+        known = sorted(each for each in found if each is not None)
         quarters = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else known * 3
-        # They come in rising order.
-        in_order = quarters if metric.better == "higher" else quarters[::-1]
-        worse, median, better = in_order or (None, None, None)
+        rising: list[float | None] = [known[0], *quarters, known[-1]] if known else [None] * 5
+        worst, worse, median, better, best = rising if metric.better == "higher" else rising[::-1]
         yield Sensitivity(
             dataset,
             factor,
             level,
             n_scores=len(known),
             n_without=len(found) - len(known),
-            best=known[0] if known else None,
+            best=best,
             better_quarter=better,
             median=median,
             worse_quarter=worse,
-            worst=known[-1] if known else None,
+            worst=worst,
         )
 
 
