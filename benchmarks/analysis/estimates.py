@@ -67,18 +67,11 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N, confidence: float 
     if len(kept) < max(least_n, 2):
         return Estimate("raw values", kept)
     sample = np.array(kept)
+    mean, sd = float(sample.mean()), float(sample.std(ddof=1))
     if is_degenerate(sample):
-        return Estimate("degenerate", kept, mean=float(sample.mean()), sd=0.0)
+        return Estimate("degenerate", kept, mean, sd=0.0)
     interval = stats.ttest_1samp(sample, 0).confidence_interval(confidence)
-    sd = float(sample.std(ddof=1))
-    return Estimate(
-        state="interval",
-        values=kept,
-        mean=float(sample.mean()),
-        sd=sd,
-        ci_low=float(interval.low),
-        ci_high=float(interval.high),
-    )
+    return Estimate("interval", kept, mean, sd, float(interval.low), float(interval.high))
 
 
 def p_against_zero(found: Estimate) -> float:

@@ -64,14 +64,7 @@ def rank_over_datasets(scores: pd.DataFrame) -> Ranks:
     shows_pairs = friedman_p < ALPHA or (len(columns) == 2 and not is_tied)
     pairs = _pairs(scores) if shows_pairs else ()
     mean_ranks = {str(name): float(rank) for name, rank in ranks.items()}
-    return Ranks(
-        obstacle=None,
-        n_datasets=len(scores),
-        mean_ranks=mean_ranks,
-        friedman_p=friedman_p,
-        pairs=pairs,
-        note=_note(len(scores), len(pairs)),
-    )
+    return Ranks(None, len(scores), mean_ranks, friedman_p, pairs, _note(len(scores), len(pairs)))
 
 
 def not_told_apart(found: Ranks, candidates: Sequence[str], alpha: float = ALPHA) -> list[tuple[int, int]]:

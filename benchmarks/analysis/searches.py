@@ -34,7 +34,6 @@ class TrialOutcome:
     """One trial."""
 
     record: TrialRecord
-    """Its round, number, values, budget and score."""
     statuses: tuple[str, ...]
     """Of its runs; none where its values did not go together."""
     epochs: int

@@ -18,6 +18,7 @@ from benchmarks.analysis.estimates import CONFIDENCE, Estimate, estimate
 from benchmarks.analysis.tables import MISSING, factor_of, level_columns, refuse_repeated_runs
 from benchmarks.metrics import FURTHER_METRICS
 from benchmarks.results import FAILURES
+from benchmarks.runs import Levels
 from benchmarks.tasks import Task
 
 
@@ -27,8 +28,7 @@ class CellSummary:
 
     dataset: str
     task: Task
-    levels: Mapping[str, str]
-    """Factor -> label of its level."""
+    levels: Levels
     n_planned: int
     n_done: int
     n_diverged: int

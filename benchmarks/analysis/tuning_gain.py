@@ -70,15 +70,11 @@ def worth_of_tuning(study: Study, tuned: pd.DataFrame) -> list[Worth]:
     """
     if not study.untuned:
         return []
-    untuned = _table(study)
+    parts = [run_table(part, stored, study.facts) for part, stored in study.stored_in_parts(study.untuned)]
+    untuned = pd.concat(parts, ignore_index=True)
     place = ["dataset", *level_columns(tuned), "seed"]
     pairs = tuned.merge(untuned[[*place, "outcome", "status", "key"]], on=place, suffixes=("", "_untuned"))
     return [_worth(name, pairs[pairs["dataset"] == name]) for name in study.suite.datasets]
-
-
-def _table(study: Study) -> pd.DataFrame:
-    parts = [run_table(part, stored, study.facts) for part, stored in study.stored_in_parts(study.untuned)]
-    return pd.concat(parts, ignore_index=True)
 
 
 def _worth(dataset: str, pairs: pd.DataFrame) -> Worth:
