@@ -19,9 +19,9 @@ test: $(INSTALLED)
 test-quick: $(INSTALLED)
 	$(PYTEST) -m "not slow and not night"
 
-# All of it: every variant at every level, rates by simulation, and properties on more examples.
+# All of it: every variant at every level, rates by simulation, properties on more examples; and what all of it runs.
 test-night: $(INSTALLED)
-	$(PYTEST) -m "" --hypothesis-profile night
+	$(PYTEST) -m "" --hypothesis-profile night --cov --cov-report term:skip-covered
 
 durations: $(INSTALLED)
 	$(PYTEST) -m "" --hypothesis-profile day --write-durations

@@ -37,6 +37,11 @@ class Metric:
     tasks: tuple[Task, ...]
     unit: Unit
 
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, and -1 where lower is: times it, higher is better."""
+        return 1 if self.better == "higher" else -1
+
 
 METRICS: dict[str, Metric] = {
     "test_accuracy": Metric(

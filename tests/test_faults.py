@@ -16,8 +16,7 @@ from benchmarks.plan.leases import Leases
 from benchmarks.store import Store
 from tools.faults import damage, folder, kills, suites, together
 from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally
-from tools.faults.faults import FAULTS, chosen_faults, outcome_of
-from tools.faults.outcome import COLUMNS, FaultOutcome, Table
+from tools.faults.faults import COLUMNS, FAULTS, FaultOutcome, Table, chosen_faults
 
 # How often each is done here. Two runners, a loss that is not finite and all that is fuzzed have tests of their own,
 # in test_end_to_end.py and benchmarks/test_fuzz_suites.py.
@@ -81,11 +80,11 @@ def test_cells_that_fail(bench):
 def check(name, count, bench):
     fault = FAULTS[name]
     try:
-        outcome = outcome_of(fault.summary, fault.attempt(bench, count), 0.0)
+        outcome = FaultOutcome(fault.summary, fault.attempt(bench, count), 0.0)
     except NotPossibleError as error:
         pytest.skip(str(error))
     assert outcome.is_good, outcome
-    assert outcome.tried >= count
+    assert outcome.tally.tried >= count
 
 
 @pytest.fixture
@@ -140,7 +139,7 @@ def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
     tally.note(survived=True)
     tally.close(folder)
     assert (tally.lost, tally.doubled, tally.is_equal) == (1, 0, False)
-    assert not outcome_of("it", tally, 1.0).is_good
+    assert not FaultOutcome("it", tally, 1.0).is_good
 
 
 @pytest.mark.parametrize(
@@ -155,13 +154,16 @@ def test_a_run_that_is_lost_or_changed_is_seen(finished, change):
 )
 def test_what_is_good(tried, survived, lost, doubled, is_equal, is_good):
     """Only where all was survived, nothing lost or doubled and all is equal, a fault did no harm."""
-    assert FaultOutcome("it", tried, survived, lost, doubled, is_equal, 1.0).is_good is is_good
+    assert FaultOutcome("it", Tally({}, tried, survived, lost, doubled, is_equal), 1.0).is_good is is_good
 
 
 def test_table():
     """A row a fault under the columns' names, sums below, and a program is told the same."""
     table = Table(
-        [FaultOutcome("a", 3, 2, 1, 0, False, 12.4), FaultOutcome("bcd", 4000, 4000, 0, 2, True, 1.0, "so")],
+        [
+            FaultOutcome("a", Tally({}, 3, 2, 1, 0, False), 12.4),
+            FaultOutcome("bcd", Tally({}, 4000, 4000, 0, 2, True, "so"), 1.0),
+        ],
         {"cores": 2},
     )
     lines = table.as_markdown().splitlines()

@@ -18,11 +18,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.datasets import p_of_all, verdict_on_all
 from benchmarks.analysis.power import MOST_SEEDS, promised_power, seeds_needed
-from benchmarks.analysis.verdicts import ALPHA, Verdict, Word, evidence_of, tested_against, verdict_of
+from benchmarks.analysis.verdicts import ALPHA, Verdict, Word, evidence_of, holm, tested_against, verdict_of
 from benchmarks.suite.claims import CLAIM_KINDS, ClaimKind
 
 SIZES = (6, 8, 10, 14, 20)
@@ -102,14 +101,12 @@ def verdicts_on(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: floa
 
 
 def _largest_p(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndarray:
-    """The two-sided p of each row that a verdict needs below alpha: the interval must be clear of each margin."""
+    """The two-sided p of each sample that a verdict needs below alpha: the interval must be clear of each margin."""
     margins = {"superiority": (margin,), "non_inferiority": (-margin,), "equivalence": (margin, -margin)}[kind]
-    return np.asarray(np.max([stats.ttest_1samp(samples, each, axis=1).pvalue for each in margins], axis=0))
+    return np.asarray(np.max([stats.ttest_1samp(samples, each, axis=-1).pvalue for each in margins], axis=0))
 
 
-def false_positives(
-    distribution: str, n: int, kind: ClaimKind, repeats: int, seed: int = 0, alpha: float = ALPHA
-) -> dict[str, Rate]:
+def false_positives(distribution: str, n: int, kind: ClaimKind, repeats: int, seed: int = 0) -> dict[str, Rate]:
     """Wrong verdicts where there is no effect, or, for equivalence, where the difference is just the margin.
 
     Returns:
@@ -118,7 +115,7 @@ def false_positives(
     random = np.random.default_rng([seed, n, list(CLAIM_KINDS).index(kind)])
     margin = 0.0 if kind == "superiority" else 1.0
     samples = DISTRIBUTIONS[distribution](random, (repeats, n)) + margin
-    counts = Counter(verdicts_on(samples, margin, kind, alpha))
+    counts = Counter(verdicts_on(samples, margin, kind))
     return {word: Rate(counts[word], repeats) for word in ("supported", "refuted")}
 
 
@@ -138,27 +135,25 @@ def false_positives_over_looks(
 # What no p of a t test can decide is left out, as above.
 
 
-def false_positives_on_all(
-    distribution: str, n: int, n_datasets: int, repeats: int, seed: int = 0, alpha: float = ALPHA
-) -> dict[str, Rate]:
+def false_positives_on_all(distribution: str, n: int, n_datasets: int, repeats: int, seed: int = 0) -> dict[str, Rate]:
     """Wrong verdicts on a superiority of margin 0 on all datasets, where there is no effect on any of them.
 
     Returns:
         Verdict -> how often it was given; both are wrong.
     """
     samples = _several(distribution, n, n_datasets, repeats, seed)
-    values = _p_by_sample(samples, 0.0, "superiority")
+    values = _largest_p(samples, 0.0, "superiority")
     counts = Counter[str]()
     # Refuted, it has a p below alpha times the datasets; supported, it has none above alpha.
-    for row in np.flatnonzero((values.min(axis=1) * n_datasets < alpha) | (values.max(axis=1) < alpha)):
-        parts = {str(number): evidence_of(each, 0.0, alpha=alpha) for number, each in enumerate(samples[row])}
+    for row in np.flatnonzero((values.min(axis=1) * n_datasets < ALPHA) | (values.max(axis=1) < ALPHA)):
+        parts = {str(number): evidence_of(each, 0.0) for number, each in enumerate(samples[row])}
         p = p_of_all(parts.values())
         counts[verdict_on_all(parts, p, p).word] += 1
     return {word: Rate(counts[word], repeats) for word in ("supported", "refuted")}
 
 
 def false_positives_of_family(
-    distribution: str, n: int, n_claims: int, kind: ClaimKind, repeats: int, seed: int = 0, alpha: float = ALPHA
+    distribution: str, n: int, n_claims: int, kind: ClaimKind, repeats: int, seed: int = 0
 ) -> Rate:
     """How often any claim of a suite has a wrong verdict, under Holm's correction.
 
@@ -169,14 +164,12 @@ def false_positives_of_family(
     wrong = ("supported", "refuted") if kind == "superiority" else ("supported",)
     # Of equivalence, one-sided values are corrected: the interval alone has to be clear of both margins.
     times = n_claims if kind == "superiority" else 1
-    may_count = times * _p_by_sample(samples, margin, kind) < alpha
-    suites = [_of_suite(samples[row], margin, kind, alpha) for row in np.flatnonzero(may_count.any(axis=1))]
+    may_count = times * _largest_p(samples, margin, kind) < ALPHA
+    suites = [_of_suite(samples[row], margin, kind) for row in np.flatnonzero(may_count.any(axis=1))]
     return Rate(sum(any(each.word in wrong for each in verdicts) for verdicts in suites), repeats)
 
 
-def false_kinds_of_family(
-    distribution: str, n: int, n_claims: int, repeats: int, seed: int = 0, alpha: float = ALPHA
-) -> Rate:
+def false_kinds_of_family(distribution: str, n: int, n_claims: int, repeats: int, seed: int = 0) -> Rate:
     """How often any of many claims, all of them refuted, is said to be more than that.
 
     Each true difference is just minus the margin, ten deviations away from the margin: the level is neither worse by
@@ -184,8 +177,8 @@ def false_kinds_of_family(
     """
     margin = 5.0
     samples = _several(distribution, n, n_claims, repeats, seed) - margin
-    may_count = n_claims * _p_by_sample(samples, margin, "non_inferiority") < alpha
-    suites = [_of_suite(samples[row], margin, "superiority", alpha) for row in np.flatnonzero(may_count.any(axis=1))]
+    may_count = n_claims * _largest_p(samples, margin, "non_inferiority") < ALPHA
+    suites = [_of_suite(samples[row], margin, "superiority") for row in np.flatnonzero(may_count.any(axis=1))]
     return Rate(sum(any(each.kind in ("reversed", "equivalent") for each in found) for found in suites), repeats)
 
 
@@ -195,28 +188,23 @@ def _several(distribution: str, n: int, number: int, repeats: int, seed: int) ->
     return DISTRIBUTIONS[distribution](random, (repeats * number, n)).reshape(repeats, number, n)
 
 
-def _p_by_sample(samples: np.ndarray, margin: float, kind: ClaimKind) -> np.ndarray:
-    repeats, number, n = samples.shape
-    return _largest_p(samples.reshape(-1, n), margin, kind).reshape(repeats, number)
-
-
-def _of_suite(samples: np.ndarray, margin: float, kind: ClaimKind, alpha: float) -> list[Verdict]:
+def _of_suite(samples: np.ndarray, margin: float, kind: ClaimKind) -> list[Verdict]:
     """The verdict on each claim of a suite whose adjusted p is below alpha."""
     n = samples.shape[1]
     means, errors = samples.mean(axis=1), samples.std(axis=1, ddof=1) / np.sqrt(n)
     tested = [tested_against(float(m), float(e), n - 1, margin, kind) for m, e in zip(means, errors, strict=True)]
-    adjusted = multipletests([each.p for each in tested], method="holm")[1]
+    adjusted = holm([each.p for each in tested])
     return [
-        verdict_of(evidence_of(samples[row], margin, kind, alpha, family=len(samples)), float(adjusted[row]))
-        for row in np.flatnonzero(adjusted < alpha)
+        verdict_of(evidence_of(samples[row], margin, kind, family=len(samples)), adjusted[row])
+        for row in np.flatnonzero(np.array(adjusted) < ALPHA)
     ]
 
 
-def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed: int = 0, alpha: float = ALPHA) -> Rate:
+def achieved_power(distribution: str, effect: float, n: int, repeats: int, seed: int = 0) -> Rate:
     """How often a claim with margin 0 is supported where the true difference is `effect` standard deviations."""
     random = np.random.default_rng([seed, n])
     samples = DISTRIBUTIONS[distribution](random, (repeats, n)) + effect
-    return Rate(Counter(verdicts_on(samples, 0.0, "superiority", alpha))["supported"], repeats)
+    return Rate(Counter(verdicts_on(samples, 0.0, "superiority"))["supported"], repeats)
 
 
 def report(repeats: int, seed: int) -> str:

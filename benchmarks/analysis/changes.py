@@ -13,11 +13,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import pandas as pd
-from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.estimates import Estimate, estimate
-from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, evidence_of, verdict_of
+from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, evidence_of, holm, verdict_of
 from benchmarks.metrics import METRICS
 
 Word = Literal["worse", "better", "within the margin", "equal", "undecided", "not compared"]
@@ -48,7 +47,7 @@ class MatchedCell:
 
 
 @dataclass(frozen=True)
-class Change:
+class CellChange:
     """What became of one cell in one metric."""
 
     dataset: str
@@ -82,10 +81,10 @@ class Changes:
     alpha: float
     family: int
     """The number of p-values that Holm's correction is over."""
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
 
     @property
-    def regressions(self) -> tuple[Change, ...]:
+    def regressions(self) -> tuple[CellChange, ...]:
         """Those for the worse."""
         return tuple(change for change in self.changes if change.word == "worse")
 
@@ -97,7 +96,6 @@ def find_changes(
     metrics: Mapping[str, Sequence[str]],
     margin: float = 0.0,
     alpha: float = ALPHA,
-    seed: int = 0,
 ) -> Changes:
     """Compare matched cells.
 
@@ -108,47 +106,36 @@ def find_changes(
         metrics: dataset -> the metrics that are compared on it.
         margin: the least difference that matters, in the metric's own unit.
         alpha: share of unchanged cells of which any may be said to have changed.
-        seed: of random sign flips.
     """
     sides = [dict(iter(table.groupby("cell", sort=False))) for table in (before, after)]
     found = [
-        _compared(
-            cell,
-            metric=metric,
-            before=sides[0][cell.before],
-            after=sides[1][cell.after],
-            margin=margin,
-            alpha=alpha,
-            seed=seed,
-        )
+        _compared(cell, metric, sides[0][cell.before], sides[1][cell.after], margin, alpha)
         for cell in cells
         for metric in metrics[cell.dataset]
     ]
     tested = [each for each in found if each.word != "not compared"]
-    # What could not be tested counts as what was not significant.
-    values = [1.0 if math.isnan(each.evidence.tested.p) else each.evidence.tested.p for each in tested]
-    adjusted = iter(multipletests(values, method="holm")[1] if values else ())
-    changes = tuple(each if each.word == "not compared" else _judged(each, float(next(adjusted))) for each in found)
+    adjusted = iter(holm([each.evidence.tested.p for each in tested]))
+    changes = tuple(each if each.word == "not compared" else _judged(each, next(adjusted)) for each in found)
     return Changes(margin, alpha, len(tested), changes)
 
 
 def _compared(
-    cell: MatchedCell, metric: str, before: pd.DataFrame, after: pd.DataFrame, margin: float, alpha: float, seed: int
-) -> Change:
+    cell: MatchedCell, metric: str, before: pd.DataFrame, after: pd.DataFrame, margin: float, alpha: float
+) -> CellChange:
     """A change before it is judged: "not compared" where it must not be, and "undecided" else."""
     sides = [oriented(side, metric).set_index("seed").sort_index() for side in (before, after)]
     shared = sides[0].index.intersection(sides[1].index)
     first, second = (side.loc[shared] for side in sides)
     differences = second["outcome"] - first["outcome"]
-    evidence = evidence_of(differences, margin, "equivalence", alpha, seed=seed)
+    evidence = evidence_of(differences, margin, "equivalence", alpha)
     obstacle = cell.obstacle
     if obstacle is None and shared.empty:
         obstacle = Obstacle("no common seed")
     elif obstacle is None and differences.isna().any():
         missing = int(differences.isna().sum())
         obstacle = Obstacle("missing pair", f"{missing} of {len(shared)}: failed, missing, or without this metric")
-    sign = 1 if METRICS[metric].better == "higher" else -1
-    return Change(
+    sign = METRICS[metric].sign
+    return CellChange(
         dataset=cell.dataset,
         levels=cell.levels,
         metric=metric,
@@ -166,7 +153,7 @@ def _compared(
     )
 
 
-def _judged(change: Change, adjusted_p: float) -> Change:
+def _judged(change: CellChange, adjusted_p: float) -> CellChange:
     evidence = change.evidence
     if not any(evidence.differences):
         return replace(change, word="equal", detail="")

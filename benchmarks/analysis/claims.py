@@ -10,21 +10,23 @@ and the same without diverged runs. They can take a verdict away and never give 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.contrasts import Contrast, Pair, oriented
 from benchmarks.analysis.datasets import average_evidence, generalised_evidence, p_of_all, verdict_on_all
+from benchmarks.analysis.estimates import p_against_zero
 from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement, SeedPair
 from benchmarks.analysis.tables import level_column, refuse_repeated_runs
-from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, verdict_of
+from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, holm, verdict_of
 from benchmarks.labels import level_label
 from benchmarks.metrics import METRICS, OUTCOME_METRICS
 from benchmarks.plan.comparisons import Comparison, comparison
+from benchmarks.runs import Levels
 from benchmarks.suite.claims import Claim
 from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
@@ -51,22 +53,22 @@ class _Outcomes:
     def pairs(self, metric: str, compared: Comparison) -> tuple[SeedPair, ...] | None:
         """A difference for each planned seed, of means over cells; NaN where any run of it has no value.
 
-        None where a cell is not there.
+        None where a cell is not there, or none is compared.
         """
-        better, than = (self._numbers(cells) for cells in (compared.better, compared.than))
-        if None in (*better, *than):
+        better, than = (
+            [self._cells.get(tuple(levels[factor] for factor in self._factors)) for levels in cells]
+            for cells in (compared.better, compared.than)
+        )
+        if not better or None in (*better, *than):
             return None
         outcomes = self._table(metric)
         first, second = (outcomes[cells].mean(axis="columns", skipna=False) for cells in (better, than))
         diverged = self._diverged.loc[outcomes.index, [*better, *than]].any(axis="columns")
-        sign = 1 if METRICS[metric].better == "higher" else -1
+        sign = METRICS[metric].sign
         columns = (first - second, diverged, sign * first, sign * second)
         return tuple(
             SeedPair(*row) for row in zip(outcomes.index.tolist(), *(each.tolist() for each in columns), strict=True)
         )
-
-    def _numbers(self, cells: Iterable[Mapping[str, str]]) -> list[object]:
-        return [self._cells.get(tuple(levels[factor] for factor in self._factors)) for levels in cells]
 
     def _table(self, metric: str) -> pd.DataFrame:
         if metric not in self._tables:
@@ -84,7 +86,6 @@ class _Scene:
     trials: Trials
     alpha: float
     family: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,7 @@ class _Found:
 
     evidence: Evidence
     p: float
-    without_diverged: Evidence | None
+    without_diverged: Evidence | None = None
     parts: Mapping[str, Evidence] = field(default_factory=dict)
     """Dataset -> its evidence, where there are several."""
     pairs: tuple[SeedPair, ...] = ()
@@ -111,7 +112,6 @@ def judge_claims(
     unregistered: Collection[str] = (),
     withdrawn: int = 0,
     trials: Trials | None = None,
-    seed: int = 0,
 ) -> JudgedClaims:
     """Judge the claims of a suite.
 
@@ -125,7 +125,6 @@ def judge_claims(
         unregistered: statements of the claims that were not in the suite when its runs began.
         withdrawn: judgements of registered claims that were taken out again; they count as tested all the same.
         trials: what the cells' tuning cost, where they were tuned.
-        seed: of random sign flips.
 
     Raises:
         ValueError: a cell has a seed twice, the look is not among those declared, or two claims have one statement.
@@ -139,90 +138,37 @@ def judge_claims(
     datasets = {str(name): _Outcomes(of_dataset, factors) for name, of_dataset in runs.groupby("dataset", sort=False)}
     registered = [claim for claim in claims if claim.statement not in unregistered]
     family = withdrawn + sum(len(datasets) if claim.datasets == "each" else 1 for claim in registered)
-    scene = _Scene(
-        datasets=datasets, suite=suite, trials=trials or {}, alpha=alpha / looks, family=max(1, family), seed=seed
-    )
+    scene = _Scene(datasets=datasets, suite=suite, trials=trials or {}, alpha=alpha / looks, family=max(1, family))
     found = {claim.statement: _findings(scene, claim, _cells_of(scene, claim)) for claim in claims}
-    exploratory = [claim for claim in claims if claim.statement in unregistered]
-
-    def holm(values: Sequence[float]) -> list[float]:
-        return _holm([*values, *[math.nan] * withdrawn])[: len(values)]
-
-    adjusted = _adjusted(found, registered, holm) | _adjusted(found, exploratory, _benjamini_hochberg)
-    judged = tuple(
-        _judged(scene, claim, found[claim.statement], adjusted[claim.statement], claim in registered)
-        for claim in claims
-    )
+    values = {(statement, dataset): each.p for statement, own in found.items() for dataset, each in own.items()}
+    tested = {place: p for place, p in values.items() if place[0] not in unregistered}
+    explored = {place: p for place, p in values.items() if place[0] in unregistered}
+    adjusted = dict(zip(tested, holm([*tested.values(), *[math.nan] * withdrawn]), strict=False))
+    adjusted |= dict(zip(explored, _benjamini_hochberg(explored.values()), strict=True))
+    judged = tuple(_judged(scene, claim, found[claim.statement], adjusted, claim in registered) for claim in claims)
     return JudgedClaims(alpha=alpha, looks=looks, look=look, alpha_per_look=scene.alpha, family=family, claims=judged)
 
 
 def explore(contrasts: Iterable[Contrast]) -> list[Explored]:
     """Adjust differences that nobody claimed for false discoveries, all together."""
     listed = list(contrasts)
-    values = [_p_against_zero(contrast) for contrast in listed]
+    values = [p_against_zero(contrast.estimate) for contrast in listed]
     return [Explored(each, p, q) for each, p, q in zip(listed, values, _benjamini_hochberg(values), strict=True)]
 
 
-def _p_against_zero(contrast: Contrast) -> float:
-    found = contrast.estimate
-    return float(stats.ttest_1samp(found.values, 0).pvalue) if found.state == "interval" else math.nan
+def _benjamini_hochberg(values: Collection[float]) -> list[float]:
+    return stats.false_discovery_control(np.nan_to_num([*values], nan=1.0)).tolist() if values else []
 
 
-def _counted(p: float) -> float:
-    """What stands in a family for a p: a claim that could not be tested counts as one that was not significant."""
-    return 1.0 if math.isnan(p) else p
-
-
-def _holm(values: Sequence[float]) -> list[float]:
-    return [float(p) for p in multipletests([_counted(p) for p in values], method="holm")[1]] if values else []
-
-
-def _benjamini_hochberg(values: Sequence[float]) -> list[float]:
-    return [float(p) for p in stats.false_discovery_control([_counted(p) for p in values])] if values else []
-
-
-def _adjusted(
-    found: Mapping[str, Mapping[str | None, _Found]],
-    claims: Iterable[Claim],
-    adjust: Callable[[Sequence[float]], list[float]],
-) -> dict[str, dict[str | None, float]]:
-    """Statement -> dataset -> adjusted p, over all these claims."""
-    places = [(claim.statement, dataset) for claim in claims for dataset in found[claim.statement]]
-    adjusted: dict[str, dict[str | None, float]] = {}
-    values = adjust([found[statement][dataset].p for statement, dataset in places])
-    for (statement, dataset), p in zip(places, values, strict=True):
-        adjusted.setdefault(statement, {})[dataset] = p
-    return adjusted
-
-
-def _cells_of(scene: _Scene, claim: Claim) -> Comparison | None:
-    """The cells that a claim compares; None where the design has no such cells."""
+def _cells_of(scene: _Scene, claim: Claim) -> Comparison:
+    """The cells that a claim compares; none where the design has no such cells."""
     try:
         return comparison(scene.suite, claim)
     except SettingError:
-        return None
+        return Comparison((), ())
 
 
-def _averaged_over(claim: Claim, compared: Comparison | None) -> dict[str, list[str]]:
-    """Factor -> its levels, for those that the cells on a side of a claim differ in."""
-    cells = compared.better if compared else ()
-    levels = {factor: list(dict.fromkeys(each[factor] for each in cells)) for factor in (cells[0] if cells else ())}
-    return {factor: found for factor, found in levels.items() if factor != claim.factor and len(found) > 1}
-
-
-def _changing_with(claim: Claim, compared: Comparison | None) -> tuple[str, ...]:
-    """Factors that differ between the sides of a claim beside its own."""
-    if not compared:
-        return ()
-
-    def levels(cells: Iterable[Mapping[str, str]], factor: str) -> set[str]:
-        return {each[factor] for each in cells}
-
-    others = (factor for factor in compared.better[0] if factor != claim.factor)
-    return tuple(each for each in others if levels(compared.better, each) != levels(compared.than, each))
-
-
-def _findings(scene: _Scene, claim: Claim, compared: Comparison | None) -> dict[str | None, _Found]:
+def _findings(scene: _Scene, claim: Claim, compared: Comparison) -> dict[str | None, _Found]:
     """Dataset, or None for all together, -> what was found."""
     pairs = {name: _pairs(claim, outcomes, compared) for name, outcomes in scene.datasets.items()}
     parts = {name: _of_dataset(scene, claim, name, found, compared) for name, found in pairs.items()}
@@ -245,32 +191,24 @@ def _findings(scene: _Scene, claim: Claim, compared: Comparison | None) -> dict[
     return {None: replace(found, parts=parts, without_diverged=checked)}
 
 
-def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison | None) -> tuple[SeedPair, ...] | None:
+def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison) -> tuple[SeedPair, ...] | None:
     """The differences on one dataset; None where it has no such metric or the design no such cells."""
     metric = _metric(claim, outcomes)
-    if compared is None or outcomes.task not in METRICS[metric].tasks:
-        return None
-    return outcomes.pairs(metric, compared)
+    return outcomes.pairs(metric, compared) if outcomes.task in METRICS[metric].tasks else None
 
 
-def _of_dataset(
-    scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | None, compared: Comparison | None
-) -> Evidence:
+def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | None, compared: Comparison) -> Evidence:
     """The evidence on one dataset."""
     outcomes = scene.datasets[name]
     metric = METRICS[_metric(claim, outcomes)]
-    evidence = _evidence(scene, claim, pairs or ())
-    if pairs is None or compared is None:
+    differences = [pair.difference for pair in pairs or ()]
+    evidence = evidence_of(differences, claim.margin, claim.kind, scene.alpha, family=scene.family)
+    if pairs is None:
         fits = outcomes.task in metric.tasks
         why = Obstacle("not in the design") if fits else Obstacle("no such metric", metric.title)
         return replace(evidence, obstacle=why)
     budget = _budget_obstacle(scene.trials, name, compared)
     return replace(evidence, obstacle=_hole_obstacle(pairs, metric.title) or evidence.obstacle or budget)
-
-
-def _evidence(scene: _Scene, claim: Claim, pairs: Iterable[Pair]) -> Evidence:
-    differences = [pair.difference for pair in pairs]
-    return evidence_of(differences, claim.margin, claim.kind, scene.alpha, family=scene.family, seed=scene.seed)
 
 
 def _metric(claim: Claim, outcomes: _Outcomes) -> str:
@@ -304,12 +242,12 @@ def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
     """The evidence of a claim that is about several datasets at once."""
     units = _unit_obstacle(scene, claim)
     if claim.datasets == "all":
-        worst = max(parts, key=lambda part: (part.obstacle is not None, _counted(part.tested.p_support)))
-        return _Found(replace(worst, obstacle=units or worst.obstacle), p_of_all(parts), None)
+        worst = max(parts, key=lambda part: (part.obstacle is not None, np.nan_to_num(part.tested.p_support, nan=1.0)))
+        return _Found(replace(worst, obstacle=units or worst.obstacle), p_of_all(parts))
     combine = average_evidence if claim.datasets == "average" else generalised_evidence
-    evidence = combine(parts, scene.family, scene.seed)
+    evidence = combine(parts, scene.family)
     evidence = replace(evidence, obstacle=units or evidence.obstacle)
-    return _Found(evidence, evidence.tested.p, None)
+    return _Found(evidence, evidence.tested.p)
 
 
 def _unit_obstacle(scene: _Scene, claim: Claim) -> Obstacle | None:
@@ -339,19 +277,20 @@ def _judged(
     scene: _Scene,
     claim: Claim,
     found: Mapping[str | None, _Found],
-    adjusted: Mapping[str | None, float],
+    adjusted: Mapping[tuple[str, str | None], float],
     is_registered: bool,
 ) -> JudgedClaim:
     compared = _cells_of(scene, claim)
-    averaged = _averaged_over(claim, compared)
-    simple = _simple_findings(scene, claim, compared, averaged) if compared else []
+    levels, others = (_other_levels(cells, claim.factor) for cells in (compared.better, compared.than))
+    averaged = {factor: own for factor, own in levels.items() if len(own) > 1}
+    simple = _simple_findings(scene, claim, compared, averaged)
     judgements = tuple(
         _judgement(
             scene,
             claim=claim,
             dataset=dataset,
             found=each,
-            adjusted_p=adjusted[dataset],
+            adjusted_p=adjusted[claim.statement, dataset],
             is_registered=is_registered,
             simple=simple,
         )
@@ -366,12 +305,18 @@ def _judged(
         than=level_label(claim.than),
         where={factor: level_label(level) for factor, level in claim.where.items()},
         averaged_over=tuple(averaged),
-        changing_with=_changing_with(claim, compared),
+        changing_with=tuple(factor for factor, own in levels.items() if set(own) != set(others[factor])),
         margin=claim.margin,
         is_registered=is_registered,
         has_simple_effects=bool(simple) or not averaged,
         judgements=judgements,
     )
+
+
+def _other_levels(cells: Sequence[Levels], factor: str) -> dict[str, list[str]]:
+    """Factor -> its levels in these cells, for all factors but one."""
+    others = [each for each in (cells[0] if cells else ()) if each != factor]
+    return {each: list(dict.fromkeys(levels[each] for levels in cells)) for each in others}
 
 
 def _simple_findings(
@@ -380,25 +325,15 @@ def _simple_findings(
     """The same claim at each level of each factor that is averaged over, where the design can tell it."""
     found = []
     for factor, levels in averaged.items():
-        if not _can_be_held(scene, claim, factor, levels[0]):
+        held = claim.model_copy(update={"where": {**claim.where, factor: levels[0]}})
+        if not _cells_of(scene, held).better:
             continue
         for level in levels:
-            name = f"{factor} = {level}"
-            found.append((name, _findings(scene, claim, _at_level(compared, factor, level))))
+            better, than = (
+                tuple(each for each in cells if each[factor] == level) for cells in (compared.better, compared.than)
+            )
+            found.append((f"{factor} = {level}", _findings(scene, claim, Comparison(better, than))))
     return found
-
-
-def _can_be_held(scene: _Scene, claim: Claim, factor: str, level: str) -> bool:
-    """Whether the design can tell the effect at single levels of a factor that it averages over."""
-    at_level = claim.model_copy(update={"where": {**claim.where, factor: level}})
-    return _cells_of(scene, at_level) is not None
-
-
-def _at_level(compared: Comparison, factor: str, level: str) -> Comparison:
-    better, than = (
-        tuple(each for each in cells if each[factor] == level) for cells in (compared.better, compared.than)
-    )
-    return Comparison(better, than)
 
 
 def _judgement(

@@ -7,7 +7,7 @@ main effect compares two levels of a factor after averaging over all other facto
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -57,25 +57,14 @@ class Contrast:
 
 
 def simple_contrasts(runs: pd.DataFrame, factors: Factors) -> list[Contrast]:
-    """Contrast every level of every factor with the baseline, per dataset.
-
-    Args:
-        runs: what `run_table` gave.
-        factors: every factor of the suite.
+    """Contrast every level of every factor with the baseline, per dataset of what `run_table` gave.
 
     Raises:
         ValueError: a cell has a seed twice.
     """
     refuse_repeated_runs(runs)
-    contrasts = []
-    for dataset, of_dataset in _by_dataset(runs):
-        cells = {_levels_of(cell, factors): cell for _, cell in of_dataset.groupby("cell", sort=False)}
-        base = cells.get(tuple(factors.baseline[factor] for factor in factors))
-        for factor, level in _other_levels(factors):
-            cell = cells.get(tuple(level if each == factor else factors.baseline[each] for each in factors))
-            pairs = None if cell is None or base is None else _pairs(_by_seed(cell), _by_seed(base))
-            contrasts.append(_contrast("simple", dataset, factor, level, pairs))
-    return contrasts
+    by_dataset = runs.groupby("dataset", sort=False)
+    return [each for name, own in by_dataset for each in _contrasts("simple", str(name), own, factors)]
 
 
 def main_effects(runs: pd.DataFrame, factors: Factors) -> list[Contrast]:
@@ -87,16 +76,9 @@ def main_effects(runs: pd.DataFrame, factors: Factors) -> list[Contrast]:
         ValueError: a cell has a seed twice.
     """
     refuse_repeated_runs(runs)
-    effects = []
-    for dataset, of_dataset in _by_dataset(runs):
-        if main_effects_obstacle(of_dataset, factors):
-            continue
-        for factor, level in _other_levels(factors):
-            levels = of_dataset[level_column(factor)]
-            at_level = _seed_means(of_dataset[levels == level])
-            at_baseline = _seed_means(of_dataset[levels == factors.baseline[factor]])
-            effects.append(_contrast("main", dataset, factor, level, _pairs(at_level, at_baseline)))
-    return effects
+    by_dataset = runs.groupby("dataset", sort=False)
+    balanced = [(str(name), own) for name, own in by_dataset if not main_effects_obstacle(own, factors)]
+    return [each for name, own in balanced for each in _contrasts("main", name, own, factors)]
 
 
 def main_effects_obstacle(runs: pd.DataFrame, factors: Factors) -> str | None:
@@ -128,24 +110,15 @@ def oriented(runs: pd.DataFrame, metric: str | None = None) -> pd.DataFrame:
     """
     name = metric or OUTCOME_METRICS[runs["task"].iloc[0]]
     values = runs["outcome"] if name == OUTCOME_METRICS[runs["task"].iloc[0]] else runs[name]
-    return runs.assign(outcome=values * (1 if METRICS[name].better == "higher" else -1))
+    return runs.assign(outcome=values * METRICS[name].sign)
 
 
 def level_pairs(
     runs: pd.DataFrame, factors: Factors, factor: str, level: str, than: str, fixed: Mapping[str, str]
 ) -> tuple[Pair, ...] | None:
-    """Differences of two levels, seed by seed, averaged within each seed over the factors that are not fixed.
+    """Differences of two levels in what `oriented` gave, averaged within each seed over the factors that are not fixed.
 
-    Args:
-        runs: what `oriented` gave.
-        factors: every factor of the suite.
-        factor: the factor of the two levels.
-        level: what is compared.
-        than: what it is compared with.
-        fixed: other factor -> the level it is held at.
-
-    Returns:
-        One pair a planned seed, NaN where any run of it has no value; None where the design lacks a cell.
+    One pair a planned seed, NaN where any run of it has no value; None where the design lacks a cell.
     """
     held = (runs[[level_column(each) for each in fixed]] == list(fixed.values())).all(axis="columns")
     free = [len(levels) for each, levels in factors.items() if each != factor and each not in fixed]
@@ -155,24 +128,15 @@ def level_pairs(
     return _pairs(_seed_means(sides[0]), _seed_means(sides[1]))
 
 
-def _by_dataset(runs: pd.DataFrame) -> Iterable[tuple[str, pd.DataFrame]]:
-    """The runs of each dataset, their outcomes turned so that more is better."""
-    for dataset, of_dataset in runs.groupby("dataset", sort=False):
-        yield str(dataset), oriented(of_dataset)
-
-
-def _levels_of(cell: pd.DataFrame, factors: Factors) -> tuple[str, ...]:
-    first = cell.iloc[0]
-    return tuple(str(first[level_column(factor)]) for factor in factors)
-
-
-def _other_levels(factors: Factors) -> Iterable[tuple[str, str]]:
+def _contrasts(kind: Kind, dataset: str, runs: pd.DataFrame, factors: Factors) -> Iterator[Contrast]:
+    """Every level against its baseline: the other factors are at theirs, or averaged over for a main effect."""
+    turned, baseline = oriented(runs), factors.baseline
     for factor, levels in factors.items():
-        yield from ((factor, level) for level in levels if level != factors.baseline[factor])
-
-
-def _by_seed(cell: pd.DataFrame) -> pd.DataFrame:
-    return cell.assign(diverged=cell["status"] == "diverged").set_index("seed")[["outcome", "diverged"]]
+        fixed = {each: baseline[each] for each in factors if each != factor and kind == "simple"}
+        for level in levels:
+            if level != baseline[factor]:
+                pairs = level_pairs(turned, factors, factor, level, baseline[factor], fixed)
+                yield _contrast(kind, dataset, factor, level, pairs)
 
 
 def _seed_means(runs: pd.DataFrame) -> pd.DataFrame:

@@ -12,7 +12,6 @@ from statsmodels.stats.meta_analysis import combine_effects
 
 from benchmarks.analysis.estimates import CONFIDENCE
 from benchmarks.analysis.verdicts import (
-    NOT_TESTED,
     Evidence,
     Obstacle,
     Unit,
@@ -86,50 +85,48 @@ def generalised(means: Sequence[float], sds: Sequence[float], sizes: Sequence[in
     )
 
 
-def average_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
+def average_evidence(parts: Sequence[Evidence], family: int = 1) -> Evidence:
     """The evidence of a claim about the average of the named datasets.
+
+    Signs are flipped of each seed's mean over the datasets: what the datasets truly differ in does not disturb it.
 
     Args:
         parts: the evidence on each dataset, all of one claim, with the same seeds.
         family: as for `evidence_of`.
-        seed: of the sign flips, which are of each seed's mean over the datasets: what the datasets truly differ in
-            does not disturb it.
     """
     sizes = sorted({part.n for part in parts})
     obstacle = _obstacle(parts, LEAST_DATASETS_FOR_AVERAGE)
     if not obstacle and len(sizes) > 1:
         obstacle = Obstacle("missing pair", f"the datasets have from {sizes[0]} to {sizes[-1]} pairs")
-    empty = _without_numbers(parts, "seeds", obstacle)
     if any(part.state != "interval" for part in parts):
-        return empty
+        return _evidence(parts, "seeds", obstacle)
     found = average_of_datasets([part.mean for part in parts], [part.sd for part in parts], [part.n for part in parts])
     # Spread of the differences as if they came from one dataset.
-    filled = _filled(empty, found, found.error * math.sqrt(sizes[0]), family)
+    filled = _evidence(parts, "seeds", obstacle, found, found.error * math.sqrt(sizes[0]), family)
     if len(sizes) > 1:
         return filled
     seed_means = np.mean([part.differences for part in parts], axis=0)
-    exact = is_exact(len(seed_means), empty.alpha)
-    return with_tests(replace(filled, is_signflip_exact=exact), found.error, seed_means, family, seed)
+    exact = is_exact(len(seed_means), filled.alpha)
+    return with_tests(replace(filled, is_signflip_exact=exact), found.error, seed_means, family)
 
 
-def generalised_evidence(parts: Sequence[Evidence], family: int = 1, seed: int = 0) -> Evidence:
+def generalised_evidence(parts: Sequence[Evidence], family: int = 1) -> Evidence:
     """The evidence of a claim about datasets such as these; the differences that count are one a dataset.
 
     Args:
         parts: the evidence on each dataset, all of one claim.
         family: as for `evidence_of`.
-        seed: of the sign flips of the datasets' means.
     """
     least = max(LEAST_DATASETS_FOR_GENERALISING, least_seeds(parts[0].alpha))
-    empty = _without_numbers(parts, "datasets", _obstacle(parts, least))
+    obstacle = _obstacle(parts, least)
     if len(parts) < 3 or any(part.state != "interval" for part in parts):
-        return empty
+        return _evidence(parts, "datasets", obstacle)
     means = [part.mean for part in parts]
     found = generalised(means, [part.sd for part in parts], [part.n for part in parts])
-    low, high = found.prediction(1 - empty.alpha)
-    filled = _filled(empty, found, found.error * math.sqrt(len(parts)), family)
+    filled = _evidence(parts, "datasets", obstacle, found, found.error * math.sqrt(len(parts)), family)
+    low, high = found.prediction(1 - filled.alpha)
     filled = replace(filled, prediction_low=low, prediction_high=high)
-    return with_tests(filled, found.error, np.array(means), family, seed)
+    return with_tests(filled, found.error, np.array(means), family)
 
 
 def p_of_all(parts: Collection[Evidence]) -> float:
@@ -192,50 +189,35 @@ def _obstacle(parts: Sequence[Evidence], least: int) -> Obstacle | None:
     return Obstacle("too few datasets", f"{len(parts)}<{least}") if len(parts) < least else None
 
 
-def _without_numbers(parts: Sequence[Evidence], unit: Unit, obstacle: Obstacle | None) -> Evidence:
-    first = parts[0]
-    counted = [part.n for part in parts] if unit == "seeds" else [1] * len(parts)
-    n_planned = sum(part.n_planned for part in parts) if unit == "seeds" else len(parts)
-    nan = math.nan
-    return replace(
-        first,
+_NOTHING = Combined(math.nan, math.nan, math.nan)
+
+
+def _evidence(
+    parts: Sequence[Evidence],
+    unit: Unit,
+    obstacle: Obstacle | None,
+    found: Combined = _NOTHING,
+    sd: float = math.nan,
+    family: int = 1,
+) -> Evidence:
+    """The evidence of all datasets together, without its tests; without numbers where nothing was found."""
+    kind, margin, alpha = parts[0].kind, parts[0].margin, parts[0].alpha
+    n = sum(part.n for part in parts) if unit == "seeds" else len(parts)
+    low, high = found.interval(1 - alpha)
+    return Evidence(
+        kind=kind,
+        margin=margin,
+        alpha=alpha,
         unit=unit,
-        n_planned=n_planned,
-        n=sum(counted),
-        differences=(),
-        state="no values",
+        n_planned=sum(part.n_planned for part in parts) if unit == "seeds" else len(parts),
+        n=n,
+        state="no values" if found is _NOTHING else "interval",
         obstacle=obstacle,
-        mean=nan,
-        sd=nan,
-        ci_low=nan,
-        ci_high=nan,
-        df=nan,
-        tested=NOT_TESTED,
-        signflip_p=nan,
-        skew_p=nan,
-        if_refuted="",
-        effect_size=nan,
-        wins=nan,
-        wins_low=nan,
-        wins_high=nan,
-        seeds_needed=planned_seeds(
-            nan, sd=nan, margin=first.margin, kind=first.kind, alpha=first.alpha, family=1, unit=unit
-        ),
-    )
-
-
-def _filled(empty: Evidence, found: Combined, sd: float, family: int) -> Evidence:
-    low, high = found.interval(1 - empty.alpha)
-    return replace(
-        empty,
-        state="interval",
         mean=found.mean,
         sd=sd,
         ci_low=low,
         ci_high=high,
         df=found.df,
-        is_signflip_exact=is_exact(empty.n, empty.alpha),
-        seeds_needed=planned_seeds(
-            found.mean, sd=sd, margin=empty.margin, kind=empty.kind, alpha=empty.alpha, family=family, unit=empty.unit
-        ),
+        is_signflip_exact=parts[0].is_signflip_exact if found is _NOTHING else is_exact(n, alpha),
+        seeds_needed=planned_seeds(found.mean, sd, margin, kind, alpha, family, unit),
     )

@@ -1,6 +1,6 @@
 """What factors do together, and how much each explains.
 
-Everything here needs a balanced table: every combination of levels, with every seed and an outcome in each.
+Interactions and importance need a balanced table: every combination of levels, with every seed and an outcome in each.
 `effects_obstacle` says in words what is in the way, and then there is nothing to show.
 """
 
@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
-from scipy import stats
 from statsmodels.formula.api import ols
 from statsmodels.stats.anova import anova_lm
 
 from benchmarks.analysis.contrasts import Pair, is_balanced, level_pairs, oriented
-from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate
+from benchmarks.analysis.estimates import Estimate, estimate, is_degenerate, p_against_zero
 from benchmarks.analysis.tables import factor_of, level_column, level_columns, refuse_repeated_runs
+from benchmarks.metrics import OUTCOME_METRICS
 from benchmarks.runs import Factors
 from benchmarks.suite.claims import LEAST_SEEDS
 
@@ -80,27 +80,19 @@ def interactions(runs: pd.DataFrame, factors: Factors) -> list[Interaction]:
     found = []
     for dataset, of_dataset in _balanced(runs, factors, LEAST_SEEDS):
         for first, second in itertools.combinations(factors, 2):
-            for level, than in _level_pairs_of(factors[first], factors.baseline[first]):
-                for at_level, at_than in _level_pairs_of(factors[second], factors.baseline[second]):
-                    here = (
-                        level_pairs(
-                            of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_level}
-                        )
-                        or ()
-                    )
-                    there = (
-                        level_pairs(
-                            of_dataset, factors=factors, factor=first, level=level, than=than, fixed={second: at_than}
-                        )
-                        or ()
-                    )
-                    pairs = tuple(
-                        Pair(a.seed, a.difference - b.difference, a.diverged or b.diverged)
-                        for a, b in zip(here, there, strict=True)
-                    )
-                    differences = estimate(pair.difference for pair in pairs)
-                    names = (first, level, than, second, at_level, at_than)
-                    found.append(Interaction(dataset, *names, pairs, differences, _p_of(differences)))
+            changes, places = (_level_pairs_of(factors[each], factors.baseline[each]) for each in (first, second))
+            for (level, than), (at_level, at_than) in itertools.product(changes, places):
+                here, there = (
+                    level_pairs(of_dataset, factors, first, level, than, {second: at}) or ()
+                    for at in (at_level, at_than)
+                )
+                pairs = tuple(
+                    Pair(a.seed, a.difference - b.difference, a.diverged or b.diverged)
+                    for a, b in zip(here, there, strict=True)
+                )
+                differences = estimate(pair.difference for pair in pairs)
+                names = (first, level, than, second, at_level, at_than)
+                found.append(Interaction(dataset, *names, pairs, differences, p_against_zero(differences)))
     return found
 
 
@@ -139,6 +131,53 @@ def _shares(dataset: str, runs: pd.DataFrame, factors: Sequence[str]) -> list[Im
         )
         for term, row in ((term, found.loc[text]) for term, text in written.items())
     ]
+
+
+@dataclass(frozen=True)
+class CellMeans:
+    """The mean of every combination of the levels of two factors, on one dataset."""
+
+    dataset: str
+    metric: str
+    first: str
+    second: str
+    first_levels: tuple[str, ...]
+    second_levels: tuple[str, ...]
+    means: Mapping[tuple[str, str], Estimate]
+    """(level of the first, level of the second) -> over the seeds; a combination that is not in the design has none."""
+    n_planned: int
+    """Seeds that each should have."""
+    averaged_over: tuple[str, ...]
+    """Other factors that are averaged over within each seed."""
+    held: Mapping[str, str]
+    """Other factors that are held at their baseline, where the design lacks combinations."""
+
+
+def cell_means(runs: pd.DataFrame, factors: Factors, first: str, second: str) -> CellMeans:
+    """The mean of each combination of two factors, over the others where the design has every combination of these.
+
+    A seed of which a run has no value counts for nothing; the number of seeds tells. The runs are of one dataset.
+    """
+    others = [each for each in factors if each not in (first, second)]
+    balanced = is_balanced(runs, factors)
+    held = {} if balanced else {each: factors.baseline[each] for each in others}
+    kept = runs[(runs[[level_column(each) for each in held]] == list(held.values())).all(axis="columns")]
+    means = {}
+    for (one, other), cells in kept.groupby([level_column(first), level_column(second)], sort=False):
+        by_seed = cells.pivot(index="seed", columns="cell", values="outcome").mean(axis="columns", skipna=False)
+        means[str(one), str(other)] = estimate(by_seed)
+    return CellMeans(
+        str(runs["dataset"].iloc[0]),
+        OUTCOME_METRICS[runs["task"].iloc[0]],
+        first,
+        second,
+        tuple(factors[first]),
+        tuple(factors[second]),
+        means,
+        int(runs["seed"].nunique()),
+        tuple(others) if balanced else (),
+        held,
+    )
 
 
 @dataclass(frozen=True)
@@ -194,7 +233,3 @@ def _level_pairs_of(levels: Sequence[str], baseline: str) -> list[tuple[str, str
     """Every pair of levels, as (level, what it is compared with)."""
     ordered = sorted(levels, key=lambda level: level != baseline)
     return [(level, than) for than, level in itertools.combinations(ordered, 2)]
-
-
-def _p_of(found: Estimate) -> float:
-    return float(stats.ttest_1samp(found.values, 0).pvalue) if found.state == "interval" else math.nan

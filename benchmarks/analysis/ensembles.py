@@ -261,8 +261,7 @@ def _score(metric: str, members: Array, together: Array) -> Score:
         members: what it is the mean of, the mean over the members, example by example.
         together: the same of the ensemble.
     """
-    sign = 1 if metric_of(metric).better == "higher" else -1
-    gains = sign * (together - members)
+    gains = metric_of(metric).sign * (together - members)
     return Score(float(members.mean()), float(together.mean()), float(gains.mean()), *_interval(gains))
 
 

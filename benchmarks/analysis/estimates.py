@@ -1,9 +1,12 @@
-"""What a small sample of values says: its mean, its spread and a t interval, and nothing below the least n."""
+"""What a small sample of values says: its mean, its spread and a t interval, and nothing below the least n.
+
+And how wide that interval was with fewer values, and would be with more.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,8 +19,14 @@ CONFIDENCE = 0.95
 LEAST_N = 3
 """Fewest values for a mean with an interval; below it, values are shown as they are."""
 
+_FURTHER = 3
+"""Times the values there are that is looked ahead."""
+
 # Differences of accuracies are rounded in the last place, so "all equal" cannot mean equal bits.
 _RESOLUTION = 1e-12
+
+Widths = list[tuple[int, float]]
+"""Number of values, and half of the interval with so many."""
 
 State = Literal["interval", "raw values", "degenerate", "no values"]
 
@@ -58,18 +67,16 @@ def estimate(values: Iterable[float], least_n: int = LEAST_N, confidence: float 
     if len(kept) < max(least_n, 2):
         return Estimate("raw values", kept)
     sample = np.array(kept)
+    mean, sd = float(sample.mean()), float(sample.std(ddof=1))
     if is_degenerate(sample):
-        return Estimate("degenerate", kept, mean=float(sample.mean()), sd=0.0)
+        return Estimate("degenerate", kept, mean, sd=0.0)
     interval = stats.ttest_1samp(sample, 0).confidence_interval(confidence)
-    sd = float(sample.std(ddof=1))
-    return Estimate(
-        state="interval",
-        values=kept,
-        mean=float(sample.mean()),
-        sd=sd,
-        ci_low=float(interval.low),
-        ci_high=float(interval.high),
-    )
+    return Estimate("interval", kept, mean, sd, float(interval.low), float(interval.high))
+
+
+def p_against_zero(found: Estimate) -> float:
+    """Of the t test against a mean of zero; NaN where there is no interval."""
+    return float(stats.ttest_1samp(found.values, 0).pvalue) if found.state == "interval" else math.nan
 
 
 def half_widths(sd: ArrayLike, n: ArrayLike) -> np.ndarray:
@@ -98,3 +105,25 @@ def standardized_mean(found: Estimate) -> float:
     freedom = found.n - 1
     log_correction = special.gammaln(freedom / 2) - special.gammaln((freedom - 1) / 2) - math.log(freedom / 2) / 2
     return found.mean / found.sd * math.exp(log_correction)
+
+
+def precision_so_far(values: Sequence[float]) -> Widths:
+    """Half the interval after each number of seeds, from the least that gives one."""
+    known = np.array([value for value in values if math.isfinite(value)])
+    sizes = np.arange(1, len(known) + 1)
+    # Sums around a common centre, so that they keep the digits that tell the values apart.
+    centred = known - known.mean() if len(known) else known
+    squares = np.cumsum(centred**2) - np.cumsum(centred) ** 2 / sizes
+    spreads = np.sqrt(np.maximum(squares, 0) / np.maximum(sizes - 1, 1))
+    first = next((n for n in range(LEAST_N, len(known) + 1) if not is_degenerate(known[:n])), len(known) + 1)
+    shown = slice(first - 1, None)
+    return list(zip(sizes[shown].tolist(), half_widths(spreads[shown], sizes[shown]).tolist(), strict=True))
+
+
+def precision_ahead(values: Sequence[float]) -> Widths:
+    """Half the interval with further seeds, from those there are to three times as many, if the spread stays."""
+    found = estimate(values)
+    if found.state != "interval":
+        return []
+    sizes = range(found.n, _FURTHER * found.n + 1)
+    return list(zip(sizes, half_widths(found.sd, sizes).tolist(), strict=True))

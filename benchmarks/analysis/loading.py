@@ -16,7 +16,7 @@ from benchmarks.labels import column_of
 from benchmarks.metrics import CURVE_METRICS, METRICS
 from benchmarks.plan.study import NOT_UNDERSTOOD, Study
 from benchmarks.store import Registration, Store, place_of
-from zoo.settings import SettingError, nearest
+from zoo.settings import SettingError, unknown
 
 
 def load_results(
@@ -76,11 +76,7 @@ def _chosen(store: Store, suite: str | None) -> Sequence[Registration]:
     if suite is None:
         return registrations
     if suite not in names:
-        closest = nearest(suite, names)
-        raise UserError(
-            f"suite: no such suite was run into {store.place}\n  given:   {suite}\n  allowed: {', '.join(names)}"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
+        raise UserError(str(unknown("suite", f"suite was run into {store.place}", suite, names)))
     return [each for each in registrations if each.name == suite]
 
 

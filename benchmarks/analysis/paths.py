@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from benchmarks.analysis.contrasts import Pair, level_pairs, oriented
-from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
+from benchmarks.analysis.estimates import Estimate, estimate
 from benchmarks.plan.combinations import Change
 from benchmarks.runs import Factors, Levels
 
@@ -45,15 +45,16 @@ def steps_along(runs: pd.DataFrame, factors: Factors, changes: Sequence[Change])
     total: dict[int, float] | None = dict.fromkeys(map(int, runs["seed"].unique()), 0.0)
     for change in changes:
         pairs = _pairs(turned, factors, present, change)
+        alone = _pairs(turned, factors, factors.baseline, change)
         total = None if pairs is None or total is None else {p.seed: total[p.seed] + p.difference for p in pairs}
         present[change[0]] = change[1]
         steps.append(
             Step(
                 change,
                 dict(present),
-                gain=_estimate(pairs),
-                since_baseline=NO_ESTIMATE if total is None else estimate(total.values()),
-                alone=_estimate(_pairs(turned, factors, factors.baseline, change)),
+                gain=estimate(pair.difference for pair in pairs or ()),
+                since_baseline=estimate((total or {}).values()),
+                alone=estimate(pair.difference for pair in alone or ()),
                 n_planned=len(pairs or ()),
                 n_diverged=sum(pair.diverged and math.isfinite(pair.difference) for pair in pairs or ()),
             )
@@ -65,8 +66,4 @@ def _pairs(turned: pd.DataFrame, factors: Factors, present: Levels, change: Chan
     """Seed by seed, the difference that a change makes at these levels; None where the design lacks a cell."""
     factor, level = change
     others = {name: label for name, label in present.items() if name != factor}
-    return level_pairs(turned, factors=factors, factor=factor, level=level, than=factors.baseline[factor], fixed=others)
-
-
-def _estimate(pairs: Iterable[Pair] | None) -> Estimate:
-    return NO_ESTIMATE if pairs is None else estimate(pair.difference for pair in pairs)
+    return level_pairs(turned, factors, factor, level, factors.baseline[factor], others)

@@ -60,7 +60,7 @@ def seeds_needed(
     if promised_power(size, MOST_SEEDS, alpha, guard_alpha) < power:
         return SeedsNeeded(None, f"more than {MOST_SEEDS:,} {unit}")
     number = least + 1
-    if _t_power(size, number, alpha) < power:
+    if TTestPower().power(size, number, alpha / 2, alternative="larger") < power:
         # One side of the two-sided test: the other side's share is nothing here, and scipy gives NaN for it at times.
         number = math.ceil(TTestPower().solve_power(size, alpha=alpha / 2, power=power, alternative="larger"))
     while promised_power(size, number, alpha, guard_alpha) < power:
@@ -86,7 +86,3 @@ def promised_power(size: float, n: int, alpha: float, guard_alpha: float | None 
         return 0.0
     takes_all = 2.0 ** (2 - n) >= guard_alpha
     return power_against_skewness(abs(size), n, float(stats.t.isf(alpha / 2, n - 1)), takes_all)
-
-
-def _t_power(size: float, n: int, alpha: float) -> float:
-    return float(TTestPower().power(abs(size), n, alpha / 2, alternative="larger"))

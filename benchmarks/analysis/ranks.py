@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 from scipy import stats
-from statsmodels.stats.multitest import multipletests
 
-from benchmarks.analysis.verdicts import ALPHA
+from benchmarks.analysis.verdicts import ALPHA, holm
 
 LEAST_DATASETS_FOR_RANKS = 6
 
@@ -47,12 +46,11 @@ class Ranks:
     """What the tests could not have found at this number of datasets; empty where there is nothing to say."""
 
 
-def rank_over_datasets(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
-    """Rank candidates by Friedman's test, and then by Wilcoxon's for each pair.
+def rank_over_datasets(scores: pd.DataFrame) -> Ranks:
+    """Rank candidates by Friedman's test, and, where it finds that they differ, by Wilcoxon's for each pair.
 
     Args:
         scores: a row for each dataset and a column for each candidate, oriented so that higher is better.
-        alpha: below which Friedman's p lets pairs be looked at.
     """
     obstacle = _obstacle(scores)
     if obstacle:
@@ -63,17 +61,10 @@ def rank_over_datasets(scores: pd.DataFrame, alpha: float = ALPHA) -> Ranks:
     friedman_p = math.nan
     if len(columns) > 2 and not is_tied:
         friedman_p = float(stats.friedmanchisquare(*columns).pvalue)
-    shows_pairs = friedman_p < alpha or (len(columns) == 2 and not is_tied)
+    shows_pairs = friedman_p < ALPHA or (len(columns) == 2 and not is_tied)
     pairs = _pairs(scores) if shows_pairs else ()
     mean_ranks = {str(name): float(rank) for name, rank in ranks.items()}
-    return Ranks(
-        obstacle=None,
-        n_datasets=len(scores),
-        mean_ranks=mean_ranks,
-        friedman_p=friedman_p,
-        pairs=pairs,
-        note=_note(len(scores), len(pairs), alpha),
-    )
+    return Ranks(None, len(scores), mean_ranks, friedman_p, pairs, _note(len(scores), len(pairs)))
 
 
 def not_told_apart(found: Ranks, candidates: Sequence[str], alpha: float = ALPHA) -> list[tuple[int, int]]:
@@ -104,15 +95,14 @@ def _pairs(scores: pd.DataFrame) -> tuple[RankedPair, ...]:
     names = list(itertools.combinations(scores, 2))
     differences = [scores[first] - scores[second] for first, second in names]
     values = [float(stats.wilcoxon(each).pvalue) if each.any() else 1.0 for each in differences]
-    adjusted = multipletests(values, method="holm")[1]
     return tuple(
-        RankedPair(str(first), str(second), float(each.median()), p, float(holm))
-        for (first, second), each, p, holm in zip(names, differences, values, adjusted, strict=True)
+        RankedPair(str(first), str(second), float(each.median()), p, adjusted_p)
+        for (first, second), each, p, adjusted_p in zip(names, differences, values, holm(values), strict=True)
     )
 
 
-def _note(n_datasets: int, n_pairs: int, alpha: float) -> str:
+def _note(n_datasets: int, n_pairs: int) -> str:
     least = 2.0 ** (1 - n_datasets) * n_pairs
-    if least < alpha:
+    if least < ALPHA:
         return ""
     return f"with {n_datasets} datasets and {n_pairs} pairs, no pair can have an adjusted p below {min(1.0, least):.3f}"

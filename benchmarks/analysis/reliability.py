@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from benchmarks.analysis.example_noise import right_answers
 from benchmarks.metrics import CALIBRATION_BINS, calibration_bins, calibration_error, log_softmax
 from benchmarks.tasks import Task
 
@@ -61,7 +62,7 @@ def reliability(task: Task, outputs: Iterable[ArrayLike], labels: ArrayLike) -> 
         raise ValueError("a regression has no probabilities")
     truth = np.asarray(labels).reshape(-1)
     # Of each run two numbers an example are kept, and not all of its outputs.
-    found = [_sure_and_right(np.asarray(each, dtype=np.float64), truth) for each in outputs]
+    found = [_sure_and_right(task, each, truth) for each in outputs]
     if not found:
         raise ValueError("no outputs: those of one run at least are needed")
     sure, right = zip(*found, strict=True)
@@ -74,13 +75,12 @@ def reliability(task: Task, outputs: Iterable[ArrayLike], labels: ArrayLike) -> 
     return Reliability(bins, len(truth), len(found), tuple(errors), float(np.mean(chances)))
 
 
-def _sure_and_right(outputs: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _sure_and_right(task: Task, outputs: ArrayLike, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each example the probability of its most probable class, and whether that is the true one."""
-    if not len(truth) or outputs.ndim != 2 or len(outputs) != len(truth):
-        shapes = f"outputs of shape {outputs.shape} for {len(truth)} labels"
-        raise ValueError(f"{shapes}: (n, outputs) is needed, n at least 1")
-    logits = np.concatenate([-outputs / 2, outputs / 2], axis=1) if outputs.shape[1] == 1 else outputs
-    return np.exp(log_softmax(logits).max(axis=1)), logits.argmax(axis=1) == truth
+    right, logits = right_answers(task, outputs, truth), np.asarray(outputs, dtype=np.float64)
+    if logits.shape[1] == 1:
+        logits = np.concatenate([-logits / 2, logits / 2], axis=1)
+    return np.exp(log_softmax(logits).max(axis=1)), right
 
 
 def _bin(place: int, sure: np.ndarray, right: np.ndarray) -> Bin:

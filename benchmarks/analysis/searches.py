@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import statistics
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
 from benchmarks.metrics import Metric
 from benchmarks.plan.groups import Group
 from benchmarks.plan.study import RUNS_A_PART, Study
-from benchmarks.runs import Cell, Levels, Run
+from benchmarks.runs import Cell, Levels
 from benchmarks.search.loop import TrialRecord, best_of
 from benchmarks.store import Store, StoredSearch
 from benchmarks.suite.search import OBJECTIVES, SearchTable
@@ -34,7 +34,6 @@ class TrialOutcome:
     """One trial."""
 
     record: TrialRecord
-    """Its round, number, values, budget and score."""
     statuses: tuple[str, ...]
     """Of its runs; none where its values did not go together."""
     epochs: int
@@ -151,72 +150,47 @@ class SearchOutcome:
         score = group.search_score
         if score is None:
             return NO_ESTIMATE
-        sign = 1 if self.metric.better == "higher" else -1
-        return estimate(sign * (score - each) for each in group.reruns_by_seed.values())
+        return estimate(self.metric.sign * (score - each) for each in group.reruns_by_seed.values())
 
 
-def search_outcome(study: Study) -> SearchOutcome | None:
+def search_outcome(study: Study, known: Mapping[str, RunFacts] | None = None) -> SearchOutcome | None:
     """What the searches of a study came to, from what is stored; None where it searches nothing.
+
+    Args:
+        study: which.
+        known: key -> what a run is known to be, for those that need not be read.
 
     Raises:
         SettingError: the suite does not expand.
         StoreError: the store cannot be read.
     """
-    if study.suite.search is None:
-        return None
-    facts = facts_of_runs((run.key for run in study.runs), study.store, study.suite.search.objective)
-    return told_outcome(study, facts)
-
-
-def told_outcome(study: Study, facts: Mapping[str, RunFacts]) -> SearchOutcome | None:
-    """The same where the reported runs were read already.
-
-    Args:
-        study: which.
-        facts: key -> what is known of it, for those of its runs that are stored.
-    """
     table = study.suite.search
     if table is None:
         return None
-    trials = {key for search in study.searches.values() for trial in search.trials for key in trial["keys"]}
-    of_trials = facts_of_runs(trials - facts.keys(), study.store, table.objective)
-    return outcome_of(table, study.groups, study.searches, study.runs, {**facts, **of_trials})
+    keys = {key for search in study.searches.values() for trial in search.trials for key in trial["keys"]}
+    keys |= {run.key for run in study.runs}
+    known = known or {}
+    facts = {**known, **_facts_of_runs(keys - known.keys(), study.store, table.objective)}
+    scores = {key: run.score for key, run in facts.items()}
+    reruns: dict[_Place, dict[int, float | None]] = {}
+    for run in study.runs:
+        reruns.setdefault(_place(run.cell), {})[run.seed] = scores.get(run.key)
+    outcomes = tuple(
+        _group_outcome(table, group, study.searches.get(group.key), reruns, facts) for group in study.groups
+    )
+    metric = OBJECTIVES[table.objective]
+    return SearchOutcome(table, metric, outcomes, tuple(_sensitivities(table, metric, outcomes, scores)))
 
 
-def facts_of_runs(keys: Iterable[str], store: Store, objective: str) -> dict[str, RunFacts]:
+def _facts_of_runs(keys: Collection[str], store: Store, objective: str) -> dict[str, RunFacts]:
     """What a search needs to know of each of these runs that is stored."""
-    wanted, facts = sorted(set(keys)), {}
+    wanted, facts = sorted(keys), {}
     for start in range(0, len(wanted), RUNS_A_PART):
         for key, run in store.runs(wanted[start : start + RUNS_A_PART]).items():
             score = run.metrics.get(objective, math.nan) if run.status == "done" else math.nan
             epochs = len(run.history.get("train_loss", ()))
             facts[key] = RunFacts(run.status, score if math.isfinite(score) else None, epochs, run.seconds)
     return facts
-
-
-def outcome_of(
-    table: SearchTable,
-    groups: Sequence[Group],
-    searches: Mapping[str, StoredSearch],
-    reported: Iterable[Run],
-    facts: Mapping[str, RunFacts],
-) -> SearchOutcome:
-    """The same from what was read.
-
-    Args:
-        table: how the suite searches.
-        groups: its groups.
-        searches: key of a group -> its search, for those that have ended.
-        reported: the runs of the suite.
-        facts: of the runs of the trials and the suite, by key.
-    """
-    by_cell: dict[_Place, dict[int, float | None]] = {}
-    for run in reported:
-        found = facts.get(run.key)
-        by_cell.setdefault(_place(run.cell), {})[run.seed] = found.score if found else None
-    outcomes = tuple(_group_outcome(table, group, searches.get(group.key), by_cell, facts) for group in groups)
-    metric = OBJECTIVES[table.objective]
-    return SearchOutcome(table, metric, outcomes, tuple(_sensitivities(table, metric, outcomes, facts)))
 
 
 _Place = tuple[str, tuple[str, ...]]
@@ -236,6 +210,7 @@ def _group_outcome(
     numbered: dict[tuple[int, int | None], TrialRecord] = {(each.round, each.number): each for each in records}
     trials = tuple(_trial_outcome(record, numbered, longest, facts) for record in records)
     scores = [reruns.get(_place(cell), {}) for cell in group.cells]
+    means = {seed: _mean([of_cell.get(seed) for of_cell in scores]) for seed in scores[0]}
     return GroupOutcome(
         title=group.title,
         dataset=group.dataset,
@@ -253,18 +228,9 @@ def _group_outcome(
         ),
         best_so_far=tuple(_best_so_far(trials, table.direction)),
         best=next((each for each in trials if each.record is best), None),
-        reruns_by_seed=dict(_means_by_seed(scores)),
+        reruns_by_seed={seed: mean for seed, mean in means.items() if mean is not None},
         n_seeds=len(scores[0]),
     )
-
-
-def _means_by_seed(cells: Sequence[Mapping[int, float | None]]) -> Iterator[tuple[int, float]]:
-    """The mean of the cells with each seed with which all have a score."""
-    for seed in cells[0]:
-        scores = [of_cell.get(seed) for of_cell in cells]
-        known = [score for score in scores if score is not None]
-        if len(known) == len(scores):
-            yield seed, math.fsum(known) / len(known)
 
 
 def _trial_outcome(
@@ -295,40 +261,40 @@ def _best_so_far(trials: Iterable[TrialOutcome], direction: str) -> Iterator[flo
 
 
 def _sensitivities(
-    table: SearchTable, metric: Metric, groups: Iterable[GroupOutcome], facts: Mapping[str, RunFacts]
+    table: SearchTable, metric: Metric, groups: Iterable[GroupOutcome], scores: Mapping[str, float | None]
 ) -> Iterator[Sensitivity]:
-    scores: dict[tuple[str, str, str], list[float | None]] = {}
+    by_level: dict[tuple[str, str, str], list[float | None]] = {}
     for group in groups:
         for trial in group.trials:
             # A trial whose values did not go together has no runs, and counts as failed in every cell of its group.
             size, keys = len(table.seeds), trial.record.keys
             for number, cell in enumerate(group.cells) if trial.is_comparable else ():
-                score = _mean([facts.get(key) for key in keys[number * size : (number + 1) * size]])
+                score = _mean([scores.get(key) for key in keys[number * size : (number + 1) * size]])
                 for factor, level in cell.levels.items():
-                    scores.setdefault((cell.dataset, factor, level), []).append(score)
-    for (dataset, factor, level), found in scores.items():
-        known = sorted((each for each in found if each is not None), reverse=metric.better == "higher")
+                    by_level.setdefault((cell.dataset, factor, level), []).append(score)
+    for (dataset, factor, level), found in by_level.items():
+        known = sorted(each for each in found if each is not None)
         quarters = statistics.quantiles(known, n=4, method="inclusive") if len(known) > 1 else known * 3
-        # They come in rising order.
-        in_order = quarters if metric.better == "higher" else quarters[::-1]
-        worse, median, better = in_order or (None, None, None)
+        rising: list[float | None] = [known[0], *quarters, known[-1]] if known else [None] * 5
+        worst, worse, median, better, best = rising if metric.better == "higher" else rising[::-1]
         yield Sensitivity(
             dataset,
             factor,
             level,
             n_scores=len(known),
             n_without=len(found) - len(known),
-            best=known[0] if known else None,
+            best=best,
             better_quarter=better,
             median=median,
             worse_quarter=worse,
-            worst=known[-1] if known else None,
+            worst=worst,
         )
 
 
-def _mean(runs: Sequence[RunFacts | None]) -> float | None:
-    known = [run.score for run in runs if run and run.score is not None]
-    return math.fsum(known) / len(known) if known and len(known) == len(runs) else None
+def _mean(scores: Sequence[float | None]) -> float | None:
+    """The mean where all are known."""
+    known = [score for score in scores if score is not None]
+    return math.fsum(known) / len(known) if known and len(known) == len(scores) else None
 
 
 def _place(cell: Cell) -> _Place:

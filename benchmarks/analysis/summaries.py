@@ -18,6 +18,7 @@ from benchmarks.analysis.estimates import CONFIDENCE, Estimate, estimate
 from benchmarks.analysis.tables import MISSING, factor_of, level_columns, refuse_repeated_runs
 from benchmarks.metrics import FURTHER_METRICS
 from benchmarks.results import FAILURES
+from benchmarks.runs import Levels
 from benchmarks.tasks import Task
 
 
@@ -27,8 +28,7 @@ class CellSummary:
 
     dataset: str
     task: Task
-    levels: Mapping[str, str]
-    """Factor -> label of its level."""
+    levels: Levels
     n_planned: int
     n_done: int
     n_diverged: int
@@ -68,11 +68,11 @@ class DivergenceRate:
     high: float
 
 
-def sd_interval(found: Estimate, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The chi-square interval of a normal sample's standard deviation; NaN where the mean has no interval."""
+def sd_interval(found: Estimate) -> tuple[float, float]:
+    """The 95 % chi-square interval of a normal sample's standard deviation; NaN where the mean has no interval."""
     if found.state != "interval":
         return math.nan, math.nan
-    low, high = _sd_factors(found.n, confidence)
+    low, high = _sd_factors(found.n)
     return found.sd * low, found.sd * high
 
 
@@ -85,9 +85,9 @@ def divergence_rate(n_diverged: int, n: int) -> DivergenceRate:
 
 
 @functools.cache
-def _sd_factors(n: int, confidence: float) -> tuple[float, float]:
+def _sd_factors(n: int) -> tuple[float, float]:
     """What a standard deviation of n values is multiplied by for the ends of its interval."""
-    tail = (1 - confidence) / 2
+    tail = (1 - CONFIDENCE) / 2
     ends = (stats.chi2.isf(each, n - 1) for each in (tail, 1 - tail))
     low, high = (math.sqrt((n - 1) / end) for end in ends)
     return low, high

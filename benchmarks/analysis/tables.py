@@ -56,12 +56,13 @@ def run_table(
     Raises:
         ValueError: a cell has a seed twice.
     """
-    rows, cells = [], _CellNumbers()
+    rows: list[dict[str, Any]] = []
+    numbers: dict[tuple[Any, ...], int] = {}
     for run in planned:
         key, train = run.key, run.cell.settings.train
         values = _stored_values(stored.get(key))
         rows.append(
-            {"dataset": run.cell.dataset, "task": facts[run.cell.dataset].task, "cell": cells.number(run)}
+            {"dataset": run.cell.dataset, "task": facts[run.cell.dataset].task, "cell": _cell_number(run, numbers)}
             | {level_column(factor): level for factor, level in run.cell.levels.items()}
             | {"seed": run.seed, "key": key, "outcome": _outcome(values, facts[run.cell.dataset])}
             | {"planned_epochs": float(train.stop_after or train.epochs or math.nan)}
@@ -89,9 +90,10 @@ def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.D
     """
     rows: list[dict[str, Any]] = []
     curves: dict[str, list[float | None]] = {name: [] for name in _FOLLOWED}
-    lengths, cells = [], _CellNumbers()
+    lengths: list[int] = []
+    numbers: dict[tuple[Any, ...], int] = {}
     for run in planned:
-        number = cells.number(run)
+        number = _cell_number(run, numbers)
         found = stored.get(run.key)
         if found is None or found.status in FAILURES:
             continue
@@ -110,15 +112,9 @@ def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.D
     return table.reset_index(drop=True)
 
 
-class _CellNumbers:
-    """Numbers cells in the order in which a plan names them."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[Any, ...], int] = {}
-
-    def number(self, run: Run) -> int:
-        cell = (run.cell.dataset, *run.cell.levels.items())
-        return self._numbers.setdefault(cell, len(self._numbers))
+def _cell_number(run: Run, numbers: dict[tuple[Any, ...], int]) -> int:
+    """The number of a cell in the order in which a plan names them; `numbers` has those that were named before."""
+    return numbers.setdefault((run.cell.dataset, *run.cell.levels.items()), len(numbers))
 
 
 def _stored_values(run: StoredRun | None) -> dict[str, Any]:

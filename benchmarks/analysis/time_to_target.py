@@ -16,22 +16,22 @@ from benchmarks.metrics import METRICS
 LEAST_RUNS = 5
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Survival:
     """When runs reach a target: the Kaplan-Meier estimate."""
 
     n: int
     n_reached: int
-    times: tuple[float, ...]
-    not_reached: tuple[float, ...]
+    times: tuple[float, ...] = ()
+    not_reached: tuple[float, ...] = ()
     """The share that has not reached the target after each of the times; both empty below the least number of runs."""
     watched: float
     """The longest time that a run was watched for."""
     horizon: float
     """Up to when the mean is taken."""
-    restricted_mean: float
+    restricted_mean: float = math.nan
     """Mean time to the target, the horizon standing for what comes after it; NaN below the least number of runs."""
-    median: float
+    median: float = math.nan
     """When half have reached it; NaN where fewer ever do."""
 
 
@@ -59,16 +59,7 @@ def survival_of(reached: Sequence[float], censored: Sequence[float], horizon: fl
     watched = max([*reached, *censored], default=math.nan)
     until = watched if horizon is None else horizon
     if n < LEAST_RUNS:
-        return Survival(
-            n=n,
-            n_reached=len(reached),
-            times=(),
-            not_reached=(),
-            watched=watched,
-            horizon=until,
-            restricted_mean=math.nan,
-            median=math.nan,
-        )
+        return Survival(n=n, n_reached=len(reached), watched=watched, horizon=until)
     found = stats.ecdf(stats.CensoredData(uncensored=list(reached), right=list(censored))).sf
     times, shares = found.quantiles, found.probabilities
     inside = times < until
@@ -102,7 +93,7 @@ def times_to_target(epochs: pd.DataFrame, runs: pd.DataFrame, metric: str, targe
         metric: a metric that is followed over the epochs.
         target: what is to be reached, from below where more is better and else from above.
     """
-    signed = (1 if METRICS[metric].better == "higher" else -1) * (epochs[metric] - target)
+    signed = METRICS[metric].sign * (epochs[metric] - target)
     first_there = epochs.assign(there=epochs["epoch"].where(signed >= 0)).groupby(["cell", "seed"])["there"].min()
     kept = runs[runs["status"].isin(["done", "diverged"])].set_index(["cell", "seed"])
     when, ends = first_there.reindex(kept.index), _planned_ends(epochs, kept)

@@ -70,21 +70,16 @@ def worth_of_tuning(study: Study, tuned: pd.DataFrame) -> list[Worth]:
     """
     if not study.untuned:
         return []
-    untuned = _table(study)
+    parts = [run_table(part, stored, study.facts) for part, stored in study.stored_in_parts(study.untuned)]
+    untuned = pd.concat(parts, ignore_index=True)
     place = ["dataset", *level_columns(tuned), "seed"]
     pairs = tuned.merge(untuned[[*place, "outcome", "status", "key"]], on=place, suffixes=("", "_untuned"))
     return [_worth(name, pairs[pairs["dataset"] == name]) for name in study.suite.datasets]
 
 
-def _table(study: Study) -> pd.DataFrame:
-    parts = [run_table(part, stored, study.facts) for part, stored in study.stored_in_parts(study.untuned)]
-    return pd.concat(parts, ignore_index=True)
-
-
 def _worth(dataset: str, pairs: pd.DataFrame) -> Worth:
     metric = METRICS[OUTCOME_METRICS[pairs["task"].iloc[0]]]
-    sign = 1 if metric.better == "higher" else -1
-    pairs = pairs.assign(gain=sign * (pairs["outcome"] - pairs["outcome_untuned"]))
+    pairs = pairs.assign(gain=metric.sign * (pairs["outcome"] - pairs["outcome_untuned"]))
     # A mean over fewer cells would be of another set of cells in each seed.
     by_seed = pairs.groupby("seed", sort=False)["gain"].agg(lambda gains: gains.mean(skipna=False))
     return Worth(dataset, metric, tuple(_cells(pairs)), estimate(by_seed))

@@ -7,12 +7,13 @@ A verdict has two parts, because Holm's correction lies between them: `evidence_
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from benchmarks.analysis.estimates import State, estimate, signs, standardized_mean
 from benchmarks.analysis.power import POWER, SeedsNeeded, seeds_needed
@@ -52,16 +53,16 @@ class Obstacle:
 class Tested:
     """A mean held against the margin of a claim."""
 
-    boundary: float
+    boundary: float = math.nan
     """What is tested against: the margin, minus the margin for non-inferiority, the nearer of both for equivalence."""
-    t: float
-    p: float
+    t: float = math.nan
+    p: float = math.nan
     """Two-sided; for equivalence, with the mean within the margins, that of two one-sided tests."""
-    p_support: float
+    p_support: float = math.nan
     """One-sided, for the claim."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Evidence:
     """What can be said of a claim before its p is adjusted; numbers that cannot be given are NaN."""
 
@@ -73,7 +74,7 @@ class Evidence:
     """What n counts."""
     n_planned: int
     n: int
-    differences: tuple[float, ...]
+    differences: tuple[float, ...] = ()
     """Those that count, in the order of the seeds; empty where datasets are combined."""
     state: State
     obstacle: Obstacle | None
@@ -83,21 +84,21 @@ class Evidence:
     ci_low: float
     ci_high: float
     df: float
-    tested: Tested
-    signflip_p: float
+    tested: Tested = Tested()
+    signflip_p: float = math.nan
     """Of the sign-flip test against the same boundary, two-sided; for equivalence within the margins the larger p."""
     is_signflip_exact: bool
-    skew_p: float
+    skew_p: float = math.nan
     """Of the t test that allows for skewness, against the same boundary; as `signflip_p` otherwise."""
-    if_refuted: str
+    if_refuted: str = ""
     """The kind that a refutation of superiority has; nothing where its own p does not refute it."""
-    effect_size: float
+    effect_size: float = math.nan
     """Hedges-corrected d_z."""
-    wins: float
+    wins: float = math.nan
     """P(A beats B): share of the differences above zero, ties counted half."""
-    wins_low: float
+    wins_low: float = math.nan
     """Exact binomial interval; NaN where there are ties."""
-    wins_high: float
+    wins_high: float = math.nan
     seeds_needed: SeedsNeeded
     prediction_low: float = math.nan
     """Where the mean of a further dataset would lie; only where a claim generalises to new datasets."""
@@ -125,7 +126,6 @@ def evidence_of(
     alpha: float = ALPHA,
     *,
     family: int = 1,
-    seed: int = 0,
 ) -> Evidence:
     """The evidence of one paired contrast.
 
@@ -136,7 +136,6 @@ def evidence_of(
         alpha: for one look.
         family: number of registered claims, over which the seeds needed are planned and the kind of a refutation is
             corrected.
-        seed: of the random sign flips, where there are too many to make all of them.
     """
     planned = [float(difference) for difference in differences]
     found = estimate(planned, confidence=1 - alpha)
@@ -157,11 +156,7 @@ def evidence_of(
         ci_low=found.ci_low,
         ci_high=found.ci_high,
         df=found.n - 1,
-        tested=NOT_TESTED,
-        signflip_p=math.nan,
         is_signflip_exact=is_exact(found.n, alpha),
-        skew_p=math.nan,
-        if_refuted="",
         effect_size=standardized_mean(found),
         wins=wins,
         wins_low=wins_low,
@@ -170,10 +165,10 @@ def evidence_of(
     )
     if found.state != "interval":
         return evidence
-    return with_tests(evidence, found.sd / math.sqrt(found.n), sample, family, seed)
+    return with_tests(evidence, found.sd / math.sqrt(found.n), sample, family)
 
 
-def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int, seed: int) -> Evidence:
+def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int) -> Evidence:
     """The same evidence with all tests of its mean.
 
     What a refuted superiority is besides, the non-inferiority by its margin tells: refuted, the other level is better
@@ -185,20 +180,20 @@ def with_tests(evidence: Evidence, error: float, sample: np.ndarray, family: int
         error: the standard error of its mean.
         sample: the values that it is the mean of, which the guards look at.
         family: number of registered claims.
-        seed: of the random sign flips.
     """
     against = (evidence.margin, evidence.kind)
+    shifted = [sample - each for each in _boundaries(float(sample.mean()), *against)]
     found = replace(
         evidence,
         tested=tested_against(evidence.mean, error, evidence.df, *against),
-        signflip_p=sign_flip_against(sample, *against, seed, evidence.alpha),
-        skew_p=skew_against(sample, *against),
+        signflip_p=max(sign_flip_p(each, alpha=evidence.alpha) for each in shifted),
+        skew_p=max(skew_p(each) for each in shifted),
     )
     if evidence.kind != "superiority" or evidence.mean > evidence.margin or not found.tested.p < evidence.alpha:
         return found
     if evidence.margin == 0:
         return replace(found, if_refuted="reversed")  # the same test
-    behind = with_tests(replace(evidence, kind="non_inferiority"), error, sample, family, seed)
+    behind = with_tests(replace(evidence, kind="non_inferiority"), error, sample, family)
     word = verdict_of(behind, min(1.0, family * behind.tested.p)).word
     return replace(found, if_refuted=REFUTATIONS[word])
 
@@ -228,6 +223,11 @@ def raised_by(p: float, adjusted_p: float) -> float:
     return adjusted_p / p if p > 0 else 1.0
 
 
+def holm(values: Sequence[float]) -> list[float]:
+    """The p-values of a family, adjusted together; NaN, where there was no test, counts as not significant."""
+    return multipletests(np.nan_to_num(values, nan=1.0), method="holm")[1].tolist() if values else []
+
+
 def _guarding_p(evidence: Evidence, adjusted_p: float) -> float:
     """The p that allows for skewness, corrected for many claims as the p of the t test was."""
     times = raised_by(evidence.tested.p, adjusted_p)
@@ -239,7 +239,7 @@ def _guarding_p(evidence: Evidence, adjusted_p: float) -> float:
 
 def tested_against(mean: float, error: float, df: float, margin: float, kind: ClaimKind) -> Tested:
     """Hold a mean with its standard error against the margin of a claim, by the t distribution."""
-    boundary = _boundary(mean, margin, kind)
+    boundary = _boundaries(mean, margin, kind)[0]
     t = (mean - boundary) / error
     two_sided = float(2 * stats.t.sf(abs(t), df))
     if kind != "equivalence":
@@ -247,16 +247,6 @@ def tested_against(mean: float, error: float, df: float, margin: float, kind: Cl
     # The nearer margin has the larger p of the two one-sided tests.
     towards_inside = float(stats.t.sf(-t if boundary > 0 else t, df))
     return Tested(boundary, t, towards_inside if abs(mean) < margin else two_sided, towards_inside)
-
-
-def sign_flip_against(sample: np.ndarray, margin: float, kind: ClaimKind, seed: int, alpha: float) -> float:
-    """The p of the sign-flip test against what `tested_against` tests against."""
-    return max(sign_flip_p(sample - each, seed, alpha) for each in _boundaries(float(sample.mean()), margin, kind))
-
-
-def skew_against(sample: np.ndarray, margin: float, kind: ClaimKind) -> float:
-    """The p of the t test that allows for skewness, against what `tested_against` tests against."""
-    return max(skew_p(sample - each) for each in _boundaries(float(sample.mean()), margin, kind))
 
 
 def sign_flip_p(sample: np.ndarray, seed: int = 0, alpha: float = ALPHA) -> float:
@@ -288,15 +278,10 @@ def _most_flips(alpha: float) -> int:
     return max(DRAWN_FLIPS, math.ceil(FLIPS_BELOW / alpha))
 
 
-def _boundary(mean: float, margin: float, kind: ClaimKind) -> float:
-    return {"superiority": margin, "non_inferiority": -margin, "equivalence": math.copysign(margin, mean)}[kind]
-
-
 def _boundaries(mean: float, margin: float, kind: ClaimKind) -> tuple[float, ...]:
-    """All that a mean has to be clear of: of a mean within the margins of an equivalence, both."""
-    if kind == "equivalence" and abs(mean) < margin:
-        return margin, -margin
-    return (_boundary(mean, margin, kind),)
+    """All that a mean has to be clear of, the nearest first: of a mean within the margins of an equivalence, both."""
+    nearest = {"superiority": margin, "non_inferiority": -margin, "equivalence": math.copysign(margin, mean)}[kind]
+    return (nearest, -nearest) if kind == "equivalence" and abs(mean) < margin else (nearest,)
 
 
 def planned_seeds(
@@ -313,9 +298,6 @@ def planned_seeds(
     if needed.number is not None and distance < 0:
         return SeedsNeeded(needed.number, f"{needed.text} to refute it; none to support it, if the mean stays")
     return needed
-
-
-NOT_TESTED = Tested(math.nan, math.nan, math.nan, math.nan)
 
 
 def _obstacle(state: State, n: int, n_planned: int, least: int) -> Obstacle | None:

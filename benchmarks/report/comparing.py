@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import zoo
-from benchmarks.analysis.changes import WORDS, Change, Changes, MatchedCell, find_changes
+from benchmarks.analysis.changes import WORDS, CellChange, Changes, MatchedCell, find_changes
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.tables import run_table
@@ -453,7 +453,7 @@ def _values(found: frozenset[str] | None) -> str:
     return " or ".join(sorted(found)) if found else "unknown"
 
 
-def _row(change: Change, factors: Sequence[str], styles: Mapping[str, Style]) -> dict[str, Any]:
+def _row(change: CellChange, factors: Sequence[str], styles: Mapping[str, Style]) -> dict[str, Any]:
     style, found = styles[change.metric], change.evidence
     interval = f"{style.difference(found.ci_low)} to {style.difference(found.ci_high)}"
     difference = style.differences(found.differences) if found.state == "raw values" else style.difference(found.mean)

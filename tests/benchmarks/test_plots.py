@@ -14,10 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.analysis.cell_means import cell_means
 from benchmarks.analysis.claims import judge_claims
-from benchmarks.analysis.effects import Importance, ParetoPoint, pareto_points
-from benchmarks.analysis.precision import precision_ahead, precision_so_far
+from benchmarks.analysis.effects import Importance, ParetoPoint, cell_means, pareto_points
+from benchmarks.analysis.estimates import precision_ahead, precision_so_far
 from benchmarks.analysis.ranks import RankedPair, Ranks, not_told_apart
 from benchmarks.analysis.reliability import reliability
 from benchmarks.analysis.tables import level_column

@@ -13,8 +13,7 @@ from benchmarks.cli.rendering import print_json, say
 from benchmarks.errors import UserError
 from benchmarks.execution.machine import machine_facts
 from tools.faults.bench import Bench
-from tools.faults.faults import FAULTS, chosen_faults, try_faults
-from tools.faults.outcome import FaultOutcome, Table
+from tools.faults.faults import FAULTS, FaultOutcome, Table, chosen_faults, try_faults
 
 
 def main(

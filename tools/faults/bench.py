@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.errors import UserError
-from tools.faults.folder import Folder, Results
+from tools.faults.folder import NO_REPORT, RUN, Folder, Results
 
 SUITE = """
 name = "study"
@@ -68,11 +68,10 @@ class Bench:
         self.folders.append(made)
         return made
 
-    def finished(self, text: str) -> Folder:
-        """A folder in which a suite was run without any fault, for a fault to be done to it."""
-        made = self.folder(text)
-        shutil.copytree(self.undisturbed(text).folder.runs, made.runs, dirs_exist_ok=True)
-        return made
+    def finish(self, folder: Folder) -> None:
+        """Have all runs of a folder's suite in it, as they were trained without any fault."""
+        shutil.copytree(self.undisturbed(folder.text).folder.runs, folder.runs, dirs_exist_ok=True)
+        folder.note_runs()
 
     def undisturbed(self, text: str) -> Undisturbed:
         """The suite run without any fault, once.
@@ -90,21 +89,25 @@ class Bench:
             self._undisturbed[text] = Undisturbed(folder, folder.results(), seconds)
         return self._undisturbed[text]
 
-    def tried_at_once(self, text: str, count: int, attempt: Callable[[Folder, int], bool], tally: Tally) -> None:
-        """Do something to so many new folders at the same time, where most of the time is waiting.
+    def tried(
+        self, count: int, attempt: Callable[[Folder, int], bool], how: str = "", *, is_at_once: bool = False
+    ) -> Tally:
+        """Do something to so many new folders with `SUITE`.
 
         Args:
-            text: the suite of each.
             count: how many.
             attempt: is given a folder and its number from 0; whether the fault was survived.
-            tally: counts all of them.
+            how: for people.
+            is_at_once: whether to all at the same time, where most of the time is waiting; else one after another.
         """
-        folders = [self.folder(text) for _ in range(count)]
-        with ThreadPoolExecutor(count) as threads:
+        tally = Tally(self.undisturbed(SUITE).results, how=how)
+        folders = [self.folder(SUITE) for _ in range(count)]
+        with ThreadPoolExecutor(count if is_at_once else 1) as threads:
             for survived in threads.map(attempt, folders, range(count)):
                 tally.note(survived=survived)
         for folder in folders:
             tally.close(folder)
+        return tally
 
     def close(self) -> None:
         """End all processes that are still there."""
@@ -119,11 +122,18 @@ class Tally:
     expected: Results
     """What nothing was done to."""
     tried: int = 0
+    """How often it was done."""
     survived: int = 0
+    """How often all was well after it: nothing damaged, a clear message where one is due, and the next command went
+    on."""
     lost: int = 0
+    """Finished runs that were not there any more, or were not as they had been."""
     doubled: int = 0
+    """Runs with an outcome that were trained to their end once more."""
     is_equal: bool = True
+    """Whether all results were, in the end, those of a run that nothing was done to."""
     how: str = ""
+    """What was really done, for people, where there is more than one way."""
 
     def note(self, *, survived: bool) -> None:
         """The fault was done once."""
@@ -141,6 +151,11 @@ def went_well(ended: tuple[int, str, str], code: int = 0) -> bool:
     """Whether a command ended with the exit code that it should, and not with a traceback."""
     found, _, err = ended
     return found == code and "Traceback" not in err
+
+
+def goes_on(folder: Folder, *options: str) -> bool:
+    """Whether the next command trains what is left of a suite."""
+    return went_well(folder.call(*RUN, *NO_REPORT, *options))
 
 
 def was_refused(ended: tuple[int, str, str], *words: str) -> bool:

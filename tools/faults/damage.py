@@ -12,7 +12,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,7 +19,7 @@ from pathlib import Path
 from benchmarks.errors import StoreError
 from benchmarks.store import FORMAT, Store
 from benchmarks.store.sqlite import BACK_UP_FILE
-from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally, was_refused, went_well
+from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally, goes_on, was_refused, went_well
 from tools.faults.folder import NO_REPORT, RUN, SUITE_FILE, Folder, ended
 
 SHORT_LOCK, LONG_LOCK = 3.0, 45.0
@@ -32,19 +31,15 @@ BITS_AT_ONCE = 16
 
 def cut_datasets(bench: Bench, count: int) -> Tally:
     """Cut the files of a dataset short: what was decoded is decoded anew, records that are cut are refused."""
-    whole, generator = bench.undisturbed(SUITE), bench.random("truncated-data")
-    tally = Tally(whole.results, how="decoded arrays, records, and arrays while they are used")
+    generator = bench.random("truncated-data")
     ways: list[Callable[[Folder, random.Random], bool]] = [_cut_decoded, _cut_records, _cut_while_used]
-    for number in range(count):
-        folder = bench.folder(SUITE)
-        tally.note(survived=ways[number % len(ways)](folder, generator))
-        tally.close(folder)
-    return tally
+    how = "decoded arrays, records, and arrays while they are used"
+    return bench.tried(count, lambda folder, number: ways[number % len(ways)](folder, generator), how)
 
 
 def _cut_decoded(folder: Folder, generator: random.Random) -> bool:
     _cut(generator.choice(sorted((folder.runs / ".decoded").glob("*/*.npy"))), generator)
-    return went_well(folder.call(*RUN, *NO_REPORT))
+    return goes_on(folder)
 
 
 def _cut_records(folder: Folder, generator: random.Random) -> bool:
@@ -55,19 +50,18 @@ def _cut_records(folder: Folder, generator: random.Random) -> bool:
     _cut(records, generator)
     is_refused = was_refused(folder.call(), "digits") and not folder.results()
     kept.replace(records)
-    return is_refused and went_well(folder.call(*RUN, *NO_REPORT))
+    return is_refused and goes_on(folder)
 
 
 def _cut_while_used(folder: Folder, generator: random.Random) -> bool:
     process = folder.start(*RUN, *NO_REPORT)
-    while process.poll() is None and not folder.number_finished():
-        time.sleep(0.01)
+    folder.wait_for_runs(process, 1)
     folder.note_runs()
     for path in sorted((folder.runs / ".decoded").glob("*/*.npy")):
         _cut(path, generator)
     is_clear = "Traceback" not in ended(process)[2]
     folder.note_runs()
-    return is_clear and went_well(folder.call(*RUN, *NO_REPORT, "--retry", "all"))
+    return is_clear and goes_on(folder, "--retry", "all")
 
 
 def _cut(path: Path, generator: random.Random) -> None:
@@ -88,8 +82,7 @@ def fill_disk(bench: Bench, count: int) -> Tally:
             folder.note_runs()
             if mounted:
                 _mount(mounted, size=2**30, remount=True)
-            again = folder.call(*RUN, *NO_REPORT, "--retry", "all")
-            tally.note(survived=is_clear and went_well(again))
+            tally.note(survived=is_clear and goes_on(folder, "--retry", "all"))
             tally.close(folder)
             tally.how = "a small tmpfs" if mounted else "RLIMIT_FSIZE"
             folder.end()
@@ -133,20 +126,20 @@ def _size_of(folder: Path) -> int:
 
 def forbid_writing(bench: Bench, count: int) -> Tally:
     """Take away the right to write the runs folder, before and after there are runs in it."""
-    whole, through = bench.undisturbed(SUITE), _without_rights()
-    tally = Tally(whole.results, how="by root without CAP_DAC_OVERRIDE" if through else "")
-    for number in range(count):
+    through = _without_rights()
+
+    def forbid(folder: Folder, number: int) -> bool:
         has_runs = number % 2 == 1
-        folder = bench.finished(SUITE) if has_runs else bench.folder(SUITE)
-        folder.note_runs()
+        if has_runs:
+            bench.finish(folder)
         with _read_only(folder.runs):
             before = _contents(folder.runs)
             is_refused = was_refused(folder.call(through=through), "cannot be written")
             is_read = not has_runs or went_well(folder.call("status", "study", through=through))
             is_untouched = _contents(folder.runs) == before
-        tally.note(survived=is_refused and is_read and is_untouched and went_well(folder.call(*RUN, *NO_REPORT)))
-        tally.close(folder)
-    return tally
+        return is_refused and is_read and is_untouched and goes_on(folder)
+
+    return bench.tried(count, forbid, "by root without CAP_DAC_OVERRIDE" if through else "")
 
 
 def _without_rights() -> Sequence[str]:
@@ -186,14 +179,11 @@ time.sleep(float(sys.argv[2]))
 
 def lock_store(bench: Bench, count: int) -> Tally:
     """Have another process keep the store to itself in the midst of a suite: for a short time, and for too long."""
-    whole, generator = bench.undisturbed(SUITE), bench.random("locked")
-    tally = Tally(whole.results, how=f"for {SHORT_LOCK:g} s" + (f" and {LONG_LOCK:g} s" if count > 1 else ""))
+    generator = bench.random("locked")
 
     def lock(folder: Folder, number: int) -> bool:
         process = folder.start()
-        wanted = generator.randrange(0, 12)
-        while process.poll() is None and folder.number_finished() < wanted:
-            time.sleep(0.01)
+        folder.wait_for_runs(process, generator.randrange(0, 12))
         seconds = LONG_LOCK if number % 2 else SHORT_LOCK
         command = [sys.executable, "-c", _LOCK, str(folder.store), str(seconds)]
         with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as locker:
@@ -201,11 +191,10 @@ def lock_store(bench: Bench, count: int) -> Tally:
             locker.stdout.readline()
             folder.note_runs()
             first = ended(process)
-        is_clear = went_well(first) or was_refused(first, "locked")
-        return is_clear and went_well(folder.call(*RUN, *NO_REPORT))
+        return (went_well(first) or was_refused(first, "locked")) and goes_on(folder)
 
-    bench.tried_at_once(SUITE, count, lock, tally)
-    return tally
+    how = f"for {SHORT_LOCK:g} s" + (f" and {LONG_LOCK:g} s" if count > 1 else "")
+    return bench.tried(count, lock, how, is_at_once=True)
 
 
 def cut_store(bench: Bench, count: int) -> Tally:
@@ -225,11 +214,8 @@ def newer_store(bench: Bench, count: int) -> Tally:
 
 
 def _damaged_store(bench: Bench, count: int, damage: Callable[[Path], None]) -> Tally:
-    whole = bench.undisturbed(SUITE)
-    tally = Tally(whole.results, how="refused, and its back-up put in its place")
-    for _ in range(count):
-        folder = bench.finished(SUITE)
-        folder.note_runs()
+    def restore(folder: Folder, _: int) -> bool:
+        bench.finish(folder)
         damage(folder.store)
         damaged = folder.store.read_bytes()
         is_refused = all(
@@ -238,9 +224,9 @@ def _damaged_store(bench: Bench, count: int, damage: Callable[[Path], None]) -> 
         )
         is_untouched = folder.store.read_bytes() == damaged
         (folder.runs / BACK_UP_FILE).replace(folder.store)
-        tally.note(survived=is_refused and is_untouched and went_well(folder.call(*RUN, *NO_REPORT)))
-        tally.close(folder)
-    return tally
+        return is_refused and is_untouched and goes_on(folder)
+
+    return bench.tried(count, restore, "refused, and its back-up put in its place")
 
 
 def flip_bytes(bench: Bench, count: int) -> Tally:

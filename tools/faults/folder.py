@@ -102,16 +102,19 @@ class Folder:
         self._started.append(process)
         return process
 
-    def call(
-        self, *arguments: str, environment: Mapping[str, str] | None = None, through: Sequence[str] = ()
-    ) -> tuple[int, str, str]:
+    def call(self, *arguments: str, through: Sequence[str] = ()) -> tuple[int, str, str]:
         """Call it and wait: exit code, standard output, standard error."""
-        return ended(self.start(*arguments, environment=environment, through=through))
+        return ended(self.start(*arguments, through=through))
 
     def results(self) -> Results:
         """What is stored of every run that has an outcome, straight from the file."""
         with self.connected() as connection:
             return {key: tuple(rest) for key, *rest in connection.execute(_RESULTS)}
+
+    def wait_for_runs(self, process: subprocess.Popen[str], number: int) -> None:
+        """Wait until so many runs have an outcome, or the process has ended."""
+        while process.poll() is None and self.number_finished() < number:
+            time.sleep(0.01)
 
     def number_finished(self) -> int:
         """How many runs have an outcome."""

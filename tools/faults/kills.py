@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally, went_well
+from tools.faults.bench import SUITE, Bench, NotPossibleError, Tally, goes_on, went_well
 from tools.faults.folder import NO_REPORT, RUN, RUN_WITH_ALL_CORES, Folder, ended, wait_until, workers_of
 
 SHRINK = 0.9
@@ -101,10 +101,7 @@ def _hit_workers(
                 psutil.wait_procs([victim], timeout=60)
             moments.remove(moment)
             folder.note_runs()
-        last = ended(process)
-        for _ in range(hits):
-            tally.note(survived=went_well(last))
-        tally.close(folder)
+        _settle(tally, folder, hits, ended(process))
     return tally
 
 
@@ -201,22 +198,18 @@ def hang_worker(bench: Bench, count: int) -> Tally:
     """Stop workers for good; the time limit ends them, and their runs are tried again when that is asked for."""
     if not hasattr(signal, "SIGSTOP"):
         raise NotPossibleError("no process can be stopped on this system")
-    whole, generator = bench.undisturbed(SUITE), bench.random("hang")
-    tally = Tally(whole.results, how=f"SIGSTOP, and --time-limit {HANG_LIMIT:g}")
+    generator = bench.random("hang")
 
     def hang(folder: Folder, _: int) -> bool:
         process = folder.start(*RUN, *NO_REPORT, "--time-limit", str(HANG_LIMIT))
-        wanted = generator.randrange(1, 12)
-        while process.poll() is None and folder.number_finished() < wanted:
-            time.sleep(0.01)
+        folder.wait_for_runs(process, generator.randrange(1, 12))
         victim = _some_worker(process, generator)
         if victim:
             victim.suspend()
         first = ended(process)
         folder.note_runs()
         stopped = folder.statuses().get("timed_out", 0)
-        again = folder.call(*RUN, *NO_REPORT, "--retry", "timed_out")
-        return victim is not None and went_well(first, 1) and stopped > 0 and went_well(again)
+        is_well_again = goes_on(folder, "--retry", "timed_out")
+        return victim is not None and went_well(first, 1) and stopped > 0 and is_well_again
 
-    bench.tried_at_once(SUITE, count, hang, tally)
-    return tally
+    return bench.tried(count, hang, f"SIGSTOP, and --time-limit {HANG_LIMIT:g}", is_at_once=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import random
 import re
@@ -114,6 +115,7 @@ _NAMES = [
 ]
 
 
+@functools.cache
 def suites() -> list[str]:
     """Suites that are right, for mutations to start from: all that are shipped, and some with all there is."""
     shipped = [path for path in files("benchmarks.suite").joinpath("suites").iterdir() if path.name.endswith(".toml")]
@@ -122,19 +124,16 @@ def suites() -> list[str]:
     return [*texts, begun, EVERYTHING, _PARTIAL]
 
 
-def mutated(texts: Sequence[str], generator: random.Random) -> bytes:
-    """One of some suites with one to four things changed, as the bytes of a file."""
-    tokens = _TOKEN.findall(generator.choice(texts))
+def mutated(generator: random.Random) -> bytes:
+    """A suite with one to four things changed, as the bytes of a file."""
+    tokens = _TOKEN.findall(generator.choice(suites()))
     for _ in range(generator.choice((1, 1, 1, 1, 2, 2, 3, 4))):
-        generator.choice(_CHANGES)(tokens, texts, generator)
+        generator.choice(_CHANGES)(tokens, generator)
     content = "".join(tokens).encode("utf-8", "surrogatepass")
     if generator.random() < 0.03:
         place = generator.randrange(len(content) + 1)
         content = content[:place] + generator.randbytes(generator.randint(1, 8)) + content[place:]
     return content[: generator.randrange(len(content) + 1)] if generator.random() < 0.03 else content
-
-
-_Change = Callable[[list[str], Sequence[str], random.Random], None]
 
 
 def _place(tokens: Sequence[str], generator: random.Random) -> int:
@@ -143,7 +142,13 @@ def _place(tokens: Sequence[str], generator: random.Random) -> int:
     return generator.choice(places or [0])
 
 
-def _change_value(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _line_start(tokens: Sequence[str], generator: random.Random) -> int:
+    """The place of a token that begins a line."""
+    ends = [place for place, token in enumerate(tokens) if token.startswith("\n")]
+    return generator.choice(ends or [-1]) + 1
+
+
+def _change_value(tokens: list[str], generator: random.Random) -> None:
     """Another value in place of one."""
     places = [place for place, token in enumerate(tokens) if _VALUE.match(token) and not _is_key(tokens, place)]
     if places:
@@ -152,7 +157,7 @@ def _change_value(tokens: list[str], _: Sequence[str], generator: random.Random)
         tokens[place] = generator.choice(generator.choice((_VALUES, alike, alike)))
 
 
-def _change_key(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _change_key(tokens: list[str], generator: random.Random) -> None:
     """Another name in place of one."""
     places = [place for place in range(len(tokens)) if _is_key(tokens, place)]
     if places:
@@ -170,47 +175,44 @@ def _near(generator: random.Random) -> str:
     return str(generator.choice((generator.randrange(12), round(generator.random(), 2), 2 ** generator.randrange(12))))
 
 
-def _break(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _break(tokens: list[str], generator: random.Random) -> None:
     """Anything in place of anything, or between."""
     place = _place(tokens, generator)
     tokens[place : place + generator.randrange(2)] = [generator.choice(generator.choice((_ODD, _VALUES, _NAMES)))]
 
 
-def _remove(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _remove(tokens: list[str], generator: random.Random) -> None:
     place = _place(tokens, generator)
     del tokens[place : place + generator.choice((1, 1, 1, 5, 30))]
 
 
-def _repeat(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _repeat(tokens: list[str], generator: random.Random) -> None:
     place = _place(tokens, generator)
     part = tokens[place : place + generator.choice((1, 3, 10))]
     tokens[place:place] = part * generator.choice((1, 1, 2, 40))
 
 
-def _swap(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _swap(tokens: list[str], generator: random.Random) -> None:
     if tokens:
         first, second = _place(tokens, generator), _place(tokens, generator)
         tokens[first], tokens[second] = tokens[second], tokens[first]
 
 
-def _add_line(tokens: list[str], texts: Sequence[str], generator: random.Random) -> None:
+def _add_line(tokens: list[str], generator: random.Random) -> None:
     """A line, or a table, of another suite."""
-    other = generator.choice(texts)
-    lines = other.splitlines(keepends=True)
+    lines = generator.choice(suites()).splitlines(keepends=True)
     start = generator.randrange(len(lines))
-    ends = [place for place, token in enumerate(tokens) if token.startswith("\n")]
-    place = generator.choice(ends or [0]) + 1
+    place = _line_start(tokens, generator)
     tokens[place:place] = _TOKEN.findall("".join(lines[start : start + generator.choice((1, 1, 6))]) + "\n")
 
 
-def _set(tokens: list[str], _: Sequence[str], generator: random.Random) -> None:
+def _set(tokens: list[str], generator: random.Random) -> None:
     """Another setting with another value, as a line of its own."""
-    ends = [place for place, token in enumerate(tokens) if token.startswith("\n")]
     value = generator.choice(generator.choice((_VALUES, _NAMES, [_near(generator)])))
-    tokens.insert(generator.choice(ends) + 1 if ends else 0, f"{generator.choice(_NAMES)} = {value}\n")
+    tokens.insert(_line_start(tokens, generator), f"{generator.choice(_NAMES)} = {value}\n")
 
 
-_CHANGES: Sequence[_Change] = (
+_CHANGES: Sequence[Callable[[list[str], random.Random], None]] = (
     *(_change_value,) * 10,
     *(_set, _add_line) * 2,
     _change_key,
@@ -221,7 +223,7 @@ _CHANGES: Sequence[_Change] = (
 
 def mutated_texts() -> st.SearchStrategy[bytes]:
     """Suites with one to four things changed in their text, most of which leave it TOML."""
-    return st.builds(mutated, st.just(suites()), st.randoms(use_true_random=True))
+    return st.builds(mutated, st.randoms(use_true_random=True))
 
 
 # No surrogates and no DEL: TOML has no way to write them as JSON does.

@@ -17,22 +17,7 @@ MOST_OVERHEAD = 0.005
 ENOUGH_TO_MEASURE = 5000
 """Runs from which on that is judged: with fewer, two starts of one command differ by more."""
 
-_FAILING = """
-name = "study"
-datasets = ["wine"]
-seeds = 1
-[model]
-variant = "mlp_small"
-width = 4
-depth = 1
-[train]
-epochs = 1
-[factors]
-"model.activation" = ["relu", "tanh"]
-"train.learning_rate" = [{rates}]
-"""
-
-_TRIVIAL = """
+_SMALL = """
 name = "study"
 datasets = ["wine"]
 seeds = {seeds}
@@ -44,7 +29,7 @@ depth = 1
 epochs = 1
 batch_size = 100
 [factors]
-"train.learning_rate" = [0.1, 0.01]
+"train.learning_rate" = {rates}
 """
 
 
@@ -70,8 +55,8 @@ def fail_half(bench: Bench, count: int) -> Tally:
 
     Their weights are to be kept, and a folder stands where the file of each goes.
     """
-    rates = ", ".join(f"{0.001 + 0.00001 * number:.5f}" for number in range(count))
-    text = _FAILING.format(rates=rates)
+    rates = [round(0.001 + 0.00001 * number, 5) for number in range(count)]
+    text = _SMALL.format(seeds=1, rates=rates) + '"model.activation" = ["relu", "tanh"]\n'
     whole = bench.undisturbed(text)
     folder = bench.folder(text)
     with whole.folder.connected() as connection:
@@ -95,7 +80,9 @@ def fail_half(bench: Bench, count: int) -> Tally:
 
 def train_trivial(bench: Bench, count: int) -> Tally:
     """Train very many runs of next to no work, and measure what each costs beside its training."""
-    few, many = (bench.folder(_TRIVIAL.format(seeds=seeds), is_fresh=True) for seeds in (5, count // 2))
+    few, many = (
+        bench.folder(_SMALL.format(seeds=seeds, rates=[0.1, 0.01]), is_fresh=True) for seeds in (5, count // 2)
+    )
     seconds = {}
     for folder in (few, many):
         for which in ("first", "again"):

@@ -17,14 +17,13 @@ JUMPS_A_SUITE = 5
 
 def two_runners(bench: Bench, count: int) -> Tally:
     """Start two runners at the same moment: between them they train every run once, and both end with all of it."""
-    tally = Tally(bench.undisturbed(SUITE).results)
-    for _ in range(count):
-        folder = bench.folder(SUITE)
+
+    def start_two(folder: Folder, _: int) -> bool:
         processes = [folder.start(*RUN, *NO_REPORT) for _ in range(2)]
         told = [ended(process) for process in processes]
-        tally.note(survived=all(went_well(each) for each in told))
-        tally.close(folder)
-    return tally
+        return all(went_well(each) for each in told)
+
+    return bench.tried(count, start_two)
 
 
 def jump_clocks(bench: Bench, count: int) -> Tally:

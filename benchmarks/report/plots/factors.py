@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.analysis.cell_means import CellMeans
+from benchmarks.analysis.effects import CellMeans
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.metrics import METRICS
 from benchmarks.report import limits

@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.analysis.estimates import CONFIDENCE
-from benchmarks.analysis.precision import Widths, precision_ahead, precision_so_far
+from benchmarks.analysis.estimates import CONFIDENCE, Widths, precision_ahead, precision_so_far
 from benchmarks.metrics import METRICS
 from benchmarks.report import limits
 from benchmarks.report.blocks import Plot

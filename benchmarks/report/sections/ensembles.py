@@ -239,7 +239,7 @@ def _best(found: _Found) -> str:
     name = OUTCOME_METRICS[found.task]
     if len(found.cells) < 2:
         return ""
-    sign = 1 if metric_of(name).better == "higher" else -1
+    sign = metric_of(name).sign
     first = max(found.cells, key=lambda each: sign * each.found.scores[name].member)
     second = max(found.cells, key=lambda each: sign * each.found.scores[name].ensemble)
     style, title = found.styles[name], titled(metric_of(name).title, found.styles[name].unit_of_values)

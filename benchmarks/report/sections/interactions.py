@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from scipy import stats
 
-from benchmarks.analysis.cell_means import cell_means
-from benchmarks.analysis.effects import Interaction, effects_obstacle, interactions
+from benchmarks.analysis.effects import Interaction, cell_means, effects_obstacle, interactions
 from benchmarks.labels import counted, whole
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plot, Plots, Table

@@ -9,7 +9,14 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from benchmarks.analysis.searches import GroupOutcome, RunFacts, SearchOutcome, Sensitivity, TrialOutcome, told_outcome
+from benchmarks.analysis.searches import (
+    GroupOutcome,
+    RunFacts,
+    SearchOutcome,
+    Sensitivity,
+    TrialOutcome,
+    search_outcome,
+)
 from benchmarks.analysis.tuning_gain import CellWorth, Worth, worth_of_tuning
 from benchmarks.labels import NOTHING, counted, level_label
 from benchmarks.report import limits
@@ -87,7 +94,7 @@ def build(report: Report) -> Iterable[Block]:
     table = report.study.suite.search
     if table is None:
         return
-    outcome = told_outcome(report.study, _facts(report.runs, table.objective))
+    outcome = search_outcome(report.study, _facts(report.runs, table.objective))
     assert outcome is not None  # as the suite has a search
     scores = [trial.record.score for group in outcome.groups for trial in group.comparable]
     style = style_of(outcome.metric.unit, (score for score in scores if score is not None))
