@@ -18,6 +18,7 @@ from zoo.settings import SettingError
 from zoo.variants import VARIANTS, Variant, list_models, model_config
 
 if TYPE_CHECKING:
+    __version__: str
     from zoo.audit import Audit, audit_model, count_macs
     from zoo.build import build_model, count_parameters, create_model, initial_values, load_model, with_standardization
 
@@ -62,6 +63,7 @@ __all__ = [
     "ResNetConfig",
     "SettingError",
     "Variant",
+    "__version__",
     "audit_model",
     "build_model",
     "count_macs",

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib.metadata import version
 from pathlib import Path
 from types import SimpleNamespace
 from urllib.parse import urlsplit
@@ -67,6 +68,12 @@ def test_help(command, ablate):
     code, out, _ = ablate(command, "--help")
     assert code == 0
     assert f"Usage: ablate {command} " in out.splitlines()[0]
+
+
+def test_version(ablate):
+    """The command and the zoo tell the version that is installed."""
+    assert ablate("--version") == (0, f"ablate {version('ablation-zoo')}\n", "")
+    assert zoo.__version__ == version("ablation-zoo")
 
 
 def test_help_lists_all_commands(ablate):
