@@ -15,10 +15,9 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.errors import DatasetError, StoreError, UserError
-
 if TYPE_CHECKING:
     from benchmarks.analysis.loading import load_results
+    from benchmarks.errors import DatasetError, StoreError, UserError
     from benchmarks.models.diagnosis.networks import check_gradients, measure_signal
     from benchmarks.models.export import OtherResults, load_ensemble, load_network
 
@@ -34,8 +33,10 @@ __all__ = [
     "measure_signal",
 ]
 
-# Pandas takes half a second to import and TensorFlow some, and most who import this package do without.
+# Pandas takes half a second to import and TensorFlow some, and most who import this package do without. The command
+# begins with this file: the less there is of it, the sooner Ctrl-C ends it with a line.
 _PLACES = {
+    **dict.fromkeys(("DatasetError", "StoreError", "UserError"), "benchmarks.errors"),
     "load_results": "benchmarks.analysis.loading",
     "load_network": "benchmarks.models.export",
     "load_ensemble": "benchmarks.models.export",

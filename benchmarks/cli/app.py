@@ -11,10 +11,10 @@ from typing import Annotated
 import typer
 
 from benchmarks.cli import datasets, diagnosing, following, models, planning, reporting, running, tracking
-from benchmarks.cli.arguments import TERMINATED, WRONG_CALL
+from benchmarks.cli.arguments import INTERRUPTED, TERMINATED, WRONG_CALL
 from benchmarks.cli.rendering import say
 from benchmarks.errors import UserError
-from benchmarks.execution.interrupts import Terminated
+from benchmarks.execution.interrupts import Terminated, interruptible
 
 app = typer.Typer(
     name="ablate",
@@ -50,14 +50,16 @@ COMMANDS = (
 
 
 def _told_to_end(command: Callable[..., None]) -> Callable[..., None]:
-    """The same command with an exit code for SIGTERM: Typer's is that of Ctrl-C, which it is caught as."""
+    """The same command with a line and an exit code for Ctrl-C, and a code of its own for SIGTERM."""
 
     @functools.wraps(command)
     def call(*arguments: object, **options: object) -> None:
+        interruptible()
         try:
             command(*arguments, **options)
-        except Terminated:
-            raise typer.Exit(TERMINATED) from None
+        except KeyboardInterrupt as interrupt:
+            print("interrupted", file=sys.stderr)
+            raise typer.Exit(TERMINATED if isinstance(interrupt, Terminated) else INTERRUPTED) from None
 
     return call
 

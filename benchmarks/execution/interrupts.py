@@ -7,6 +7,7 @@ What is kept here belongs to the process, as signals do.
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -28,6 +29,27 @@ class _Received:
 
 
 _received = _Received()
+
+
+def end_at_once() -> None:
+    """Let Ctrl-C end this process with a line, until `interruptible` is called.
+
+    An exception would break an import off, which tells of it with a traceback, or swallows it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else somebody wants none
+        signal.signal(signal.SIGINT, _end)
+
+
+def interruptible() -> None:
+    """Let Ctrl-C raise a KeyboardInterrupt again."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    os.write(2, b"interrupted\n")
+    os._exit(130)
 
 
 @contextmanager

@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import pytest
 
@@ -94,3 +97,27 @@ def test_in_other_threads_nothing_changes():
     thread.start()
     thread.join()
     assert inside == [before]
+
+
+@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6, 1.0])
+def test_a_command_that_has_hardly_begun(seconds, tmp_path):
+    """Ctrl-C ends it with one line and no traceback, whatever it was importing."""
+    (tmp_path / "sitecustomize.py").write_text("import sys; print('python has begun', file=sys.stderr, flush=True)")
+    path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks", "run", "quickstart", "--runs-dir", str(tmp_path / "runs")],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    with process:
+        while "python has begun" not in process.stdout.readline():
+            assert process.poll() is None
+        time.sleep(seconds)
+        process.send_signal(signal.SIGINT)
+        told = process.stdout.read()
+    assert process.returncode in (130, -signal.SIGINT)  # a shell says 130 of both
+    assert "Traceback" not in told
+    assert "interrupted" in told
