@@ -21,30 +21,19 @@ class EmbeddedDataset:
 
     version: str
     module: str
+    """In `benchmarks.data.embedded`."""
     summary: str
 
 
 EMBEDDED: dict[str, EmbeddedDataset] = {
-    "digits": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.digits", "1,797 grey 8x8 handwritten digits, 10 classes (scikit-learn)"
-    ),
-    "shapes": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.shapes", "10,000 colour 32x32 images of drawn shapes, 10 classes (generated)"
-    ),
-    "spirals": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.spirals", "5,000 points in the plane on five spiral arms (generated)"
-    ),
-    "wine": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.tables", "178 wines with 13 measurements, 3 cultivars (scikit-learn)"
-    ),
+    "digits": EmbeddedDataset("1.0.0", "digits", "1,797 grey 8x8 handwritten digits, 10 classes (scikit-learn)"),
+    "shapes": EmbeddedDataset("1.0.0", "shapes", "10,000 colour 32x32 images of drawn shapes, 10 classes (generated)"),
+    "spirals": EmbeddedDataset("1.0.0", "spirals", "5,000 points in the plane on five spiral arms (generated)"),
+    "wine": EmbeddedDataset("1.0.0", "tables", "178 wines with 13 measurements, 3 cultivars (scikit-learn)"),
     "breast_cancer": EmbeddedDataset(
-        "1.0.0",
-        "benchmarks.data.embedded.tables",
-        "569 breast masses with 30 measurements, 2 classes (scikit-learn)",
+        "1.0.0", "tables", "569 breast masses with 30 measurements, 2 classes (scikit-learn)"
     ),
-    "diabetes": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.tables", "442 patients with 10 measurements, regression (scikit-learn)"
-    ),
+    "diabetes": EmbeddedDataset("1.0.0", "tables", "442 patients with 10 measurements, regression (scikit-learn)"),
 }
 """Datasets that need no download."""
 

@@ -59,7 +59,7 @@ def prepare(reference: DatasetReference) -> None:
         copy_dataset(reference.bucket, reference.name, reference.version, reference.directory)
         return
     if reference.origin == "embedded":
-        importlib.import_module(EMBEDDED[reference.name].module)
+        importlib.import_module(f"benchmarks.data.embedded.{EMBEDDED[reference.name].module}")
         tfds.disable_progress_bar()
     # TFDS announces a download also where it only generates.
     announcements = io.StringIO() if reference.origin == "embedded" else sys.stderr
