@@ -7,12 +7,13 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
 from zoo.settings import (
+    ListAsTuple,
     OneOf,
     OneOrMore,
     Problem,
@@ -58,8 +59,6 @@ _OF_LINEAR_MODELS = {
 
 MOST_UNITS = 65_536
 MOST_LAYERS = 10_000
-
-_ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 
 def _setting_of_rate(explanation: str, **declared: Any) -> Any:
@@ -347,7 +346,7 @@ class ResNetConfig(_PlacedNormalization):
         20, "Number of weight layers from input to output, shortcuts not counted.", ge=3, le=MOST_LAYERS
     )
     stages: int = setting(3, "Number of stages.", ge=1, le=8)
-    blocks_per_stage: Annotated[tuple[int, ...], _ListAsTuple] = setting(
+    blocks_per_stage: Annotated[tuple[int, ...], ListAsTuple] = setting(
         (), "Blocks in each stage; empty: as published for this depth, else equally many. It must agree with depth."
     )
     block: Annotated[str, OneOf("block", BLOCKS)] = setting("basic", "What a residual branch is made of.")

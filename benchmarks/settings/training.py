@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
 from benchmarks.arrays import Array
 from benchmarks.settings.optimizers import OPTIMIZERS, with_coefficient
 from benchmarks.settings.schedules import SCHEDULES
-from zoo.settings import OneOf, Problem, Settings, as_written, found_problems, setting
+from zoo.settings import ListAsTuple, OneOf, Problem, Settings, as_written, found_problems, setting
 
 REVISION = 2
 """Raised whenever the same settings come to give other results, so that results of the old meaning are not reused."""
@@ -40,7 +40,6 @@ MONITORS: dict[str, str] = {
     "val_accuracy": "the accuracy on the validation part; more is better",
 }
 
-_ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 _BUDGETS = ("epochs", "steps", "images")
 DEFAULT_EPOCHS = 30
 
@@ -112,7 +111,7 @@ class TrainConfig(Settings):
     schedule: Annotated[str, OneOf("schedule", SCHEDULES)] = setting(
         "constant", "How the learning rate goes over the training.", shapes_program=False
     )
-    decay_at: Annotated[tuple[float, ...], _ListAsTuple] = setting(
+    decay_at: Annotated[tuple[float, ...], ListAsTuple] = setting(
         (0.5, 0.75),
         "Shares of the training after which the learning rate falls.",
         shapes_program=False,
