@@ -52,11 +52,7 @@ def cost(bracket: Bracket) -> int:
 def plan_brackets(max_epochs: int, factor: int, epochs: int, points: int | None) -> list[Bracket]:
     """The brackets that are paid by a number of epochs, in turn, up to the first that no longer is.
 
-    Args:
-        max_epochs: see `brackets_of`.
-        factor: see `brackets_of`.
-        epochs: to spend.
-        points: how many different settings there are, since none is begun twice; None for infinitely many.
+    No setting is begun twice, and there are so many `points` of them; None: infinitely many.
     """
     plan: list[Bracket] = []
     iteration = brackets_of(max_epochs, factor)

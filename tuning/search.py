@@ -127,10 +127,6 @@ class Search:
 
     No point is tried twice, except where Hyperband continues it.
 
-    Args:
-        space: what to search.
-        config: how.
-
     Raises:
         TuningError: a grid is infinite or has more points than there are trials, or Hyperband has not epochs or points
             enough for its first bracket.

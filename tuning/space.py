@@ -123,7 +123,7 @@ class Space:
             parameter = self.parameters[path]
             if not _has_arms(parameter):
                 values[path] = self._label(path, value)
-            elif text_of(value) == text_of(_alternative(parameter)):
+            elif parameter.is_alternative(value):
                 values[f"{path}/or"] = text_of(value)
             else:
                 values |= {f"{path}/or": WITHIN, path: value}
@@ -149,7 +149,7 @@ class Space:
         parameter = self.parameters[path]
         assert isinstance(parameter, Range)  # all choices have labels
         if _has_arms(parameter) and values[f"{path}/or"] != WITHIN:
-            return _alternative(parameter)
+            return parameter.alternative
         return parameter.nearest(values[path])
 
     @functools.cached_property
@@ -257,7 +257,7 @@ class Space:
         parameter = self.parameters[path]
         if not _has_arms(parameter):
             return _parent(path, [self._label(path, value) for value in values])
-        if text_of(values[0]) == text_of(_alternative(parameter)):
+        if parameter.is_alternative(values[0]):
             return _parent(f"{path}/or", [text_of(values[0])])
         return _parent(path, list(values))
 
@@ -330,24 +330,24 @@ def _problems_of_conditions(path: str, parameters: Mapping[str, Parameter]) -> I
         wrong = [value for value in values if not parent.has(value)]
         for value in wrong:
             yield Problem(where, f"a value that {name} cannot have", as_written(plain(value)), _told(parent))
-        of_range = [text_of(value) != text_of(_alternative(parent)) for value in values]
-        if not wrong and parent.size is None and any(of_range):
+        of_range, given = {not parent.is_alternative(value) for value in values}, as_written(plain(values))
+        if not wrong and parent.size is None and True in of_range:
             message = f"a single value of a continuous range, which {name} has by chance only"
-            allowed = "parameters with choices or steps" + (
-                "" if _alternative(parent) is None else f", or {text_of(_alternative(parent))}"
-            )
-            yield Problem(where, message, as_written(plain(values)), allowed)
-        elif not wrong and _has_arms(parent) and len(set(of_range)) > 1:
-            yield Problem(
-                where, "the alternative mixed with values of the range", as_written(plain(values)), "one kind"
-            )
+            allowed = f"parameters with choices or steps{_or_alternative(parent)}"
+            yield Problem(where, message, given, allowed)
+        elif not wrong and _has_arms(parent) and len(of_range) > 1:
+            yield Problem(where, "the alternative mixed with values of the range", given, "one kind")
 
 
 def _told(parameter: Parameter) -> str:
     if isinstance(parameter, Choices) or parameter.step is not None:
         return ", ".join(map(text_of, parameter.values))
-    either = "" if parameter.alternative is None else f", or {text_of(parameter.alternative)}"
-    return f"{'whole numbers' if parameter.whole else 'numbers'} from {parameter.low} to {parameter.high}{either}"
+    kind = "whole numbers" if parameter.whole else "numbers"
+    return f"{kind} from {parameter.low} to {parameter.high}{_or_alternative(parameter)}"
+
+
+def _or_alternative(parameter: Parameter) -> str:
+    return "" if parameter.alternative is None else f", or {text_of(parameter.alternative)}"
 
 
 def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -373,10 +373,6 @@ def _is_met(parameter: Parameter, values: Mapping[str, Any]) -> bool:
     return all(name in values and text_of(values[name]) in map(text_of, allowed) for name, allowed in parameter.when)
 
 
-def _alternative(parameter: Parameter) -> Value | None:
-    return parameter.alternative if isinstance(parameter, Range) else None
-
-
 def _as_choice(parameter: Parameter) -> bool:
     """Whether Keras Tuner is told all the values."""
     return isinstance(parameter, Choices) or parameter.step is not None
@@ -384,7 +380,7 @@ def _as_choice(parameter: Parameter) -> bool:
 
 def _has_arms(parameter: Parameter) -> bool:
     """Whether Keras Tuner first chooses between a range and its alternative."""
-    return not _as_choice(parameter) and _alternative(parameter) is not None
+    return not _as_choice(parameter) and parameter.alternative is not None
 
 
 def _labelled(parameter: Parameter) -> dict[Any, Value]:
