@@ -106,15 +106,9 @@ def prepared_datasets(data_dir: Path) -> list[DatasetReference]:
         return [DatasetReference(name, each[-1], "bucket", data_dir, bucket) for name, each in named.items() if each]
     if not data_dir.is_dir():
         return []
-    folders = [path for path in sorted(data_dir.glob("*")) if path.is_dir()]
-    folders += [path for path in sorted(data_dir.glob("*/*")) if path.is_dir()]
-    found = []
-    for folder in folders:
-        versions = _prepared_versions(folder)
-        if versions:
-            name = folder.relative_to(data_dir).as_posix()
-            found.append(DatasetReference(name, versions[-1], "prepared", data_dir))
-    return found
+    folders = [path for depth in ("*", "*/*") for path in sorted(data_dir.glob(depth)) if path.is_dir()]
+    named = {path.relative_to(data_dir).as_posix(): _prepared_versions(path) for path in folders}
+    return [DatasetReference(name, each[-1], "prepared", data_dir) for name, each in named.items() if each]
 
 
 def _prepared_versions(folder: Path) -> list[str]:
@@ -127,10 +121,10 @@ def _sorted_versions(names: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
-def _check_pinned(name: str, pinned: str, known: Iterable[str]) -> None:
-    known = list(dict.fromkeys(known))
+def _check_pinned(name: str, pinned: str, known: list[str]) -> None:
     if pinned and pinned not in known:
-        raise DatasetError(f"datasets: no such version\n  given:   {name}:{pinned}\n  allowed: {', '.join(known)}")
+        allowed = ", ".join(dict.fromkeys(known))
+        raise DatasetError(f"datasets: no such version\n  given:   {name}:{pinned}\n  allowed: {allowed}")
 
 
 def _find_prepared(name: str, pinned: str, data_dir: Path) -> DatasetReference | None:

@@ -63,10 +63,6 @@ def choose_features(dataset: str, info: tfds.core.DatasetInfo) -> Choice:
     `label` or `target`, or the only class label, and all the rest is input. Where there are images, the first by name
     is the input; else all numbers, categories and texts are.
 
-    Args:
-        dataset: its name, for errors.
-        info: what TFDS knows of it.
-
     Raises:
         DatasetError: there is no such target, or nothing that could be the input.
     """

@@ -103,10 +103,6 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     a category has a column of 0 and 1 for each of its classes, and so has a text of 2 to `MOST_WORDS` values; the
     columns stand in the order of their features' names. Nothing is filled in: a missing value is an error.
 
-    Args:
-        reference: which.
-        allocate: makes the arrays.
-
     Raises:
         DatasetError: it has no usable inputs or no target, or unusable values.
     """
@@ -133,17 +129,16 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
         for feature, known in inputs.items():
             _check_input(f"datasets: the {split} split of {name}", feature, known, values[feature])
     for feature in inputs:
-        shapes = train[feature].shape[1:], test[feature].shape[1:]
-        if shapes[0] != shapes[1]:
+        size, other = train[feature].shape[1:], test[feature].shape[1:]
+        if size != other:
             raise DatasetError(
-                f"datasets: the examples of {name} vary in size: feature {feature!r} is {shapes[0]} in training, "
-                f"{shapes[1]} in test"
+                f"datasets: the examples of {name} vary in size: feature {feature!r} is {size} in training, "
+                f"{other} in test"
             )
     label_type = np.float32 if choice.num_classes == 1 else np.int32
     train_examples, test_examples = (
         Examples(_join(values, inputs, allocate), values[choice.target].astype(label_type)) for values in (train, test)
     )
-    columns = tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else ()
     return Dataset(
         name=name,
         version=reference.version,
@@ -151,7 +146,7 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
         test=test_examples,
         num_classes=choice.num_classes,
         test_split=source,
-        columns=columns,
+        columns=tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else (),
         left_out=tuple(sorted(left_out)),
     )
 
@@ -233,14 +228,15 @@ def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wante
 def _hold_out(values: _Values, allocate: Allocate) -> tuple[_Values, _Values]:
     number = len(next(iter(values.values())))
     held_out = np.arange(number) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-    return (
-        {feature: _take(each, np.flatnonzero(~held_out), allocate) for feature, each in values.items()},
-        {feature: _take(each, np.flatnonzero(held_out), allocate) for feature, each in values.items()},
+    train, test = (
+        {feature: _take(each, np.flatnonzero(part), allocate, each.dtype) for feature, each in values.items()}
+        for part in (~held_out, held_out)
     )
+    return train, test
 
 
-def _take(values: Array, indices: Array, allocate: Allocate) -> Array:
-    taken = allocate((len(indices), *values.shape[1:]), values.dtype)
+def _take(values: Array, indices: Array, allocate: Allocate, dtype: Any) -> Array:
+    taken = allocate((len(indices), *values.shape[1:]), dtype)
     for chunk in _chunks(len(indices)):
         taken[chunk] = values[indices[chunk]]
     return taken
@@ -256,21 +252,20 @@ def _check_target(where: str, labels: Array, choice: Choice) -> None:
     where = f"{where}: the target {choice.target!r}"
     if choice.num_classes == 1:
         _check_finite(where, labels)
-        if (labels == labels[0]).all():
-            raise DatasetError(f"{where} is {labels[0]} everywhere\n  allowed: at least two values")
-        return
-    _check_range(where, labels, choice.num_classes)
-    if (labels == labels[0]).all():
-        raise DatasetError(f"{where} is {int(labels[0])} everywhere\n  allowed: at least two classes")
+        first, what = labels[0], "values"
+    else:
+        _check_range(where, labels, choice.num_classes)
+        first, what = int(labels[0]), "classes"
+    if (labels == first).all():
+        raise DatasetError(f"{where} is {first} everywhere\n  allowed: at least two {what}")
 
 
 def _check_input(where: str, feature: str, known: Feature, values: Array) -> None:
     where = f"{where}: feature {feature!r}"
-    if known.kind == "category":
-        if values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
-            _check_range(where, values, len(known.categories))
-    elif known.kind in ("number", "image"):
+    if known.kind != "category":
         _check_finite(where, values)
+    elif values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
+        _check_range(where, values, len(known.categories))
 
 
 def _check_range(where: str, labels: Array, num_classes: int) -> None:
@@ -322,7 +317,8 @@ def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Ar
         (feature,) = inputs
         only = values[feature]
         if inputs[feature].kind != "category" and only.ndim > 1:
-            return only if only.dtype in (np.uint8, np.float32) else _converted(only, allocate)
+            is_fit = only.dtype in (np.uint8, np.float32)
+            return only if is_fit else _take(only, np.arange(len(only)), allocate, np.float32)
     number = len(values[next(iter(inputs))])
     width = len(list(_column_names(inputs)))
     joined = allocate((number, width), np.float32)
@@ -330,13 +326,6 @@ def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Ar
         blocks = [_block(values[feature][chunk], known) for feature, known in inputs.items()]
         joined[chunk] = np.concatenate(blocks, axis=1)
     return joined
-
-
-def _converted(values: Array, allocate: Allocate) -> Array:
-    converted = allocate(values.shape, np.float32)
-    for chunk in _chunks(len(values)):
-        converted[chunk] = values[chunk]
-    return converted
 
 
 def _block(values: Array, known: Feature) -> Array:
