@@ -264,12 +264,7 @@ _TYPES = {
 
 
 def problems_from_pydantic(error: ValidationError, names: Iterable[str]) -> list[Problem]:
-    """Pydantic's findings as problems for people.
-
-    Args:
-        error: what pydantic raised.
-        names: the settings of the config that was to be made.
-    """
+    """Pydantic's findings as problems for people; `names` are the settings of the config that was to be made."""
     problems = []
     for details in error.errors(include_url=False):
         context = details.get("ctx", {})
