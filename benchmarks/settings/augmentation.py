@@ -115,11 +115,7 @@ class AugmentConfig(Settings):
         return bool(self.mixup or self.cutmix)
 
     def check_data(self, task: Task, input_shape: Shape) -> None:
-        """Refuse augmentations that do not fit the data.
-
-        Args:
-            task: what is learned from the data.
-            input_shape: shape of one example.
+        """Refuse augmentations that do not fit data with this task and shape of an example.
 
         Raises:
             SettingError: its problems name the settings, such as `augment.mixup`.

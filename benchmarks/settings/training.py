@@ -250,11 +250,7 @@ class TrainConfig(Settings):
         return self.loss
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Steps of the whole training.
-
-        Args:
-            steps_per_epoch: full batches in one pass over the training part.
-        """
+        """Steps of the whole training, where one pass over the training part is so many full batches."""
         if self.steps:
             return self.steps
         if self.images:
@@ -263,14 +259,7 @@ class TrainConfig(Settings):
 
 
 def schedule_factors(config: TrainConfig, first_step: int, steps: int, total_steps: int) -> Array:
-    """The factors of some consecutive steps: (steps,) float32.
-
-    Args:
-        config: the schedule and its settings.
-        first_step: how many steps lie behind.
-        steps: how many factors.
-        total_steps: how many steps the whole training has.
-    """
+    """The factors of so many steps, `first_step` others of the training lying behind: (steps,) float32."""
     done = (first_step + np.arange(steps)) / total_steps
     schedule = SCHEDULES[config.schedule]
     return schedule.factor(done, *(getattr(config, name) for name in schedule.reads)).astype(np.float32)

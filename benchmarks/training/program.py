@@ -36,13 +36,8 @@ class Program:
     The runs of a stack sit in numbered slots. All share one trace; each has its own weights, seeds, data order,
     standardization and learning rate. A stack always has `stack_size` slots: where runs are missing, copies fill it
     up, so that the arithmetic of a run stays the same whatever is trained beside it. A slot whose loss is no longer
-    finite keeps the weights that it had before that step.
-
-    Args:
-        settings: settings of any of the runs; what shapes the program must be the same in all.
-        dataset: for the shape of its examples, its task and the number of classes.
-        data: the same dataset as tensors.
-        stopwatch: is told where the time goes.
+    finite keeps the weights that it had before that step. The settings are those of any of the runs: what shapes the
+    program must be the same in all.
     """
 
     def __init__(
