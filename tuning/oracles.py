@@ -243,4 +243,3 @@ ORACLES: dict[str, Callable[..., Suggester]] = {
     "bayesian": BayesianOracle,
     "hyperband": HyperbandOracle,
 }
-"""Strategy -> its oracle."""

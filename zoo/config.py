@@ -274,7 +274,7 @@ class MLPConfig(_PlacedNormalization):
         """The settings whose value is not their default; a list of equal widths is told as one width."""
         values = super().differing_from_default()
         if isinstance(self.width, tuple) and len(set(self.width)) == 1:
-            values = {name: value for name, value in values.items() if name != "width"}
+            del values["width"]
             if self.width[0] != type(self).model_fields["width"].default:
                 values["width"] = self.width[0]
         return values
@@ -499,4 +499,3 @@ def _require_image(input_shape: InputShape, network: str) -> None:
 
 
 FAMILIES: tuple[type[ModelConfig], ...] = (MLPConfig, LeNetConfig, ResNetConfig)
-"""The config class of every family."""

@@ -36,11 +36,9 @@ class Problem:
     message: str
     """What is wrong, as a clause."""
     given: str | None = None
-    """What was written, as it was written."""
     allowed: str | None = None
-    """What could have been written."""
     nearest: str | None = None
-    """The allowed thing that is closest to what was written."""
+    """The allowed thing that is closest to what was given."""
 
     def __str__(self) -> str:
         """One paragraph for a person: where, what, given, allowed, nearest."""

@@ -27,7 +27,6 @@ EVALUATION_BATCH = 256
 """Examples that are evaluated at once; the last batch is padded, so that one trace serves all splits."""
 
 HEADS: dict[Task, str] = {"classification": "logits", "binary": "binary_logit", "regression": "regression"}
-"""Task -> the head of the model."""
 
 
 class Program:

@@ -1,4 +1,4 @@
-"""What the embedded datasets have in common as TFDS datasets."""
+"""What the embedded datasets have in common: their form for TFDS, and a fixed test split where none is official."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.arrays import Array
+
+TEST_EVERY = 5
 
 Columns = Mapping[str, Sequence[Any] | Array]
 """Feature -> its values in all examples."""
@@ -50,3 +52,21 @@ class EmbeddedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True): 
     def _generate_examples(self, columns: Columns, part: Array) -> Iterator[tuple[int, dict[str, Any]]]:
         for index in part.tolist():
             yield index, {name: values[index] for name, values in columns.items()}
+
+
+def fifth_of_each_class(labels: Array) -> Array:
+    """Which examples are tested: within each class, in the given order, every fifth."""
+    is_test = np.zeros(len(labels), bool)
+    for label in np.unique(labels):
+        is_test[np.flatnonzero(labels == label)[TEST_EVERY - 1 :: TEST_EVERY]] = True
+    return is_test
+
+
+def fifth_by_target(targets: Array) -> Array:
+    """Which examples are tested: of each five in the order of their targets the middle one.
+
+    Both parts then have nearly the same distribution of targets, ends included.
+    """
+    is_test = np.zeros(len(targets), bool)
+    is_test[np.argsort(targets, kind="stable")[TEST_EVERY // 2 :: TEST_EVERY]] = True
+    return is_test

@@ -8,8 +8,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.arrays import Array
-from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder
-from benchmarks.data.embedded.held_out import fifth_of_each_class
+from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder, fifth_of_each_class
 from benchmarks.data.embedded.uniforms import Uniforms
 
 NUM_ARMS = 5

@@ -9,8 +9,7 @@ import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.arrays import Array
-from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder
-from benchmarks.data.embedded.held_out import fifth_by_target, fifth_of_each_class
+from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder, fifth_by_target, fifth_of_each_class
 
 _SPLIT_OF_CLASSES = "Every fifth row of each class is in the test split."
 
