@@ -46,15 +46,7 @@ INPUT_DROPOUT = 0.2
 HIDDEN_DROPOUT = 0.5
 """The share of hidden units that they drop."""
 
-_OF_LINEAR_MODELS = {
-    "depth",
-    "initializer",
-    "initializer_gain",
-    "initializer_scale",
-    "input_dropout",
-    "l1",
-    "l2",
-}
+_OF_LINEAR_MODELS = {"depth", "initializer", "initializer_gain", "initializer_scale", "input_dropout", "l1", "l2"}
 """The settings that a model without hidden layers has a use for."""
 
 MOST_UNITS = 65_536

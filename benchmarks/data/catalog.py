@@ -83,15 +83,12 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
         version = EMBEDDED[bare].version
         _check_pinned(bare, pinned, [version])
         return DatasetReference(bare, version, "embedded", runs_dir / ".datasets")
-    bucket = bucket_of(data_dir)
-    if bucket:
+    if bucket := bucket_of(data_dir):
         return _find_in_bucket(bare, pinned, bucket, runs_dir)
-    prepared = _find_prepared(bare, pinned, data_dir)
-    if prepared:
+    if prepared := _find_prepared(bare, pinned, data_dir):
         return prepared
     full_name, version = _find_downloadable(bare, data_dir)
-    prepared = _find_prepared(full_name, pinned, data_dir)
-    if prepared:
+    if prepared := _find_prepared(full_name, pinned, data_dir):
         return prepared
     _check_pinned(full_name, pinned, [*_prepared_versions(data_dir / full_name), version])
     return DatasetReference(full_name, version, "download", data_dir)
@@ -99,8 +96,7 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
 
 def prepared_datasets(data_dir: Path) -> list[DatasetReference]:
     """The datasets that lie prepared in a TFDS folder or bucket, newest version of each."""
-    bucket = bucket_of(data_dir)
-    if bucket:
+    if bucket := bucket_of(data_dir):
         there = sorted({*datasets_in(bucket, "*"), *datasets_in(bucket, "*/*")})
         named = {name: _sorted_versions(version for other, version in there if other == name) for name, _ in there}
         return [DatasetReference(name, each[-1], "bucket", data_dir, bucket) for name, each in named.items() if each]

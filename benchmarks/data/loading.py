@@ -18,17 +18,9 @@ from tensorflow_datasets.core.download import downloader
 from benchmarks.arrays import Array
 from benchmarks.data.buckets import copy_dataset
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
-from benchmarks.data.dataset import (
-    Allocate,
-    Dataset,
-    Examples,
-    decoded_folder,
-    in_memory,
-    open_decoded,
-    write_decoded,
-)
+from benchmarks.data.dataset import Allocate, Dataset, Examples, decoded_folder, in_memory, open_decoded, write_decoded
 from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
-from benchmarks.errors import DatasetError
+from benchmarks.errors import DatasetError, first_line
 from benchmarks.tensorflow_start import no_deprecations_of_tfds
 
 HELD_OUT_EVERY = 5
@@ -71,11 +63,13 @@ def prepare(reference: DatasetReference) -> None:
         if (reference.directory / "dataset_info.json").exists():
             return  # another process was faster
         if reference.origin == "embedded":
-            message = f"datasets: {reference.name} could not be written to {reference.data_dir}: {_first_line(error)}"
+            message = (
+                f"datasets: {reference.name} could not be written to {reference.data_dir}: {first_line(error)[:300]}"
+            )
             raise DatasetError(message) from error
         raise DatasetError(
             f"datasets: {reference.name} is not prepared in {reference.data_dir} and could not be downloaded\n"
-            f"  reason:  {_first_line(error)}\n"
+            f"  reason:  {first_line(error)[:300]}\n"
             f"  remedy:  prepare it where there is a network, with `tfds build {reference.name}`, and name its folder "
             "with --data-dir or TFDS_DATA_DIR"
         ) from error
@@ -116,7 +110,7 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     except DatasetError:
         raise
     except Exception as error:
-        raise DatasetError(f"datasets: {reference.directory} cannot be read: {_first_line(error)}") from error
+        raise DatasetError(f"datasets: {reference.directory} cannot be read: {first_line(error)[:300]}") from error
     if test is None:
         train, test = _hold_out(train, allocate)
     inputs = {feature: _with_vocabulary(known, train[feature]) for feature, known in choice.inputs.items()}
@@ -348,8 +342,3 @@ def _column_names(inputs: dict[str, Feature]) -> Iterator[str]:
             yield from (f"{feature}[{','.join(map(str, place))}]" for place in np.ndindex(*known.shape))  # type: ignore[arg-type]
         else:
             yield feature
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -46,8 +46,7 @@ class AugmentConfig(Settings):
         le=1,
     )
     rotate: float = _strength(
-        "Largest rotation in degrees, to either side; 0: off (Simard, Steinkraus & Platt 2003, section 2).",
-        le=180,
+        "Largest rotation in degrees, to either side; 0: off (Simard, Steinkraus & Platt 2003, section 2).", le=180
     )
     scale: float = _strength(
         "Largest share by which the window that an image shows grows or shrinks, about its middle; 0: off "

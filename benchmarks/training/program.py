@@ -62,12 +62,7 @@ class Program:
         self._augmenter = (
             Augmenter(settings.augment, dataset.input_shape, self.data.value_range) if settings.augment.is_on else None
         )
-        self._loss = Loss(
-            settings.train,
-            dataset.task,
-            dataset.num_classes,
-            soft_targets=settings.augment.mixes_labels,
-        )
+        self._loss = Loss(settings.train, dataset.task, dataset.num_classes, soft_targets=settings.augment.mixes_labels)
         self._packing = Packing(self.model)
         generators = len(self._augmenter.names) if self._augmenter else 0
         self.slots = Slots(self.stack_size, self._packing, settings.train, generators)
