@@ -12,7 +12,7 @@ from typing import Literal
 from benchmarks.data.buckets import bucket_of, datasets_in
 from benchmarks.errors import DatasetError
 from benchmarks.tensorflow_start import import_tensorflow
-from zoo.settings import nearest
+from zoo.settings import Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ def _sorted_versions(names: Iterable[str]) -> list[str]:
 def _check_pinned(name: str, pinned: str, known: list[str]) -> None:
     if pinned and pinned not in known:
         allowed = ", ".join(dict.fromkeys(known))
-        raise DatasetError(f"datasets: no such version\n  given:   {name}:{pinned}\n  allowed: {allowed}")
+        raise DatasetError(str(Problem("datasets", "no such version", f"{name}:{pinned}", allowed)))
 
 
 def _find_prepared(name: str, pinned: str, data_dir: Path) -> DatasetReference | None:
@@ -162,6 +162,4 @@ def _find_downloadable(name: str, data_dir: Path) -> tuple[str, str]:
 
 
 def _no_such(kind: str, given: str, allowed: str, names: Iterable[str]) -> str:
-    closest = nearest(given, names)
-    text = f"datasets: no such {kind}\n  given:   {given}\n  allowed: {allowed}"
-    return text + (f"\n  nearest: {closest}" if closest else "")
+    return str(Problem("datasets", f"no such {kind}", given, allowed, nearest(given, names)))
