@@ -19,7 +19,7 @@ from benchmarks.arrays import Array
 from benchmarks.data.buckets import copy_dataset
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
 from benchmarks.data.dataset import Allocate, Dataset, Examples, decoded_folder, in_memory, open_decoded, write_decoded
-from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
+from benchmarks.data.features import Choice, Feature, choose_features, flat, no_inputs
 from benchmarks.errors import DatasetError, first_line
 from benchmarks.tensorflow_start import no_deprecations_of_tfds
 
@@ -184,7 +184,7 @@ def _read(name: str, builder: Any, split: str, choice: Choice, allocate: Allocat
     values: _Values = {}
     found = 0
     for batch in tfds.as_numpy(batches):
-        part = dict(_flat(batch))
+        part = dict(flat(batch))
         values = values or {
             feature: allocate((expected, *each.shape[1:]), each.dtype) for feature, each in part.items()
         }
@@ -197,20 +197,12 @@ def _read(name: str, builder: Any, split: str, choice: Choice, allocate: Allocat
     return values
 
 
-def _flat(batch: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
-    for name, values in batch.items():
-        if isinstance(values, dict):
-            yield from _flat(values, f"{prefix}{name}/")
-        else:
-            yield prefix + name, np.asarray(values)
-
-
 def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wanted: Any) -> None:
     feature, known = next(iter(choice.inputs.items()))
     if None not in known.shape:
         return
     examples = builder.as_dataset(split=split, shuffle_files=False, decoders=wanted)
-    sizes = sorted({tuple(dict(_flat(example))[feature].shape) for example in tfds.as_numpy(examples)})
+    sizes = sorted({tuple(dict(flat(example))[feature].shape) for example in tfds.as_numpy(examples)})
     if len(sizes) > 1:
         raise DatasetError(
             f"datasets: the images of the split {split!r} of {name} vary in size: feature {feature!r} is from "
