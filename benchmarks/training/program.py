@@ -12,7 +12,6 @@ import tensorflow as tf
 import zoo
 from benchmarks.arrays import Array, Tensor
 from benchmarks.augmentation.augmenter import Augmenter
-from benchmarks.data.dataset import Dataset
 from benchmarks.settings.run import RunSettings
 from benchmarks.tasks import Task
 from benchmarks.training.fused import with_fused_normalization
@@ -39,19 +38,17 @@ class Program:
     program must be the same in all.
     """
 
-    def __init__(
-        self, settings: RunSettings, dataset: Dataset, data: DatasetOnDevice, stopwatch: Stopwatch | None = None
-    ):
+    def __init__(self, settings: RunSettings, data: DatasetOnDevice, stopwatch: Stopwatch | None = None):
         self.settings = settings
         self.data = data
         self.stopwatch = stopwatch or Stopwatch()
         with self.stopwatch.phase("build"):
-            self._build(dataset)
+            self._build()
         with self.stopwatch.phase("trace"):
             self._trace()
 
-    def _build(self, dataset: Dataset) -> None:
-        settings = self.settings
+    def _build(self) -> None:
+        settings, dataset = self.settings, self.data.dataset
         head = HEADS[dataset.task]
         self.model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, seed=0, head=head)
         self.parameters = zoo.count_parameters(self.model)

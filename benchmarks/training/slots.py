@@ -109,14 +109,8 @@ class Slots:
         return self._best
 
     def _variables(self) -> dict[str, Any]:
-        variables = {
-            "weights": self.weights,
-            "average": self.average,
-            "statistics": self.statistics,
-            "seeds": self.seeds,
-            "augmentation_seeds": self.augmentation_seeds,
-            "alive": self.alive,
-        }
+        own = ("weights", "average", "statistics", "seeds", "augmentation_seeds", "alive")
+        variables = {name: getattr(self, name) for name in own}
         variables |= {f"optimizer_{index}": each for index, each in enumerate(self.optimizer.variables)}
         best: tuple[Any, ...] = self._best or ()
         return variables | {f"best_{index}": each for index, each in enumerate(best)}
