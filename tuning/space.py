@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -61,16 +61,21 @@ class Space:
 
     def has(self, point: Mapping[str, Any]) -> bool:
         """Whether this is a point: a possible value for each parameter whose conditions are met, and nothing else."""
-        return set(point) == self._active(point) and all(
+        active = self._point(lambda path, _: point.get(path))
+        return set(point) == set(active) and all(
             self.parameters[path].has(frozen(value)) for path, value in point.items()
         )
 
     def sample(self, generator: np.random.Generator) -> Point:
         """Draw a point, each parameter by itself: see `Range.sample`."""
+        return self._point(lambda _, parameter: parameter.sample(generator))
+
+    def _point(self, value_of: Callable[[str, Parameter], Value]) -> Point:
+        """The values of the parameters whose conditions are met, each by those before it."""
         point: Point = {}
         for path, parameter in self.parameters.items():
             if _is_met(parameter, point):
-                point[path] = plain(parameter.sample(generator))
+                point[path] = plain(value_of(path, parameter))
         return point
 
     def narrowed(self, around: Mapping[str, Any], by: float) -> Space:
@@ -110,11 +115,7 @@ class Space:
 
     def point_from(self, values: Mapping[str, Any]) -> Point:
         """The point that values of Keras Tuner stand for; a value that rounding took out of its range is put back."""
-        point: Point = {}
-        for path, parameter in self.parameters.items():
-            if _is_met(parameter, point):
-                point[path] = plain(self._value_from(path, values))
-        return point
+        return self._point(lambda path, _: self._value_from(path, values))
 
     def values_from(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The values that Keras Tuner has at a point: the inverse of `point_from`."""
@@ -160,14 +161,6 @@ class Space:
         for path, values in conditions:
             found[path] |= {text_of(value): value for value in values}
         return {path: tuple(values.values()) for path, values in found.items() if values}
-
-    def _active(self, values: Mapping[str, Any]) -> set[str]:
-        """The parameters that have a value where the others have these."""
-        active: dict[str, Any] = {}
-        for path, parameter in self.parameters.items():
-            if _is_met(parameter, active):
-                active[path] = values.get(path)
-        return set(active)
 
     def _groups(self) -> list[list[str]]:
         """The paths, those together that conditions link; the number of points is the product of the groups'."""
