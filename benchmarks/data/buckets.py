@@ -23,11 +23,7 @@ def bucket_of(data_dir: Path) -> str | None:
 
 
 def datasets_in(bucket: str, pattern: str = "*") -> list[tuple[str, str]]:
-    """Name and version of each prepared dataset of a bucket.
-
-    Args:
-        bucket: address of a TFDS folder in it.
-        pattern: of their names: one dataset, or `*` and `*/*`.
+    """Name and version of each prepared dataset of a TFDS folder in a bucket, those of one name or `*` or `*/*`.
 
     Raises:
         DatasetError: the bucket cannot be read.

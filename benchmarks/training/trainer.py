@@ -40,15 +40,7 @@ class TrainingStoppedError(Exception):
 
 
 class Trainer:
-    """Trains the runs of one program.
-
-    Args:
-        program: the compiled program.
-        dataset: the data in memory.
-        fitted: the standardizations that were already fitted to this dataset, shared by its trainers: runs of different
-            cells with one seed have split and statistics in common.
-        should_stop: is asked after every call of the program.
-    """
+    """Trains the runs of one program; whether it should stop is asked after every call of the program."""
 
     def __init__(
         self,
@@ -63,6 +55,8 @@ class Trainer:
         self.seconds_a_step: float | None = None
         """How long a step took in the last call; None before the first."""
         self._fitted = {} if fitted is None else fitted
+        """Standardizations of this dataset, shared by its trainers: runs with one seed have split and statistics in
+        common, whatever their cells."""
         self.steps_per_epoch = steps_per_epoch(program.settings, dataset)
         self.total_steps = program.settings.train.total_steps(self.steps_per_epoch)
         self.epochs = -(-self.total_steps // self.steps_per_epoch)
