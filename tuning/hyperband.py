@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -55,12 +56,11 @@ def plan_brackets(max_epochs: int, factor: int, epochs: int, points: int | None)
     No setting is begun twice, and there are so many `points` of them; None: infinitely many.
     """
     plan: list[Bracket] = []
-    iteration = brackets_of(max_epochs, factor)
-    while True:
-        bracket = iteration[len(plan) % len(iteration)]
+    left = math.inf if points is None else points
+    for bracket in itertools.cycle(brackets_of(max_epochs, factor)):
         epochs -= cost(bracket)
-        if points is not None:
-            points -= bracket[0].size
-        if epochs < 0 or (points is not None and points < 0):
-            return plan
+        left -= bracket[0].size
+        if epochs < 0 or left < 0:
+            break
         plan.append(bracket)
+    return plan
