@@ -23,7 +23,7 @@ import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from benchmarks.data.catalog import DatasetReference
-from benchmarks.data.dataset import Dataset, open_prepared
+from benchmarks.data.dataset import Dataset
 from benchmarks.errors import DatasetError
 from benchmarks.execution.cgroups import limits
 from benchmarks.execution.dispatcher import MOST_ATTEMPTS, POLL_SECONDS, AnyWorker, Attempt, Dispatcher
@@ -39,6 +39,7 @@ from benchmarks.execution.worker import (
     Resources,
     WorkerOptions,
     begin,
+    open_or_prepare,
     prepare_and_decode,
     process_id,
     trace_of,
@@ -188,16 +189,8 @@ class Workers(Dispatcher[_Worker]):
 
     def open_datasets(self) -> dict[str, Dataset]:
         """As of `Dispatcher`; what is not prepared or decoded yet is so by a worker."""
-        orders = self._orders
-        opened = {}
-        for name, reference in orders.references.items():
-            found = open_prepared(reference, orders.runs_dir)
-            if found is None:
-                self._prepare(reference)
-                found = open_prepared(reference, orders.runs_dir)
-                assert found is not None  # else `prepare_and_decode` raises
-            opened[name] = found
-        return opened
+        references, runs_dir = self._orders.references, self._orders.runs_dir
+        return {name: open_or_prepare(each, runs_dir, self._prepare) for name, each in references.items()}
 
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of this machine, on which all runs are trained."""

@@ -96,6 +96,11 @@ class SuiteFormat(Settings):
         return [changes for factor in self.factor_list for changes in factor.levels.values()]
 
     @property
+    def varied(self) -> set[str]:
+        """The settings that some level of some factor changes."""
+        return {path for changes in self.level_changes for path in changes}
+
+    @property
     def baseline_levels(self) -> dict[str, str]:
         """Factor -> label of its baseline level, for every factor."""
         return {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -32,6 +32,9 @@ NARROWING = 4
 """How many times narrower the ranges of a round are than those of the round before."""
 
 WHERE_SEARCHED = ("cell", "suite")
+
+DATASET = "dataset"
+"""The word for the dataset in `search.per`, unless a factor has that name."""
 
 NOT_SEARCHED: dict[str, str] = {
     "train.epochs": "early stopping finds the number of epochs: checkpoint = best_val and early_stopping_patience",
@@ -164,6 +167,12 @@ class SearchTable(Settings):
         """Whether the best objective is the largest, "max", or the smallest, "min"."""
         return "max" if OBJECTIVES[self.objective].better == "higher" else "min"
 
+    def names_apart(self, factors: Iterable[str]) -> list[str]:
+        """Which of the factors of a suite, and of `DATASET`, have their levels tuned apart."""
+        if isinstance(self.per, list):
+            return self.per
+        return [*factors, DATASET] if self.per == "cell" else []
+
     @property
     def trials_of_rounds(self) -> list[int]:
         """How many points each round tries; together they are `trials`."""
@@ -212,7 +221,7 @@ class SearchTable(Settings):
         """
         kept = {path: written for path, written in self.space.items() if met[path]}
         while True:
-            lost = [path for path, written in kept.items() if _inner(written, self.space) - set(kept)]
+            lost = [path for path, written in kept.items() if (set(_conditions(written)) & set(self.space)) - set(kept)]
             if not lost:
                 break
             kept = {path: written for path, written in kept.items() if path not in lost}
@@ -296,10 +305,6 @@ def as_problem(problem: TuningProblem) -> Problem:
 def _conditions(written: Any) -> Mapping[str, Any]:
     when = written.get("when", {}) if isinstance(written, Mapping) else {}
     return when if isinstance(when, Mapping) else {}
-
-
-def _inner(written: Any, space: Mapping[str, Any]) -> set[str]:
-    return set(_conditions(written)) & set(space)
 
 
 def _listed(values: Any) -> list[Any]:
