@@ -85,14 +85,13 @@ def _refuse_claims_without_cells(suite: Suite, combinations: list[Levels]) -> No
 
 def _cells_with(suite: Suite, combinations: Iterable[Levels]) -> list[Cell]:
     """The cells with these levels, on the first dataset."""
-    return [Cell(suite.datasets[0], levels, _settings_of(suite, levels)) for levels in combinations]
-
-
-def _settings_of(suite: Suite, levels: Levels) -> RunSettings:
-    try:
-        return suite.settings_at(levels)
-    except SettingError as error:
-        raise error.below(f"cell ({levels_told(levels)})") from None
+    cells = []
+    for levels in combinations:
+        try:
+            cells.append(Cell(suite.datasets[0], levels, suite.settings_at(levels)))
+        except SettingError as error:
+            raise error.below(f"cell ({levels_told(levels)})") from None
+    return cells
 
 
 def _refuse_equal_cells(cells: Iterable[Cell]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -92,12 +92,8 @@ def stacks_by_program(
 
 def least_stacks(runs: Iterable[Run]) -> int:
     """How many stacks runs make at least, as far as is known before their data are read."""
-    num_dense = num_others = 0
-    for run in runs:
-        if isinstance(run.cell.settings.model, MLPConfig):
-            num_dense += 1
-        else:
-            num_others += 1
+    counts = Counter(isinstance(run.cell.settings.model, MLPConfig) for run in runs)
+    num_dense, num_others = counts[True], counts[False]
     return num_others + -(-num_dense // LARGEST_STACK)
 
 

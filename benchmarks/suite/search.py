@@ -189,19 +189,18 @@ class SearchTable(Settings):
         Raises:
             TuningError: the first round cannot be searched like this.
         """
-        own: dict[str, int | None] = {}
-        if self.strategy == "bayesian":
-            own = {"batch": self.batch, "initial": self.initial}
-        if self.strategy == "hyperband":
-            own = {"factor": self.factor, "max_epochs": max_epochs}
+        options: dict[str, dict[str, int | None]] = {
+            "bayesian": {"batch": self.batch, "initial": self.initial},
+            "hyperband": {"factor": self.factor, "max_epochs": max_epochs},
+        }
+        own = options.get(self.strategy, {})
         configs = [
             SearchConfig(
                 self.strategy, trials, self.objective, self.direction, seed_for(self.seed, "round", number), **own
             )
             for number, trials in enumerate(self.trials_of_rounds)
         ]
-        for config in configs[-1:]:  # the one with the fewest trials
-            Search(space, config)
+        Search(space, configs[-1])  # the one with the fewest trials
         return configs
 
     def outer_conditions(self) -> dict[str, dict[str, list[Any]]]:
@@ -220,16 +219,10 @@ class SearchTable(Settings):
             met: setting of the space -> whether its outer conditions are met.
         """
         kept = {path: written for path, written in self.space.items() if met[path]}
-        while True:
-            lost = [path for path, written in kept.items() if (set(_conditions(written)) & set(self.space)) - set(kept)]
-            if not lost:
-                break
+        while lost := [each for each in kept if set(_conditions(kept[each])) & set(self.space) - set(kept)]:
             kept = {path: written for path, written in kept.items() if path not in lost}
-        return (
-            parse_space({path: _typed(path, self._without_outer(each)) for path, each in kept.items()})
-            if kept
-            else None
-        )
+        written = {path: _typed(path, self._without_outer(each)) for path, each in kept.items()}
+        return parse_space(written) if written else None
 
     @functools.cached_property
     def _whole_space(self) -> Space:
