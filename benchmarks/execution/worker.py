@@ -62,14 +62,7 @@ class Resources:
 
     @classmethod
     def of_share(cls, workers: int, threads: int, share: float, dataset_bytes: float | None) -> Resources:
-        """Divide what each worker has of the memory.
-
-        Args:
-            workers: how many there are.
-            threads: of each.
-            share: bytes of each.
-            dataset_bytes: what the inputs of a dataset may take of it; by default a quarter.
-        """
+        """Divide the share of each worker, in bytes, of which the inputs of a dataset may take a quarter by default."""
         most = max(share * MOST_OF_MEMORY, 2**30)
         return cls(workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, most)
 

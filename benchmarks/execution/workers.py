@@ -123,11 +123,7 @@ class _Process:
         return future.done() or not self.pool.active
 
     def how_it_died(self, error: Exception) -> str:
-        """Such as: died: exit code 1.
-
-        Args:
-            error: what Pebble said of it.
-        """
+        """Such as: died: exit code 1; where its code is not known, what Pebble said of it."""
         code, died = self.exit_code, "died" if self.has_begun else "died while it started"
         if code is None:
             return f"{died}: {error or type(error).__name__}"

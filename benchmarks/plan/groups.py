@@ -170,12 +170,7 @@ class WaitingRun(Run):
 
 
 def groups_of(suite: Suite, cells: Sequence[Cell], versions: Mapping[str, str]) -> list[Group]:
-    """The groups of cells that a suite tunes together; none where it searches nothing.
-
-    Args:
-        suite: which.
-        cells: what `expand_cells` gave.
-        versions: dataset as in the suite -> version.
+    """The groups of cells, which `expand_cells` gave, that a suite tunes together; none where it searches nothing.
 
     Raises:
         SettingError: a setting refuses a value of the space, or the search does not fit the cells of a group.
@@ -197,11 +192,7 @@ def groups_of(suite: Suite, cells: Sequence[Cell], versions: Mapping[str, str]) 
 
 
 def check_groups(groups: Iterable[Group], seeds: Iterable[int]) -> None:
-    """Refuse a search that cannot be made, before anything is trained.
-
-    Args:
-        groups: what `groups_of` gave.
-        seeds: those that are reported.
+    """Refuse a search that cannot be made beside these reported seeds, before anything is trained.
 
     Raises:
         SettingError: a setting refuses a value of the space, the strategy does not suit a group, or seeds overlap.
@@ -232,13 +223,7 @@ def tuned_runs(
 ) -> list[Run]:
     """Every cell with every seed, with the settings that a search has found; runs wait where it has not ended.
 
-    Args:
-        suite: which.
-        cells: all of them, as they are before they are tuned.
-        groups: those of them that are tuned together.
-        seeds: those that are reported.
-        versions: dataset as in the suite -> version.
-        found: what the searches that have ended chose.
+    The cells, and those of the groups, are as they are before they are tuned.
 
     Raises:
         SettingError: tuned settings do not go together, or belong to no cell.

@@ -252,11 +252,7 @@ def ways_to_retry(given: Iterable[str]) -> set[Status]:
 def reopened(plan: Plan, store: Store, ways: Iterable[Status], *, trials_alone: bool = False) -> Plan:
     """The plan with those of its runs, and of its searches' trials, open again that ended in one of these ways.
 
-    Args:
-        plan: of the suite.
-        store: holds its runs.
-        ways: statuses of runs without an outcome.
-        trials_alone: whether runs that are no trials stay as they are.
+    With `trials_alone`, runs that are no trials stay as they are.
     """
     trials = {key: {run for trial in search.trials for run in trial["keys"]} for key, search in plan.searches.items()}
     own = set() if trials_alone else {run.key for run in plan.all_runs}

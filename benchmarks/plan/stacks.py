@@ -58,12 +58,7 @@ def training_key(run: Run) -> str:
 
 
 def epochs_behind(run: Run, kept: Mapping[str, Sequence[int]]) -> int:
-    """The epochs after which a run is taken up.
-
-    Args:
-        run: which.
-        kept: key of a training -> the epochs behind its states, as `States.kept` gives them.
-    """
+    """The epochs after which a run is taken up, where `States.kept` gave the epochs behind the states of trainings."""
     train = run.cell.settings.train
     if not kept or not train.epochs:
         return 0
@@ -76,10 +71,7 @@ def stacks_by_program(
 ) -> Iterator[dict[int, Run]]:
     """All stacks of these runs, those of one program after another.
 
-    Args:
-        runs: in any order.
-        datasets: name as in the suite -> data.
-        behind: the epochs after which a run is taken up. The runs of a stack begin and end together.
+    The runs of a stack begin and end together: `behind` gives the epochs after which a run is taken up.
     """
     for group in group_by_program(runs):
         cell = group[0].cell

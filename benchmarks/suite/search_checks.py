@@ -14,13 +14,7 @@ _FRACTION = "data.validation_fraction"
 
 
 def search_problems(suite: SuiteFormat, search: SearchTable, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
-    """Find what is wrong with the search of a suite whose other keys are right.
-
-    Args:
-        suite: the suite.
-        search: its search.
-        tasks: dataset as in the suite -> the tasks that it can be of.
-    """
+    """Find what is wrong with the search of a suite whose other keys are right, which `tasks` its data can be of."""
     yield from overlap_problems(search.seeds, suite.seed_list)
     yield from _factor_problems(suite, search)
     apart = search.names_apart(suite.factors)
@@ -38,13 +32,7 @@ def search_problems(suite: SuiteFormat, search: SearchTable, tasks: Mapping[str,
 
 
 def path_problems(suite: SuiteFormat, objective: str, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
-    """Find what is wrong with the path that a suite wants found, whose other keys are right.
-
-    Args:
-        suite: the suite.
-        objective: by which the path is found.
-        tasks: dataset as in the suite -> the tasks that it can be of.
-    """
+    """Find what is wrong with the path that a suite wants found by an objective, whose other keys are right."""
     yield from overlap_problems(suite.chosen_design.search_seeds, suite.seed_list, "design.search_seeds")
     if suite.search or suite.tuned:
         message = "a path is found with the settings of the suite, and these would differ from cell to cell"
