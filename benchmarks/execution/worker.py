@@ -182,11 +182,6 @@ def tensorflow_engine(orders: Orders, stopwatch: Stopwatch, should_stop: Callabl
     )
 
 
-def process_id() -> int:
-    """The id of this process: that there is a result tells that the worker has begun."""
-    return os.getpid()
-
-
 def prepare_and_decode(reference: DatasetReference, runs_dir: Path) -> None:
     """Prepare a dataset and decode it into a runs folder, where that is not done yet.
 

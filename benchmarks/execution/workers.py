@@ -41,7 +41,6 @@ from benchmarks.execution.worker import (
     begin,
     open_or_prepare,
     prepare_and_decode,
-    process_id,
     trace_of,
     train,
 )
@@ -107,6 +106,7 @@ class _Process:
     pool: ProcessPool
     context: _Context
     ready: ProcessFuture[int]
+    """Of its process id: that there is one tells that it has begun."""
 
     @property
     def exit_code(self) -> int | None:
@@ -198,7 +198,7 @@ class Workers(Dispatcher[_Worker]):
         pool = ProcessPool(
             max_workers=1, initializer=begin, initargs=[orders, self._progress, self._stop], context=context
         )
-        return _Process(pool, context, pool.schedule(process_id))
+        return _Process(pool, context, pool.schedule(os.getpid))
 
     def _replace(self, worker: _Worker) -> None:
         self._end(worker)

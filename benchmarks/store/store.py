@@ -21,7 +21,7 @@ from benchmarks.store.tables import CLAIMS, DIGESTS, LABELS, LEASES, MACHINES, P
 
 
 def place_of(given: str | os.PathLike[str], runs_dir: Path) -> tuple[Path, str | None]:
-    """What `Store.open` takes for a store named by its runs folder, or by its URL, beside which `runs_dir` is used."""
+    """What `Store.open` takes for a store named by its runs folder, or by its URL, with `runs_dir` beside it."""
     name = os.fspath(given)
     return (runs_dir, name) if "://" in name else (Path(name), None)
 

@@ -309,7 +309,7 @@ def _double_problems(suite: SuiteFormat) -> Iterable[Problem]:
     """A setting that two factors change would have the level of one and the name of the other."""
     owner: dict[str, str] = {}
     for factor in suite.factor_list:
-        for path in dict.fromkeys(path for changes in factor.levels.values() for path in changes):
+        for path in factor.paths:
             if owner.setdefault(path, factor.name) != factor.name:
                 message = f"two factors change {path}, which the factor {owner[path]!r} changes already"
                 yield Problem(dotted(("factors", factor.name)), message, path, "settings of its own")

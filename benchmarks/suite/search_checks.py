@@ -14,7 +14,10 @@ _FRACTION = "data.validation_fraction"
 
 
 def search_problems(suite: SuiteFormat, search: SearchTable, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
-    """Find what is wrong with the search of a suite whose other keys are right, which `tasks` its data can be of."""
+    """Find what is wrong with the search of a suite whose other keys are right.
+
+    `tasks` has those that each dataset can be of.
+    """
     yield from overlap_problems(search.seeds, suite.seed_list)
     yield from _factor_problems(suite, search)
     apart = search.names_apart(suite.factors)
@@ -59,8 +62,7 @@ def overlap_problems(own: Iterable[int], seeds: Iterable[int], place: str = "sea
 
 def _factor_problems(suite: SuiteFormat, search: SearchTable) -> Iterator[Problem]:
     for factor in suite.factor_list:
-        changed = {path for changes in factor.levels.values() for path in changes}
-        for path in sorted(changed & set(search.space)):
+        for path in sorted(set(factor.paths) & set(search.space)):
             message = f"the factor {factor.name!r} changes it: a setting is varied or searched"
             yield Problem(dotted(("search", "space", path)), message, path, "settings that no factor changes")
 
