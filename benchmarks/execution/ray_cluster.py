@@ -55,7 +55,7 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
     ray = importlib.import_module("ray")
     try:
         _check_answers(cluster.address)
-        with handlers_kept():  # told to end, Ray would end this process on the spot
+        with handlers_kept():  # Ray's own would end this process on the spot
             own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES} if is_local else {}
             ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
     except (OSError, RuntimeError, ValueError) as error:
