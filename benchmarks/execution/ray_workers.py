@@ -14,6 +14,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import Any
 
+from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset
 from benchmarks.errors import UserError
 from benchmarks.execution.dispatcher import MOST_ATTEMPTS, POLL_SECONDS, AnyWorker, Attempt, Dispatcher
@@ -103,12 +104,9 @@ class RayWorkers(Dispatcher[_Worker]):
             if not found.workers and (workers is None or cluster.address is None):
                 raise no_room(nodes, self._threads, cluster)
             share = cluster.memory if math.isinf(found.worker_bytes) else found.worker_bytes
-            # A node has another working folder.
-            absolute = {
-                name: replace(each, data_dir=each.data_dir.resolve()) for name, each in options.references.items()
-            }
+            references = {name: _absolute(reference) for name, reference in options.references.items()}
             self._orders = Orders(
-                **vars(options) | {"references": absolute, "runs_dir": options.runs_dir.resolve()},
+                **vars(options) | {"references": references, "runs_dir": options.runs_dir.resolve()},
                 number=0,
                 resources=Resources.of_share(workers or found.workers, self._threads, share, dataset_bytes),
             )
@@ -302,6 +300,11 @@ class RayWorkers(Dispatcher[_Worker]):
         self._closing.callback(sign.path.unlink, missing_ok=True)
         sign.path.write_text(text, encoding="utf-8")
         return sign
+
+
+def _absolute(reference: DatasetReference) -> DatasetReference:
+    """A node has another working folder."""
+    return replace(reference, data_dir=reference.data_dir.resolve())
 
 
 def _on_this_clock(trained: Trained) -> Report:
