@@ -36,6 +36,11 @@ def refuse_missing(what: str, modules: Iterable[str], extra: str) -> None:
         )
 
 
+def first_line(error: BaseException) -> str:
+    """What an error says first, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [""])[0].strip() or type(error).__name__
+
+
 @contextmanager
 def naming_file(path: Path) -> Iterator[None]:
     """Make errors about settings and datasets name the suite file that they come from."""

@@ -15,15 +15,13 @@ class Problem:
     """One thing that is wrong with a search space or with how it is to be searched."""
 
     path: str
-    """Where: a path as it would be written in TOML, such as `"train.learning_rate".log`."""
+    """As it would be written in TOML, such as `"train.learning_rate".log`."""
     message: str
     """What is wrong, as a clause."""
     given: str | None = None
-    """What was written, as it was written."""
     allowed: str | None = None
-    """What could have been written."""
     nearest: str | None = None
-    """The allowed thing that is closest to what was written."""
+    """The allowed thing that is closest to what was given."""
 
     def __str__(self) -> str:
         """One paragraph for a person: where, what, given, allowed, nearest."""

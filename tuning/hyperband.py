@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -52,19 +53,14 @@ def cost(bracket: Bracket) -> int:
 def plan_brackets(max_epochs: int, factor: int, epochs: int, points: int | None) -> list[Bracket]:
     """The brackets that are paid by a number of epochs, in turn, up to the first that no longer is.
 
-    Args:
-        max_epochs: see `brackets_of`.
-        factor: see `brackets_of`.
-        epochs: to spend.
-        points: how many different settings there are, since none is begun twice; None for infinitely many.
+    No setting is begun twice, and there are so many `points` of them; None: infinitely many.
     """
     plan: list[Bracket] = []
-    iteration = brackets_of(max_epochs, factor)
-    while True:
-        bracket = iteration[len(plan) % len(iteration)]
+    left = math.inf if points is None else points
+    for bracket in itertools.cycle(brackets_of(max_epochs, factor)):
         epochs -= cost(bracket)
-        if points is not None:
-            points -= bracket[0].size
-        if epochs < 0 or (points is not None and points < 0):
-            return plan
+        left -= bracket[0].size
+        if epochs < 0 or left < 0:
+            break
         plan.append(bracket)
+    return plan

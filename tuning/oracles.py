@@ -44,11 +44,7 @@ optimum as with 1 (11 and 13 searches of 20), where without a cut none was.
 class Suggester(keras_tuner.Oracle):  # type: ignore[misc]
     """What is the same for all four: every point is fresh, and all randomness comes from the seed.
 
-    Args:
-        space: what to search.
-        objective: its name and direction, "min" or "max".
-        seed: the search's.
-        options: the oracle's own.
+    The objective is a name and a direction, "min" or "max".
     """
 
     def __init__(self, space: Space, objective: tuple[str, str], seed: int, **options: Any):
@@ -247,4 +243,3 @@ ORACLES: dict[str, Callable[..., Suggester]] = {
     "bayesian": BayesianOracle,
     "hyperband": HyperbandOracle,
 }
-"""Strategy -> its oracle."""

@@ -41,8 +41,16 @@ def text_of(value: Value) -> str:
     return json.dumps(plain(value), ensure_ascii=False)
 
 
+class _Parameter:
+    alternative: Value | None = None
+
+    def is_alternative(self, value: Value) -> bool:
+        """Whether a value is the one outside of the range."""
+        return self.alternative is not None and text_of(value) == text_of(self.alternative)
+
+
 @dataclass(frozen=True)
-class Choices:
+class Choices(_Parameter):
     """One of a list of values."""
 
     values: tuple[Value, ...]
@@ -71,7 +79,7 @@ class Choices:
 
 
 @dataclass(frozen=True)
-class Range:
+class Range(_Parameter):
     """The numbers from `low` to `high`, both included.
 
     Where both are whole numbers (and the step, if there is one), so are all between them.
@@ -110,7 +118,7 @@ class Range:
 
     def nearest(self, value: Value) -> Value:
         """The possible value that is closest to `value`."""
-        if self.alternative is not None and text_of(value) == text_of(self.alternative):
+        if self.is_alternative(value):
             return self.alternative
         number = min(max(value, self.low), self.high)
         if self.step is not None:
@@ -119,7 +127,7 @@ class Range:
 
     def has(self, value: Value) -> bool:
         """Whether it can have this value."""
-        if self.alternative is not None and text_of(value) == text_of(self.alternative):
+        if self.is_alternative(value):
             return True
         if type(value) is not type(self.low):
             return False
@@ -146,7 +154,7 @@ class Range:
         It is cut off at the range's ends. A range of steps or whole numbers keeps at least the neighbours of the
         value. Around the alternative nothing narrows, since it is nowhere in the range.
         """
-        if self.alternative is not None and text_of(around) == text_of(self.alternative):
+        if self.is_alternative(around):
             return self
         if self.step is not None:
             index, reach = self._index(around), max(1, math.floor((len(self.numbers) - 1) / (2 * by)))
@@ -184,9 +192,7 @@ Parameter = Choices | Range
 def parse_parameter(path: str, written: Any) -> Parameter:
     """Read what a suite says of one setting.
 
-    Args:
-        path: the setting, such as `train.learning_rate`.
-        written: a list of choices, or a table with `linear`, `log` or `choices`, and `step`, `or`, `when`.
+    It is a list of choices, or a table with `linear`, `log` or `choices`, and `step`, `or`, `when`.
 
     Raises:
         TuningError: it cannot be searched; `when` is checked for its form only, since the others are not known here.

@@ -127,10 +127,6 @@ class Search:
 
     No point is tried twice, except where Hyperband continues it.
 
-    Args:
-        space: what to search.
-        config: how.
-
     Raises:
         TuningError: a grid is infinite or has more points than there are trials, or Hyperband has not epochs or points
             enough for its first bracket.
@@ -139,11 +135,9 @@ class Search:
     def __init__(self, space: Space, config: SearchConfig):
         self.space = space
         self.config = config
-        self._plan: list[Bracket] = []
         if config.strategy == "grid":
             _check_grid(space, config)
-        if config.strategy == "hyperband":
-            self._plan = _checked_plan(space, config)
+        self._plan = _checked_plan(space, config) if config.strategy == "hyperband" else []
         self._asked: dict[int, Trial] = {}
         self._scores: dict[int, float | None] = {}
         self._names: dict[int, str] = {}
@@ -283,25 +277,19 @@ class _Rungs:
 
     def __init__(self, plan: list[Bracket]):
         sizes = [rung.size for bracket in plan for rung in bracket]
-        ends = list(itertools.accumulate(sizes))
-        self.numbers = [range(end - size, end) for size, end in zip(sizes, ends, strict=True)]
+        self.numbers = [range(end - size, end) for size, end in zip(sizes, itertools.accumulate(sizes), strict=True)]
         """The numbers of each rung; the rung after it in its bracket is the next in the list."""
-        self._taken = [0] * len(sizes)
-        lengths = [len(bracket) for bracket in plan]
-        self._first = [end - length for length, end in zip(lengths, itertools.accumulate(lengths), strict=True)]
+        self._free = [iter(numbers) for numbers in self.numbers]
+        begins = [rung is bracket[0] for bracket in plan for rung in bracket]
+        self._free_to_begin = list(itertools.compress(self._free, begins))
         self.number_of: dict[str, int] = {}
         """The oracle's name of a trial -> its number."""
 
     def place(self, name: str, parent: int | None) -> int:
         """Give a number to a new trial: in the rung after its parent's, or the next that begins something new."""
-        if parent is None:
-            rung = next(each for each in self._first if self._taken[each] < len(self.numbers[each]))
-        else:
-            rung = self._rung_of(parent) + 1
-        number = self.numbers[rung][self._taken[rung]]
-        self._taken[rung] += 1
-        self.number_of[name] = number
-        return number
+        rungs = self._free_to_begin if parent is None else [self._free[self._rung_of(parent) + 1]]
+        self.number_of[name] = next(number for rung in rungs for number in rung)
+        return self.number_of[name]
 
     def around(self, number: int) -> range:
         """All numbers of the rung in which this one is."""

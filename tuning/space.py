@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, cast
@@ -61,16 +61,21 @@ class Space:
 
     def has(self, point: Mapping[str, Any]) -> bool:
         """Whether this is a point: a possible value for each parameter whose conditions are met, and nothing else."""
-        return set(point) == self._active(point) and all(
+        active = self._point(lambda path, _: point.get(path))
+        return set(point) == set(active) and all(
             self.parameters[path].has(frozen(value)) for path, value in point.items()
         )
 
     def sample(self, generator: np.random.Generator) -> Point:
         """Draw a point, each parameter by itself: see `Range.sample`."""
+        return self._point(lambda _, parameter: parameter.sample(generator))
+
+    def _point(self, value_of: Callable[[str, Parameter], Value]) -> Point:
+        """The values of the parameters whose conditions are met, each by those before it."""
         point: Point = {}
         for path, parameter in self.parameters.items():
             if _is_met(parameter, point):
-                point[path] = plain(parameter.sample(generator))
+                point[path] = plain(value_of(path, parameter))
         return point
 
     def narrowed(self, around: Mapping[str, Any], by: float) -> Space:
@@ -110,11 +115,7 @@ class Space:
 
     def point_from(self, values: Mapping[str, Any]) -> Point:
         """The point that values of Keras Tuner stand for; a value that rounding took out of its range is put back."""
-        point: Point = {}
-        for path, parameter in self.parameters.items():
-            if _is_met(parameter, point):
-                point[path] = plain(self._value_from(path, values))
-        return point
+        return self._point(lambda path, _: self._value_from(path, values))
 
     def values_from(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """The values that Keras Tuner has at a point: the inverse of `point_from`."""
@@ -123,7 +124,7 @@ class Space:
             parameter = self.parameters[path]
             if not _has_arms(parameter):
                 values[path] = self._label(path, value)
-            elif text_of(value) == text_of(_alternative(parameter)):
+            elif parameter.is_alternative(value):
                 values[f"{path}/or"] = text_of(value)
             else:
                 values |= {f"{path}/or": WITHIN, path: value}
@@ -149,7 +150,7 @@ class Space:
         parameter = self.parameters[path]
         assert isinstance(parameter, Range)  # all choices have labels
         if _has_arms(parameter) and values[f"{path}/or"] != WITHIN:
-            return _alternative(parameter)
+            return parameter.alternative
         return parameter.nearest(values[path])
 
     @functools.cached_property
@@ -160,14 +161,6 @@ class Space:
         for path, values in conditions:
             found[path] |= {text_of(value): value for value in values}
         return {path: tuple(values.values()) for path, values in found.items() if values}
-
-    def _active(self, values: Mapping[str, Any]) -> set[str]:
-        """The parameters that have a value where the others have these."""
-        active: dict[str, Any] = {}
-        for path, parameter in self.parameters.items():
-            if _is_met(parameter, active):
-                active[path] = values.get(path)
-        return set(active)
 
     def _groups(self) -> list[list[str]]:
         """The paths, those together that conditions link; the number of points is the product of the groups'."""
@@ -257,7 +250,7 @@ class Space:
         parameter = self.parameters[path]
         if not _has_arms(parameter):
             return _parent(path, [self._label(path, value) for value in values])
-        if text_of(values[0]) == text_of(_alternative(parameter)):
+        if parameter.is_alternative(values[0]):
             return _parent(f"{path}/or", [text_of(values[0])])
         return _parent(path, list(values))
 
@@ -330,24 +323,24 @@ def _problems_of_conditions(path: str, parameters: Mapping[str, Parameter]) -> I
         wrong = [value for value in values if not parent.has(value)]
         for value in wrong:
             yield Problem(where, f"a value that {name} cannot have", as_written(plain(value)), _told(parent))
-        of_range = [text_of(value) != text_of(_alternative(parent)) for value in values]
-        if not wrong and parent.size is None and any(of_range):
+        of_range, given = {not parent.is_alternative(value) for value in values}, as_written(plain(values))
+        if not wrong and parent.size is None and True in of_range:
             message = f"a single value of a continuous range, which {name} has by chance only"
-            allowed = "parameters with choices or steps" + (
-                "" if _alternative(parent) is None else f", or {text_of(_alternative(parent))}"
-            )
-            yield Problem(where, message, as_written(plain(values)), allowed)
-        elif not wrong and _has_arms(parent) and len(set(of_range)) > 1:
-            yield Problem(
-                where, "the alternative mixed with values of the range", as_written(plain(values)), "one kind"
-            )
+            allowed = f"parameters with choices or steps{_or_alternative(parent)}"
+            yield Problem(where, message, given, allowed)
+        elif not wrong and _has_arms(parent) and len(of_range) > 1:
+            yield Problem(where, "the alternative mixed with values of the range", given, "one kind")
 
 
 def _told(parameter: Parameter) -> str:
     if isinstance(parameter, Choices) or parameter.step is not None:
         return ", ".join(map(text_of, parameter.values))
-    either = "" if parameter.alternative is None else f", or {text_of(parameter.alternative)}"
-    return f"{'whole numbers' if parameter.whole else 'numbers'} from {parameter.low} to {parameter.high}{either}"
+    kind = "whole numbers" if parameter.whole else "numbers"
+    return f"{kind} from {parameter.low} to {parameter.high}{_or_alternative(parameter)}"
+
+
+def _or_alternative(parameter: Parameter) -> str:
+    return "" if parameter.alternative is None else f", or {text_of(parameter.alternative)}"
 
 
 def _ordered(parameters: Mapping[str, Parameter]) -> dict[str, Parameter]:
@@ -373,10 +366,6 @@ def _is_met(parameter: Parameter, values: Mapping[str, Any]) -> bool:
     return all(name in values and text_of(values[name]) in map(text_of, allowed) for name, allowed in parameter.when)
 
 
-def _alternative(parameter: Parameter) -> Value | None:
-    return parameter.alternative if isinstance(parameter, Range) else None
-
-
 def _as_choice(parameter: Parameter) -> bool:
     """Whether Keras Tuner is told all the values."""
     return isinstance(parameter, Choices) or parameter.step is not None
@@ -384,7 +373,7 @@ def _as_choice(parameter: Parameter) -> bool:
 
 def _has_arms(parameter: Parameter) -> bool:
     """Whether Keras Tuner first chooses between a range and its alternative."""
-    return not _as_choice(parameter) and _alternative(parameter) is not None
+    return not _as_choice(parameter) and parameter.alternative is not None
 
 
 def _labelled(parameter: Parameter) -> dict[Any, Value]:

@@ -100,11 +100,6 @@ def activation_gain(name: str, *, leaky_relu_slope: float, elu_alpha: float) -> 
     That is a fixed point; it repels, so that deviations grow from layer to layer, for gelu, silu, mish and hard_swish.
     It is 1 / sqrt(E[f(z)^2]) for a standard normal z: sqrt(2) for ReLU, which is the argument of He et al. 2015,
     Delving Deep, section 2.2, carried to every activation; 1 for SELU, which is made so.
-
-    Args:
-        name: the activation.
-        leaky_relu_slope: the slope, where it is leaky_relu.
-        elu_alpha: the alpha, where it is elu.
     """
     if name == "leaky_relu":
         moment = (1 + leaky_relu_slope**2) / 2

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 
 from zoo.activations import ACTIVATIONS
 from zoo.build import count_parameters
@@ -88,8 +88,12 @@ def audit_model(model: keras.Model) -> Audit:
 
 
 def count_macs(model: keras.Model) -> int:
-    """Multiplications and additions, counted together, of the weight layers for one example."""
-    return sum(_macs(layer) for layer in _operations(model) if isinstance(layer, keras.Layer))
+    """Multiplications and additions, counted together, of the weight layers for one example.
+
+    Each weight of a kernel meets one input at each position of the output.
+    """
+    layers = [each for each in _operations(model) if hasattr(each, "kernel")]
+    return sum(math.prod(each.kernel.shape) * math.prod(each.output.shape[1:-1]) for each in layers)
 
 
 def hidden_activations(model: keras.Model) -> list[Any]:
@@ -105,7 +109,7 @@ def _activations(model: keras.Model) -> tuple[list[Any], list[Any], list[Any]]:
     head: list[Any] = []
     outputs = _output_tensors(model)
     products = (each for each in _operations(model) if isinstance(each, keras.layers.Multiply))
-    gated = {id(tensor) for product in products for tensor in _inputs_of(product)}
+    gated = {id(tensor) for product in products for tensor in keras.tree.flatten(product.input)}
     for operation in _operations(model):
         if _activation_name(operation) in (None, "linear"):
             continue
@@ -133,10 +137,6 @@ def _output_tensors(model: keras.Model) -> set[int]:
     return tensors
 
 
-def _inputs_of(layer: keras.Layer) -> list[Any]:
-    return layer.input if isinstance(layer.input, list) else [layer.input]
-
-
 def _activation_name(operation: Any) -> str | None:
     """Name of the activation that an operation applies, if it does."""
     kind = type(operation).__name__
@@ -161,18 +161,8 @@ def _initializer_name(initializer: Any) -> str:
     return f"{kind}({', '.join(f'{name}={value}' for name, value in told.items())})"
 
 
-def _macs(layer: keras.Layer) -> int:
-    """Each weight of a kernel meets one input at each position of the output."""
-    if not hasattr(layer, "kernel"):
-        return 0
-    kernel = int(np.prod(layer.kernel.shape))
-    positions = layer.output.shape[1:-1]
-    return kernel * int(np.prod(positions))
-
-
 def _output_bytes(operation: Any) -> int:
-    tensors = operation.output if isinstance(operation.output, list | tuple) else [operation.output]
     return sum(
-        int(np.prod([size or 1 for size in tensor.shape[1:]])) * (2 if "16" in str(tensor.dtype) else 4)
-        for tensor in tensors
+        math.prod(size or 1 for size in tensor.shape[1:]) * (2 if "16" in str(tensor.dtype) else 4)
+        for tensor in keras.tree.flatten(operation.output)
     )

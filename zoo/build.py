@@ -20,7 +20,6 @@ from zoo.settings import Problem, SettingError
 from zoo.variants import VARIANTS, model_config
 
 BUILDERS: dict[str, Callable[..., keras.Model]] = {"mlp": build_mlp, "lenet": build_lenet, "resnet": build_resnet}
-"""Family -> the function that builds it."""
 
 
 def build_model(

@@ -7,12 +7,13 @@ import re
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
 from zoo.settings import (
+    ListAsTuple,
     OneOf,
     OneOrMore,
     Problem,
@@ -45,21 +46,11 @@ INPUT_DROPOUT = 0.2
 HIDDEN_DROPOUT = 0.5
 """The share of hidden units that they drop."""
 
-_OF_LINEAR_MODELS = {
-    "depth",
-    "initializer",
-    "initializer_gain",
-    "initializer_scale",
-    "input_dropout",
-    "l1",
-    "l2",
-}
+_OF_LINEAR_MODELS = {"depth", "initializer", "initializer_gain", "initializer_scale", "input_dropout", "l1", "l2"}
 """The settings that a model without hidden layers has a use for."""
 
 MOST_UNITS = 65_536
 MOST_LAYERS = 10_000
-
-_ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 
 
 def _setting_of_rate(explanation: str, **declared: Any) -> Any:
@@ -275,7 +266,7 @@ class MLPConfig(_PlacedNormalization):
         """The settings whose value is not their default; a list of equal widths is told as one width."""
         values = super().differing_from_default()
         if isinstance(self.width, tuple) and len(set(self.width)) == 1:
-            values = {name: value for name, value in values.items() if name != "width"}
+            del values["width"]
             if self.width[0] != type(self).model_fields["width"].default:
                 values["width"] = self.width[0]
         return values
@@ -347,7 +338,7 @@ class ResNetConfig(_PlacedNormalization):
         20, "Number of weight layers from input to output, shortcuts not counted.", ge=3, le=MOST_LAYERS
     )
     stages: int = setting(3, "Number of stages.", ge=1, le=8)
-    blocks_per_stage: Annotated[tuple[int, ...], _ListAsTuple] = setting(
+    blocks_per_stage: Annotated[tuple[int, ...], ListAsTuple] = setting(
         (), "Blocks in each stage; empty: as published for this depth, else equally many. It must agree with depth."
     )
     block: Annotated[str, OneOf("block", BLOCKS)] = setting("basic", "What a residual branch is made of.")
@@ -500,4 +491,3 @@ def _require_image(input_shape: InputShape, network: str) -> None:
 
 
 FAMILIES: tuple[type[ModelConfig], ...] = (MLPConfig, LeNetConfig, ResNetConfig)
-"""The config class of every family."""

@@ -120,11 +120,7 @@ class DeltaOrthogonal(keras.initializers.Orthogonal):  # type: ignore[misc] # Ke
 
 @_registered
 class CentredIdentity(keras.initializers.Initializer):  # type: ignore[misc] # Keras has no types
-    """The identity at the middle of a kernel: output i is input i.
-
-    Args:
-        gain: what it is multiplied with.
-    """
+    """The identity, times a gain, at the middle of a kernel: output i is input i."""
 
     def __init__(self, gain: float = 1.0):
         self.gain = gain

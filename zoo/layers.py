@@ -38,7 +38,7 @@ class LayerMaker:
 
     def dense(self, features: Any, units: int, name: str, *, use_bias: bool | None = None) -> Any:
         """Apply a hidden dense layer: (batch, ..., n) -> (batch, ..., units)."""
-        made = self._weight_layer("Dense", features, units, name=name, use_bias=self._bias(use_bias))
+        made = self._weight_layer("Dense", features, units, name=name, use_bias=use_bias)
         return made(self.shift(features, name))
 
     def convolution(
@@ -57,7 +57,7 @@ class LayerMaker:
             strides=strides,
             padding="same" if strides == 1 else "valid",
             name=name,
-            use_bias=self._bias(use_bias),
+            use_bias=use_bias,
         )
         features = self.shift(features, name)
         if strides > 1 and size > 1:
@@ -66,8 +66,7 @@ class LayerMaker:
 
     def unpadded_convolution(self, features: Any, channels: int, name: str, *, size: int) -> Any:
         """Apply a convolution that stays inside the image: (batch, h, w, c) -> (batch, h - size + 1, ..., channels)."""
-        made = self._weight_layer("Conv2D", features, channels, size, name=name, use_bias=self._bias(None))
-        return made(features)
+        return self._weight_layer("Conv2D", features, channels, size, name=name)(features)
 
     def head(self, features: Any, head: str, num_classes: int) -> Any:
         """Apply the last layer: (batch, n) -> (batch, outputs), float32 whatever the dtype policy."""
@@ -184,14 +183,13 @@ class LayerMaker:
         gate = keras.layers.Activation("sigmoid", name=f"{name}_gate")(gate)
         return keras.layers.Multiply(name=f"{name}_excited")([features, gate])
 
-    def _bias(self, use_bias: bool | None) -> bool:
-        return self.config.hidden_bias if use_bias is None else use_bias
-
-    def _weight_layer(self, kind: str, features: Any, *arguments: Any, name: str, **keywords: Any) -> Any:
-        initializer = make_initializer(self.config, name, self.seed)
+    def _weight_layer(
+        self, kind: str, features: Any, *arguments: Any, name: str, use_bias: bool | None = None, **keywords: Any
+    ) -> Any:
         keywords |= {
             "name": name,
-            "kernel_initializer": initializer,
+            "use_bias": self.config.hidden_bias if use_bias is None else use_bias,
+            "kernel_initializer": make_initializer(self.config, name, self.seed),
             "bias_initializer": keras.initializers.Constant(self.config.initial_bias),
             "kernel_regularizer": self._regularizer(),
             "kernel_constraint": self._constraint(kind),

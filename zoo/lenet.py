@@ -57,13 +57,8 @@ def _subsample(layers: LayerMaker, features: Any, name: str) -> Any:
 
 def _partial_convolution(layers: LayerMaker, features: Any, name: str) -> Any:
     maps = keras.ops.split(features, features.shape[-1], axis=-1)
-    outputs = [
-        layers.unpadded_convolution(
-            keras.layers.Concatenate(name=f"{name}_{number}_inputs")([maps[index] for index in seen]),
-            1,
-            f"{name}_{number}",
-            size=5,
-        )
-        for number, seen in enumerate(_SEEN_BY_C3, start=1)
-    ]
+    outputs = []
+    for number, seen in enumerate(_SEEN_BY_C3, start=1):
+        inputs = keras.layers.Concatenate(name=f"{name}_{number}_inputs")([maps[index] for index in seen])
+        outputs.append(layers.unpadded_convolution(inputs, 1, f"{name}_{number}", size=5))
     return keras.layers.Concatenate(name=name)(outputs)

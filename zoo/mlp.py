@@ -17,20 +17,15 @@ def build_mlp(config: MLPConfig, input_shape: InputShape, num_classes: int, seed
     if len(input_shape) > 1:
         features = keras.layers.Flatten(name="flatten")(features)
     for index, width in enumerate(config.widths, start=1):
-        skipped = config.stochastic_depth * index / config.depth
-        features = _hidden_layer(
-            layers, config=config, features=features, width=width, name=f"hidden_{index}", skipped=skipped
-        )
+        name = f"hidden_{index}"
+        hidden = layers.dense(features, width, f"{name}_dense")
+        hidden = layers.drop(layers.normalize_and_activate(hidden, name), name, config.dropout)
+        shortcut = _shortcut(layers, config, features, width, name)
+        if shortcut is not None:
+            hidden = layers.drop_branch(hidden, name, config.stochastic_depth * index / config.depth)
+            hidden = keras.layers.Add(name=f"{name}_add")([shortcut, hidden])
+        features = hidden
     return keras.Model(inputs, layers.head(features, head, num_classes), name="mlp")
-
-
-def _hidden_layer(layers: LayerMaker, config: MLPConfig, features: Any, width: int, name: str, skipped: float) -> Any:
-    hidden = layers.dense(features, width, f"{name}_dense")
-    hidden = layers.drop(layers.normalize_and_activate(hidden, name), name, config.dropout)
-    shortcut = _shortcut(layers, config, features, width, name)
-    if shortcut is None:
-        return hidden
-    return keras.layers.Add(name=f"{name}_add")([shortcut, layers.drop_branch(hidden, name, skipped)])
 
 
 def _shortcut(layers: LayerMaker, config: MLPConfig, features: Any, width: int, name: str) -> Any:

@@ -83,12 +83,8 @@ def group_count(channels: int, group_size: int, least: int = 1) -> int:
     """How many groups hold as nearly `group_size` channels each as the number of channels allows.
 
     Groups are of one size. Where `group_size` does not divide the channels, the divisor that is nearest as a ratio is
-    taken: 16 channels by 8 make 2 groups, 84 make 12 of 7, and 5 make one.
-
-    Args:
-        channels: to divide.
-        group_size: wanted.
-        least: the smallest size that a group can have, unless there are fewer channels.
+    taken: 16 channels by 8 make 2 groups, 84 make 12 of 7, and 5 make one. No group is smaller than `least`, unless
+    there are fewer channels.
     """
     divisors = (size for size in range(min(least, channels), channels + 1) if channels % size == 0)
     size = min(divisors, key=lambda size: max(size / group_size, group_size / size))

@@ -10,12 +10,13 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import Any, Self
 
 from pydantic import (
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     GetCoreSchemaHandler,
@@ -35,11 +36,9 @@ class Problem:
     message: str
     """What is wrong, as a clause."""
     given: str | None = None
-    """What was written, as it was written."""
     allowed: str | None = None
-    """What could have been written."""
     nearest: str | None = None
-    """The allowed thing that is closest to what was written."""
+    """The allowed thing that is closest to what was given."""
 
     def __str__(self) -> str:
         """One paragraph for a person: where, what, given, allowed, nearest."""
@@ -50,8 +49,7 @@ class Problem:
 
     def below(self, prefix: str) -> Problem:
         """The same problem, seen from a level further out."""
-        path = ".".join(part for part in (prefix, self.path) if part)
-        return Problem(path, self.message, self.given, self.allowed, self.nearest)
+        return replace(self, path=".".join(part for part in (prefix, self.path) if part))
 
 
 class SettingError(ValueError):
@@ -146,6 +144,10 @@ def setting(
     return Field(default, description=explanation, json_schema_extra=declared, **bounds)
 
 
+ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
+"""Annotates a setting that is a tuple, and is written as a list."""
+
+
 class OneOrMore:
     """Annotates a setting that is one whole number, or a list with one for each part: `Annotated[Any, OneOrMore(...)]`.
 
@@ -230,14 +232,11 @@ def _without_effect(config: Settings, extra: Any) -> Iterator[tuple[str, str]]:
     """Why a setting that is declared with `extra` changes nothing in this config, and what would mend it."""
     for name, values in (extra or {}).get("only_with", {}).items():
         if getattr(config, name) not in values:
-            yield f"with {_pair(config, name)}", f"with {name} = {' or '.join(map(as_written, values))}"
+            found = as_written(getattr(config, name))
+            yield f"with {name} = {found}", f"with {name} = {' or '.join(map(as_written, values))}"
     for name, value in (extra or {}).get("not_with", {}).items():
         if getattr(config, name) == value:
-            yield f"with {_pair(config, name)}", f"with another {name} than {as_written(value)}"
-
-
-def _pair(config: Settings, name: str) -> str:
-    return f"{name} = {as_written(getattr(config, name))}"
+            yield f"with {name} = {as_written(value)}", f"with another {name} than {as_written(value)}"
 
 
 _BOUNDS = {
@@ -263,12 +262,7 @@ _TYPES = {
 
 
 def problems_from_pydantic(error: ValidationError, names: Iterable[str]) -> list[Problem]:
-    """Pydantic's findings as problems for people.
-
-    Args:
-        error: what pydantic raised.
-        names: the settings of the config that was to be made.
-    """
+    """Pydantic's findings as problems for people; `names` are the settings of the config that was to be made."""
     problems = []
     for details in error.errors(include_url=False):
         context = details.get("ctx", {})

@@ -28,7 +28,8 @@ class Variant:
     """What the source prints of its size; None where it prints nothing."""
 
 
-_DIGITS, _MNIST, _CIFAR, _IMAGENET = (8, 8, 1), (28, 28, 1), (32, 32, 3), (224, 224, 3)
+# Shape of an example and number of classes.
+_DIGITS, _MNIST, _CIFAR, _IMAGENET = ((8, 8, 1), 10), ((28, 28, 1), 10), ((32, 32, 3), 10), ((224, 224, 3), 1000)
 _RESNET = "He et al. 2016, Deep Residual Learning for Image Recognition"
 _PREACT = "He et al. 2016, Identity Mappings in Deep Residual Networks"
 _WRN = "Zagoruyko & Komodakis 2016, Wide Residual Networks"
@@ -39,27 +40,19 @@ _PERCEPTRONS = {
     "linear": Variant(
         MLPConfig(depth=0, initializer="glorot_uniform"),
         "one linear layer: multinomial logistic regression",
-        _MNIST,
-        10,
+        *_MNIST,
         "LeCun et al. 1998, Gradient-Based Learning, section III.C.1",
         7_850,
         7_840,
         "7,850 parameters",
     ),
     "mlp_small": Variant(
-        MLPConfig(depth=2, width=64),
-        "two hidden layers of 64: a second on small data",
-        _DIGITS,
-        10,
-        _HERE,
-        8_970,
-        8_832,
+        MLPConfig(depth=2, width=64), "two hidden layers of 64: a second on small data", *_DIGITS, _HERE, 8_970, 8_832
     ),
     "mlp_512": Variant(
         MLPConfig(depth=2, width=512, dropout=0.2, initializer="glorot_uniform"),
         "two hidden layers of 512 units with dropout 0.2",
-        _MNIST,
-        10,
+        *_MNIST,
         "Keras example mnist_mlp",
         669_706,
         668_672,
@@ -68,8 +61,7 @@ _PERCEPTRONS = {
     "mlp_pyramid": Variant(
         MLPConfig(depth=3, width=512, width_profile="pyramid"),
         "hidden layers of 512, 256, 128",
-        _MNIST,
-        10,
+        *_MNIST,
         _HERE,
         567_434,
         566_528,
@@ -77,8 +69,7 @@ _PERCEPTRONS = {
     "mlp_deep": Variant(
         MLPConfig(depth=20, width=128),
         "20 hidden layers of 128: gradients vanish or explode",
-        _MNIST,
-        10,
+        *_MNIST,
         _HERE,
         415_498,
         412_928,
@@ -86,8 +77,7 @@ _PERCEPTRONS = {
     "mlp_residual": Variant(
         MLPConfig(depth=20, width=128, skip_connections="identity", normalization="batch"),
         "mlp_deep with skip connections and batch normalization",
-        _MNIST,
-        10,
+        *_MNIST,
         f"{_RESNET}, section 3.2",
         418_058,
         412_928,
@@ -103,8 +93,7 @@ _PERCEPTRONS = {
             max_norm=15**0.5,
         ),
         "two hidden layers of 800 with dropout on inputs and hidden units and a limit on the norm",
-        _MNIST,
-        10,
+        *_MNIST,
         "Hinton et al. 2012, Improving neural networks by preventing co-adaptation, appendix A",
         1_276_810,
         1_275_200,
@@ -133,8 +122,15 @@ _SMALL_RESIDUAL = {
 }
 
 
-def _small(config: ResNetConfig, summary: str, source: str, size: tuple[int, int, str | None]) -> Variant:
-    return Variant(config, summary, _CIFAR, 10, source, *size)
+_Size = tuple[int, int, str | None]
+
+
+def _small(config: ResNetConfig, summary: str, source: str, size: _Size) -> Variant:
+    return Variant(config, summary, *(*_CIFAR, source, *size))
+
+
+def _large(config: ResNetConfig, summary: str, source: str, size: _Size) -> Variant:
+    return Variant(config, summary, *(*_IMAGENET, source, *size))
 
 
 _PLAIN = {
@@ -160,17 +156,9 @@ _PRE_ACTIVATION = {
         ResNetConfig(depth=depth, block_order="pre_activation"),
         f"pre-activation residual network of {depth} layers",
         f"{_PREACT}, section 4",
-        size,
+        (parameters, macs, published if depth == 110 else None),
     )
-    for depth, size in {
-        8: (75_290, 12_239_488, None),
-        20: (269_722, 40_551_040, None),
-        32: (464_154, 68_862_592, None),
-        44: (658_586, 97_174_144, None),
-        56: (853_018, 125_485_696, None),
-        110: (1_727_962, 252_887_680, "1.7 M parameters"),
-        1202: (19_421_274, 2_829_238_912, None),
-    }.items()
+    for depth, (parameters, macs, published) in _SMALL_RESIDUAL.items()
 } | {
     f"preact_resnet{depth}": _small(
         ResNetConfig(depth=depth, block="bottleneck", block_order="pre_activation", skip_connections="projection"),
@@ -210,13 +198,8 @@ def _imagenet(depth: int, **settings: Any) -> ResNetConfig:
 
 
 _LARGE = {
-    f"resnet{depth}": Variant(
-        _imagenet(depth),
-        f"residual network of {depth} layers for ImageNet",
-        _IMAGENET,
-        1000,
-        f"{_RESNET}, table 1",
-        *size,
+    f"resnet{depth}": _large(
+        _imagenet(depth), f"residual network of {depth} layers for ImageNet", f"{_RESNET}, table 1", size
     )
     for depth, size in {
         18: (11_689_512, 1_814_073_344, "1.8 G multiply-adds"),
@@ -228,18 +211,16 @@ _LARGE = {
 }
 
 _LARGE_V2 = {
-    f"resnet{depth}_v2": Variant(
+    f"resnet{depth}_v2": _large(
         _imagenet(depth, block_order="pre_activation", downsampling_block="last", strided_convolution="3x3"),
         f"pre-activation residual network of {depth} layers for ImageNet, as TF-Slim and keras.applications have it",
-        _IMAGENET,
-        1000,
         _PREACT,
-        *size,
+        size,
     )
     for depth, size in {
-        50: (25_549_352, 3_482_255_360),
-        101: (44_541_480, 7_194_476_544),
-        152: (60_185_128, 10_906_697_728),
+        50: (25_549_352, 3_482_255_360, None),
+        101: (44_541_480, 7_194_476_544, None),
+        152: (60_185_128, 10_906_697_728, None),
     }.items()
 }
 
@@ -250,15 +231,11 @@ _SQUEEZE_EXCITATION = {
         _SE,
         (272_095, 40_553_056, None),
     ),
-    "se_resnet50": Variant(
+    "se_resnet50": _large(
         _imagenet(50, squeeze_excitation=16),
         "resnet50 with squeeze-and-excitation",
-        _IMAGENET,
-        1000,
         f"{_SE}, table 2",
-        28_088_024,
-        3_860_488_192,
-        "3.87 G multiply-adds",
+        (28_088_024, 3_860_488_192, "3.87 G multiply-adds"),
     ),
 }
 

@@ -118,12 +118,7 @@ class Augmenter:
         numbers and warps, have no vectorized form in TensorFlow and become loops in it.
         """
         done = [
-            self.apply(
-                inputs[slot],
-                None if targets is None else targets[slot],
-                seeds[slot],
-                None if erased is None else erased[slot],
-            )
+            self.apply(*(None if each is None else each[slot] for each in (inputs, targets, seeds, erased)))
             for slot in range(inputs.shape[0])
         ]
         new_inputs, new_targets, new_seeds = zip(*done, strict=True)

@@ -31,14 +31,7 @@ def write_sheet(
 
     Above each image stand its classes, with their shares where they are mixed; partners come from the same sheet.
     Cutout's squares have the mean colour of the training split, which is what most standardizations take to zero.
-
-    Args:
-        path: the file; its folder exists.
-        dataset: its examples are images with a class.
-        config: what is shown.
-        seed: of the choice of images and of the augmentations.
-        rows: number of images.
-        columns: versions of each, the original counted.
+    The seed decides which images there are, and what becomes of them.
 
     Raises:
         DatasetError: the examples are no images with 1 or 3 channels.

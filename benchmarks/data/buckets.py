@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.data.folders import appearing
-from benchmarks.errors import DatasetError
+from benchmarks.errors import DatasetError, first_line
 
 
 def bucket_of(data_dir: Path) -> str | None:
@@ -23,11 +23,7 @@ def bucket_of(data_dir: Path) -> str | None:
 
 
 def datasets_in(bucket: str, pattern: str = "*") -> list[tuple[str, str]]:
-    """Name and version of each prepared dataset of a bucket.
-
-    Args:
-        bucket: address of a TFDS folder in it.
-        pattern: of their names: one dataset, or `*` and `*/*`.
+    """Name and version of each prepared dataset of a TFDS folder in a bucket, those of one name or `*` or `*/*`.
 
     Raises:
         DatasetError: the bucket cannot be read.
@@ -63,5 +59,4 @@ def _reading(bucket: str) -> Iterator[tuple[Any, str]]:
             '  remedy:  pip install "ablation-zoo[buckets]", for gs:// and s3://'
         ) from error
     except Exception as error:  # each kind of bucket has its own
-        reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
-        raise DatasetError(f"--data-dir: {bucket} cannot be read\n  reason:  {reason}") from error
+        raise DatasetError(f"--data-dir: {bucket} cannot be read\n  reason:  {first_line(error)}") from error

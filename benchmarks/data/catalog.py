@@ -12,7 +12,7 @@ from typing import Literal
 from benchmarks.data.buckets import bucket_of, datasets_in
 from benchmarks.errors import DatasetError
 from benchmarks.tensorflow_start import import_tensorflow
-from zoo.settings import nearest
+from zoo.settings import Problem, nearest
 
 
 @dataclass(frozen=True)
@@ -21,30 +21,19 @@ class EmbeddedDataset:
 
     version: str
     module: str
+    """In `benchmarks.data.embedded`."""
     summary: str
 
 
 EMBEDDED: dict[str, EmbeddedDataset] = {
-    "digits": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.digits", "1,797 grey 8x8 handwritten digits, 10 classes (scikit-learn)"
-    ),
-    "shapes": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.shapes", "10,000 colour 32x32 images of drawn shapes, 10 classes (generated)"
-    ),
-    "spirals": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.spirals", "5,000 points in the plane on five spiral arms (generated)"
-    ),
-    "wine": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.tables", "178 wines with 13 measurements, 3 cultivars (scikit-learn)"
-    ),
+    "digits": EmbeddedDataset("1.0.0", "digits", "1,797 grey 8x8 handwritten digits, 10 classes (scikit-learn)"),
+    "shapes": EmbeddedDataset("1.0.0", "shapes", "10,000 colour 32x32 images of drawn shapes, 10 classes (generated)"),
+    "spirals": EmbeddedDataset("1.0.0", "spirals", "5,000 points in the plane on five spiral arms (generated)"),
+    "wine": EmbeddedDataset("1.0.0", "tables", "178 wines with 13 measurements, 3 cultivars (scikit-learn)"),
     "breast_cancer": EmbeddedDataset(
-        "1.0.0",
-        "benchmarks.data.embedded.tables",
-        "569 breast masses with 30 measurements, 2 classes (scikit-learn)",
+        "1.0.0", "tables", "569 breast masses with 30 measurements, 2 classes (scikit-learn)"
     ),
-    "diabetes": EmbeddedDataset(
-        "1.0.0", "benchmarks.data.embedded.tables", "442 patients with 10 measurements, regression (scikit-learn)"
-    ),
+    "diabetes": EmbeddedDataset("1.0.0", "tables", "442 patients with 10 measurements, regression (scikit-learn)"),
 }
 """Datasets that need no download."""
 
@@ -94,15 +83,12 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
         version = EMBEDDED[bare].version
         _check_pinned(bare, pinned, [version])
         return DatasetReference(bare, version, "embedded", runs_dir / ".datasets")
-    bucket = bucket_of(data_dir)
-    if bucket:
+    if bucket := bucket_of(data_dir):
         return _find_in_bucket(bare, pinned, bucket, runs_dir)
-    prepared = _find_prepared(bare, pinned, data_dir)
-    if prepared:
+    if prepared := _find_prepared(bare, pinned, data_dir):
         return prepared
     full_name, version = _find_downloadable(bare, data_dir)
-    prepared = _find_prepared(full_name, pinned, data_dir)
-    if prepared:
+    if prepared := _find_prepared(full_name, pinned, data_dir):
         return prepared
     _check_pinned(full_name, pinned, [*_prepared_versions(data_dir / full_name), version])
     return DatasetReference(full_name, version, "download", data_dir)
@@ -110,22 +96,15 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
 
 def prepared_datasets(data_dir: Path) -> list[DatasetReference]:
     """The datasets that lie prepared in a TFDS folder or bucket, newest version of each."""
-    bucket = bucket_of(data_dir)
-    if bucket:
+    if bucket := bucket_of(data_dir):
         there = sorted({*datasets_in(bucket, "*"), *datasets_in(bucket, "*/*")})
         named = {name: _sorted_versions(version for other, version in there if other == name) for name, _ in there}
         return [DatasetReference(name, each[-1], "bucket", data_dir, bucket) for name, each in named.items() if each]
     if not data_dir.is_dir():
         return []
-    folders = [path for path in sorted(data_dir.glob("*")) if path.is_dir()]
-    folders += [path for path in sorted(data_dir.glob("*/*")) if path.is_dir()]
-    found = []
-    for folder in folders:
-        versions = _prepared_versions(folder)
-        if versions:
-            name = folder.relative_to(data_dir).as_posix()
-            found.append(DatasetReference(name, versions[-1], "prepared", data_dir))
-    return found
+    folders = [path for depth in ("*", "*/*") for path in sorted(data_dir.glob(depth)) if path.is_dir()]
+    named = {path.relative_to(data_dir).as_posix(): _prepared_versions(path) for path in folders}
+    return [DatasetReference(name, each[-1], "prepared", data_dir) for name, each in named.items() if each]
 
 
 def _prepared_versions(folder: Path) -> list[str]:
@@ -138,10 +117,10 @@ def _sorted_versions(names: Iterable[str]) -> list[str]:
     return sorted(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
-def _check_pinned(name: str, pinned: str, known: Iterable[str]) -> None:
-    known = list(dict.fromkeys(known))
+def _check_pinned(name: str, pinned: str, known: list[str]) -> None:
     if pinned and pinned not in known:
-        raise DatasetError(f"datasets: no such version\n  given:   {name}:{pinned}\n  allowed: {', '.join(known)}")
+        allowed = ", ".join(dict.fromkeys(known))
+        raise DatasetError(str(Problem("datasets", "no such version", f"{name}:{pinned}", allowed)))
 
 
 def _find_prepared(name: str, pinned: str, data_dir: Path) -> DatasetReference | None:
@@ -183,6 +162,4 @@ def _find_downloadable(name: str, data_dir: Path) -> tuple[str, str]:
 
 
 def _no_such(kind: str, given: str, allowed: str, names: Iterable[str]) -> str:
-    closest = nearest(given, names)
-    text = f"datasets: no such {kind}\n  given:   {given}\n  allowed: {allowed}"
-    return text + (f"\n  nearest: {closest}" if closest else "")
+    return str(Problem("datasets", f"no such {kind}", given, allowed, nearest(given, names)))

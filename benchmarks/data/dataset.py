@@ -108,11 +108,9 @@ def open_prepared(reference: DatasetReference, runs_dir: Path) -> Dataset | None
 
 
 def write_decoded(folder: Path, load: Callable[[Allocate], Dataset]) -> None:
-    """Decode a dataset into a folder, which appears as a whole; what the same place held before is removed.
+    """Decode a dataset into the folder that `decoded_folder` gave; what the same place held before is removed.
 
-    Args:
-        folder: what `decoded_folder` gave.
-        load: gives the dataset, its arrays made by the function that it is handed.
+    The folder appears as a whole. `load` is handed what makes its arrays.
     """
     with appearing(folder, lambda found: open_decoded(found) is not None) as part:
         _write(part, load)

@@ -63,10 +63,6 @@ def choose_features(dataset: str, info: tfds.core.DatasetInfo) -> Choice:
     `label` or `target`, or the only class label, and all the rest is input. Where there are images, the first by name
     is the input; else all numbers, categories and texts are.
 
-    Args:
-        dataset: its name, for errors.
-        info: what TFDS knows of it.
-
     Raises:
         DatasetError: there is no such target, or nothing that could be the input.
     """
@@ -88,13 +84,18 @@ def no_inputs(dataset: str, features: Mapping[str, object] | list[str]) -> Datas
     return DatasetError(f"datasets: {dataset} has no image and no numeric features; its features: {list(features)}")
 
 
-def flat_features(features: Any, prefix: str = "") -> Iterator[tuple[str, Feature]]:
-    """The features of a dataset by name; one inside another has both names: `features/height`."""
-    for name, feature in features.items():
-        if isinstance(feature, tfds.features.FeaturesDict):
-            yield from flat_features(feature, f"{prefix}{name}/")
+def flat_features(features: Any) -> Iterator[tuple[str, Feature]]:
+    """The features of a dataset by name."""
+    return ((name, _plain(feature)) for name, feature in flat(features))
+
+
+def flat(nested: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Features, or their values, by name; one inside another has both names: `features/height`."""
+    for name, each in nested.items():
+        if isinstance(each, dict | tfds.features.FeaturesDict):
+            yield from flat(each, f"{prefix}{name}/")
         else:
-            yield prefix + name, _plain(feature)
+            yield prefix + name, each
 
 
 def _plain(feature: Any) -> Feature:

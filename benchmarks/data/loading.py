@@ -18,17 +18,9 @@ from tensorflow_datasets.core.download import downloader
 from benchmarks.arrays import Array
 from benchmarks.data.buckets import copy_dataset
 from benchmarks.data.catalog import EMBEDDED, DatasetReference
-from benchmarks.data.dataset import (
-    Allocate,
-    Dataset,
-    Examples,
-    decoded_folder,
-    in_memory,
-    open_decoded,
-    write_decoded,
-)
-from benchmarks.data.features import Choice, Feature, choose_features, no_inputs
-from benchmarks.errors import DatasetError
+from benchmarks.data.dataset import Allocate, Dataset, Examples, decoded_folder, in_memory, open_decoded, write_decoded
+from benchmarks.data.features import Choice, Feature, choose_features, flat, no_inputs
+from benchmarks.errors import DatasetError, first_line
 from benchmarks.tensorflow_start import no_deprecations_of_tfds
 
 HELD_OUT_EVERY = 5
@@ -59,7 +51,7 @@ def prepare(reference: DatasetReference) -> None:
         copy_dataset(reference.bucket, reference.name, reference.version, reference.directory)
         return
     if reference.origin == "embedded":
-        importlib.import_module(EMBEDDED[reference.name].module)
+        importlib.import_module(f"benchmarks.data.embedded.{EMBEDDED[reference.name].module}")
         tfds.disable_progress_bar()
     # TFDS announces a download also where it only generates.
     announcements = io.StringIO() if reference.origin == "embedded" else sys.stderr
@@ -71,11 +63,13 @@ def prepare(reference: DatasetReference) -> None:
         if (reference.directory / "dataset_info.json").exists():
             return  # another process was faster
         if reference.origin == "embedded":
-            message = f"datasets: {reference.name} could not be written to {reference.data_dir}: {_first_line(error)}"
+            message = (
+                f"datasets: {reference.name} could not be written to {reference.data_dir}: {first_line(error)[:300]}"
+            )
             raise DatasetError(message) from error
         raise DatasetError(
             f"datasets: {reference.name} is not prepared in {reference.data_dir} and could not be downloaded\n"
-            f"  reason:  {_first_line(error)}\n"
+            f"  reason:  {first_line(error)[:300]}\n"
             f"  remedy:  prepare it where there is a network, with `tfds build {reference.name}`, and name its folder "
             "with --data-dir or TFDS_DATA_DIR"
         ) from error
@@ -103,10 +97,6 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     a category has a column of 0 and 1 for each of its classes, and so has a text of 2 to `MOST_WORDS` values; the
     columns stand in the order of their features' names. Nothing is filled in: a missing value is an error.
 
-    Args:
-        reference: which.
-        allocate: makes the arrays.
-
     Raises:
         DatasetError: it has no usable inputs or no target, or unusable values.
     """
@@ -120,7 +110,7 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     except DatasetError:
         raise
     except Exception as error:
-        raise DatasetError(f"datasets: {reference.directory} cannot be read: {_first_line(error)}") from error
+        raise DatasetError(f"datasets: {reference.directory} cannot be read: {first_line(error)[:300]}") from error
     if test is None:
         train, test = _hold_out(train, allocate)
     inputs = {feature: _with_vocabulary(known, train[feature]) for feature, known in choice.inputs.items()}
@@ -133,17 +123,16 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
         for feature, known in inputs.items():
             _check_input(f"datasets: the {split} split of {name}", feature, known, values[feature])
     for feature in inputs:
-        shapes = train[feature].shape[1:], test[feature].shape[1:]
-        if shapes[0] != shapes[1]:
+        size, other = train[feature].shape[1:], test[feature].shape[1:]
+        if size != other:
             raise DatasetError(
-                f"datasets: the examples of {name} vary in size: feature {feature!r} is {shapes[0]} in training, "
-                f"{shapes[1]} in test"
+                f"datasets: the examples of {name} vary in size: feature {feature!r} is {size} in training, "
+                f"{other} in test"
             )
     label_type = np.float32 if choice.num_classes == 1 else np.int32
     train_examples, test_examples = (
         Examples(_join(values, inputs, allocate), values[choice.target].astype(label_type)) for values in (train, test)
     )
-    columns = tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else ()
     return Dataset(
         name=name,
         version=reference.version,
@@ -151,7 +140,7 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
         test=test_examples,
         num_classes=choice.num_classes,
         test_split=source,
-        columns=columns,
+        columns=tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else (),
         left_out=tuple(sorted(left_out)),
     )
 
@@ -195,7 +184,7 @@ def _read(name: str, builder: Any, split: str, choice: Choice, allocate: Allocat
     values: _Values = {}
     found = 0
     for batch in tfds.as_numpy(batches):
-        part = dict(_flat(batch))
+        part = dict(flat(batch))
         values = values or {
             feature: allocate((expected, *each.shape[1:]), each.dtype) for feature, each in part.items()
         }
@@ -208,20 +197,12 @@ def _read(name: str, builder: Any, split: str, choice: Choice, allocate: Allocat
     return values
 
 
-def _flat(batch: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Array]]:
-    for name, values in batch.items():
-        if isinstance(values, dict):
-            yield from _flat(values, f"{prefix}{name}/")
-        else:
-            yield prefix + name, np.asarray(values)
-
-
 def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wanted: Any) -> None:
     feature, known = next(iter(choice.inputs.items()))
     if None not in known.shape:
         return
     examples = builder.as_dataset(split=split, shuffle_files=False, decoders=wanted)
-    sizes = sorted({tuple(dict(_flat(example))[feature].shape) for example in tfds.as_numpy(examples)})
+    sizes = sorted({tuple(dict(flat(example))[feature].shape) for example in tfds.as_numpy(examples)})
     if len(sizes) > 1:
         raise DatasetError(
             f"datasets: the images of the split {split!r} of {name} vary in size: feature {feature!r} is from "
@@ -233,14 +214,15 @@ def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wante
 def _hold_out(values: _Values, allocate: Allocate) -> tuple[_Values, _Values]:
     number = len(next(iter(values.values())))
     held_out = np.arange(number) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
-    return (
-        {feature: _take(each, np.flatnonzero(~held_out), allocate) for feature, each in values.items()},
-        {feature: _take(each, np.flatnonzero(held_out), allocate) for feature, each in values.items()},
+    train, test = (
+        {feature: _take(each, np.flatnonzero(part), allocate, each.dtype) for feature, each in values.items()}
+        for part in (~held_out, held_out)
     )
+    return train, test
 
 
-def _take(values: Array, indices: Array, allocate: Allocate) -> Array:
-    taken = allocate((len(indices), *values.shape[1:]), values.dtype)
+def _take(values: Array, indices: Array, allocate: Allocate, dtype: Any) -> Array:
+    taken = allocate((len(indices), *values.shape[1:]), dtype)
     for chunk in _chunks(len(indices)):
         taken[chunk] = values[indices[chunk]]
     return taken
@@ -256,21 +238,20 @@ def _check_target(where: str, labels: Array, choice: Choice) -> None:
     where = f"{where}: the target {choice.target!r}"
     if choice.num_classes == 1:
         _check_finite(where, labels)
-        if (labels == labels[0]).all():
-            raise DatasetError(f"{where} is {labels[0]} everywhere\n  allowed: at least two values")
-        return
-    _check_range(where, labels, choice.num_classes)
-    if (labels == labels[0]).all():
-        raise DatasetError(f"{where} is {int(labels[0])} everywhere\n  allowed: at least two classes")
+        first, what = labels[0], "values"
+    else:
+        _check_range(where, labels, choice.num_classes)
+        first, what = int(labels[0]), "classes"
+    if (labels == first).all():
+        raise DatasetError(f"{where} is {first} everywhere\n  allowed: at least two {what}")
 
 
 def _check_input(where: str, feature: str, known: Feature, values: Array) -> None:
     where = f"{where}: feature {feature!r}"
-    if known.kind == "category":
-        if values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
-            _check_range(where, values, len(known.categories))
-    elif known.kind in ("number", "image"):
+    if known.kind != "category":
         _check_finite(where, values)
+    elif values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
+        _check_range(where, values, len(known.categories))
 
 
 def _check_range(where: str, labels: Array, num_classes: int) -> None:
@@ -322,7 +303,8 @@ def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Ar
         (feature,) = inputs
         only = values[feature]
         if inputs[feature].kind != "category" and only.ndim > 1:
-            return only if only.dtype in (np.uint8, np.float32) else _converted(only, allocate)
+            is_fit = only.dtype in (np.uint8, np.float32)
+            return only if is_fit else _take(only, np.arange(len(only)), allocate, np.float32)
     number = len(values[next(iter(inputs))])
     width = len(list(_column_names(inputs)))
     joined = allocate((number, width), np.float32)
@@ -330,13 +312,6 @@ def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Ar
         blocks = [_block(values[feature][chunk], known) for feature, known in inputs.items()]
         joined[chunk] = np.concatenate(blocks, axis=1)
     return joined
-
-
-def _converted(values: Array, allocate: Allocate) -> Array:
-    converted = allocate(values.shape, np.float32)
-    for chunk in _chunks(len(values)):
-        converted[chunk] = values[chunk]
-    return converted
 
 
 def _block(values: Array, known: Feature) -> Array:
@@ -359,8 +334,3 @@ def _column_names(inputs: dict[str, Feature]) -> Iterator[str]:
             yield from (f"{feature}[{','.join(map(str, place))}]" for place in np.ndindex(*known.shape))  # type: ignore[arg-type]
         else:
             yield feature
-
-
-def _first_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__

@@ -23,13 +23,7 @@ class Standardization:
 
 
 def fit_standardization(name: str, inputs: Array, train_indices: Array) -> Standardization:
-    """Determine shift and scale by the training part.
-
-    Args:
-        name: a row of `STANDARDIZATIONS`.
-        inputs: all inputs (n, *shape).
-        train_indices: which of them are the training part.
-    """
+    """Determine shift and scale of inputs (n, *shape), by a rule of `STANDARDIZATIONS` and the training part alone."""
     shift, scale = _FITS[name](inputs, train_indices)
     shape = inputs.shape[1:]
     return Standardization(*(np.broadcast_to(values, shape).astype(np.float32) for values in (shift, scale)))

@@ -24,11 +24,7 @@ class Limits:
 
 
 def limits(root: Path = Path("/")) -> Limits:
-    """What limits this process.
-
-    Args:
-        root: of the file system.
-    """
+    """What limits this process, as told below the root of the file system."""
     groups = list(_groups(root))
     memory = [(_memory(group), _needed(group)) for group in groups]
     return Limits(

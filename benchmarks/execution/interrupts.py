@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
@@ -58,12 +58,19 @@ def listening() -> Iterator[None]:
 
     Python hears signals in its main thread alone; in another one nothing changes.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with handlers_kept() as numbers:
+        for number in numbers:
+            signal.signal(number, _receive)
         yield
-        return
-    before = {number: signal.signal(number, _receive) for number in (signal.SIGINT, signal.SIGTERM)}
+
+
+@contextmanager
+def handlers_kept() -> Iterator[Collection[signal.Signals]]:
+    """Put back at the end what Ctrl-C and SIGTERM do; gives these signals, or none where this thread hears none."""
+    is_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM) if is_main}
     try:
-        yield
+        yield before.keys()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

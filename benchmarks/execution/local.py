@@ -182,7 +182,7 @@ class Engine:
             self._program = None  # frees the memory of the last one before the next is made
             data = self._data_of(run.cell.dataset)
             try:
-                made = Program(run.cell.settings, data.dataset, data.on_device, self.stopwatch)
+                made = Program(run.cell.settings, data.on_device, self.stopwatch)
                 self._program = program, Trainer(made, data.dataset, data.fitted, self._should_stop)
             except Exception as error:  # as above
                 self._program = program, error

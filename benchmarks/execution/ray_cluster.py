@@ -5,9 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 import os
-import signal
 import socket
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any
 
 from benchmarks.errors import UserError
 from benchmarks.execution.executors import RayCluster
+from benchmarks.execution.interrupts import handlers_kept
 
 _OBJECT_STORE_BYTES = 2**28
 """For a cluster that is started here: what travels is results, and weights where they are kept."""
@@ -56,17 +55,9 @@ def connected(cluster: RayCluster) -> Iterator[Any]:
     ray = importlib.import_module("ray")
     try:
         _check_answers(cluster.address)
-        with _signals_kept():
-            if is_local:
-                ray.init(
-                    address="local",
-                    include_dashboard=False,
-                    object_store_memory=_OBJECT_STORE_BYTES,
-                    log_to_driver=False,
-                    logging_level="ERROR",
-                )
-            else:
-                ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
+        with handlers_kept():  # Ray's own would end this process on the spot
+            own = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE_BYTES} if is_local else {}
+            ray.init(address=cluster.address or "local", log_to_driver=False, logging_level="ERROR", **own)
     except (OSError, RuntimeError, ValueError) as error:
         ray.shutdown()
         where = "this machine" if is_local else cluster.address
@@ -133,20 +124,6 @@ def _check_answers(address: str | None) -> None:
     if address and address != "auto":
         host, _, port = address.rpartition(":")
         socket.create_connection((host, int(port)), _SECONDS_TO_ANSWER).close()
-
-
-@contextmanager
-def _signals_kept() -> Iterator[None]:
-    """Put back what this process does when it is told to end: Ray would end it on the spot."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _first_line(error: Exception) -> str:

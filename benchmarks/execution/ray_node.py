@@ -22,10 +22,10 @@ from filelock import FileLock
 import zoo
 from benchmarks.arrays import Array
 from benchmarks.data.catalog import DatasetReference
-from benchmarks.data.dataset import Dataset, Examples, open_prepared
+from benchmarks.data.dataset import Dataset, Examples
 from benchmarks.errors import DatasetError, UserError
 from benchmarks.execution.machine import machine_facts
-from benchmarks.execution.worker import GO_ON, Orders, Report, make_engine, prepare_and_decode, train
+from benchmarks.execution.worker import GO_ON, Orders, Report, make_engine, open_or_prepare, prepare_and_decode, train
 from benchmarks.files import weights_file
 from benchmarks.plan.stacks import Stack
 from benchmarks.settings import training
@@ -185,13 +185,11 @@ class NodeWorker:
         reference, runs_dir = self._orders.references[name], self._orders.runs_dir
         # The workers of a node would all decode it at once.
         with FileLock(_folder() / "decoding.lock"):
-            found = open_prepared(reference, runs_dir)
-            if found is None:
-                _check_is_there(reference)
-                prepare_and_decode(reference, runs_dir)
-                found = open_prepared(reference, runs_dir)
-        assert found is not None  # else `prepare_and_decode` raises
-        return found
+            return open_or_prepare(reference, runs_dir, self._prepare)
+
+    def _prepare(self, reference: DatasetReference) -> None:
+        _check_is_there(reference)
+        prepare_and_decode(reference, self._orders.runs_dir)
 
     def _weights(self, report: Report) -> Any:
         """The weights that were kept, taken from this node where the runner does not see them."""

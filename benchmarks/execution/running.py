@@ -67,7 +67,7 @@ class Options:
     time_limit: float | None = None
     """Seconds that a run may take in one attempt; a stack may take that for each of its runs."""
     shard: Shard | None = None
-    """The part of the plan that is trained; all of it where none is given."""
+    """What of the plan is trained; all of it where none is given."""
     cluster: RayCluster | None = None
     """Where the workers are; processes of this machine where none is given."""
 
@@ -82,7 +82,7 @@ class Session:
     datasets: Mapping[str, Dataset]
     checkpoints: Checkpoints
     shard: Shard | None = None
-    """The part of the plan that is to be trained here, where it is not all."""
+    """What of the plan is to be trained here, where it is not all."""
 
     @property
     def open_groups(self) -> list[Group]:
@@ -95,10 +95,10 @@ class Session:
             return list(runs)
         if self.plan.groups:
             shares = shares_of(self.plan.groups, self.shard)
-            part = {key for share in shares for key in share.keys(self.plan.all_runs, self.datasets)}
+            own = {key for share in shares for key in share.keys(self.plan.all_runs, self.datasets)}
         else:
-            part = self.shard.part_of(self.plan.runs, self.datasets)
-        return [run for run in runs if run.key in part]
+            own = self.shard.keys(self.plan.runs, self.datasets)
+        return [run for run in runs if run.key in own]
 
     def train(self, runs: Sequence[Run], observer: Observer) -> None:
         """Train runs and store each at once.
@@ -132,33 +132,13 @@ def begun(
         SettingError: settings do not fit a dataset; nothing was trained.
     """
     options = options or Options()
-    jobs = options.shard.count if options.shard else 1
-    runs_dir = store.folder
-    # Trials count whether or not they are stored, so that a search that goes on has the same threads.
-    of_search = [run for group in plan.groups for run in group.runs_at({})] * _trials(plan)
-    own_groups = _open_groups(plan, options.shard)
-    of_open = [run for group in own_groups for run in group.runs_at({})] * _trials(plan)
-    # Of a path, only what is needed whatever is found: the rest must not change the threads once it is known.
-    path = plan.path_to_find
-    certain = [*plan.known_before, *path.first_runs()] if path else plan.all_runs
-    of_path = plan.open_path.first_runs() if plan.open_path else []
-    num_planned = least_stacks(certain) + least_stacks(of_search)
-    num_missing = -(-least_stacks(plan.missing) // jobs) + least_stacks(of_open) + least_stacks(of_path)
-    checkpoints = Checkpoints(runs_dir.resolve() / ".checkpoints", options.checkpoint_every)
-    with _started(
-        plan,
-        runs_dir=runs_dir,
-        options=options,
-        checkpoints=checkpoints,
-        stopwatch=stopwatch,
-        num_planned=num_planned,
-        num_missing=num_missing,
-    ) as workers:
+    checkpoints = Checkpoints(store.folder.resolve() / ".checkpoints", options.checkpoint_every)
+    with _started(plan, store.folder, options, checkpoints, stopwatch) as workers:
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             check_runs(plan.missing, datasets)
             check_runs((run for group in plan.open_groups for run in group.corner_runs()), datasets)
-            check_runs(of_path, datasets)
+            check_runs(plan.open_path.first_runs() if plan.open_path else [], datasets)
         facts = {name: dataset_facts(data) for name, data in datasets.items()}
         store.register(plan.suite.name, plan.text, list(plan.seeds), facts, plan.looks)
         _keep_labels(store, plan, datasets)
@@ -171,25 +151,10 @@ def begun(
 
 
 def _started(
-    plan: Plan,
-    runs_dir: Path,
-    options: Options,
-    checkpoints: Checkpoints,
-    stopwatch: Stopwatch | None,
-    num_planned: int,
-    num_missing: int,
+    plan: Plan, runs_dir: Path, options: Options, checkpoints: Checkpoints, stopwatch: Stopwatch | None
 ) -> Dispatcher[Any]:
-    """Workers where the options want them.
-
-    Args:
-        plan: whose datasets they open.
-        runs_dir: the runs folder.
-        options: how many there are, and how they train.
-        checkpoints: where they write down what they are on.
-        stopwatch: is told where the time goes.
-        num_planned: how many stacks the whole plan has, stored ones included.
-        num_missing: how many of them are to be trained.
-    """
+    """Workers where the options want them."""
+    num_planned, num_missing = _num_stacks(plan, options.shard)
     # Hyperband alone goes on from them; it removes them when it has.
     continues = any(group.table.strategy == "hyperband" for group in _open_groups(plan, options.shard))
     states = States(states_folder(runs_dir.resolve())) if continues else None
@@ -216,6 +181,21 @@ def _started(
         dataset_bytes=options.dataset_bytes,
         stopwatch=stopwatch,
     )
+
+
+def _num_stacks(plan: Plan, shard: Shard | None) -> tuple[int, int]:
+    """How many stacks the whole plan has, stored ones included, and how many are to be trained here."""
+    trials = plan.suite.search.trials if plan.suite.search else 0
+    # Trials count whether or not they are stored, so that a search that goes on has the same threads.
+    of_search = [run for group in plan.groups for run in group.runs_at({})] * trials
+    of_open = [run for group in _open_groups(plan, shard) for run in group.runs_at({})] * trials
+    # Of a path, only what is needed whatever is found: the rest must not change the threads once it is known.
+    path = plan.path_to_find
+    certain = [*plan.known_before, *path.first_runs()] if path else plan.all_runs
+    of_path = plan.open_path.first_runs() if plan.open_path else []
+    missing = -(-least_stacks(plan.missing) // (shard.count if shard else 1))
+    planned = least_stacks(certain) + least_stacks(of_search)
+    return planned, missing + least_stacks(of_open) + least_stacks(of_path)
 
 
 Observe = Callable[[int], AbstractContextManager[Observer]]
@@ -247,15 +227,11 @@ def search_missing(session: Session, observe: Observe) -> Plan:
 
 
 def _open_groups(plan: Plan, shard: Shard | None) -> list[Group]:
-    """The groups that are to be searched, or those of them that are of a part."""
+    """The groups that are to be searched, or those of them that are of a shard."""
     if shard is None or not plan.groups:
         return plan.open_groups
     own = {share.group.key for share in shares_of(plan.groups, shard)}
     return [group for group in plan.open_groups if group.key in own]
-
-
-def _trials(plan: Plan) -> int:
-    return plan.suite.search.trials if plan.suite.search else 0
 
 
 def _train_shared(

@@ -62,14 +62,7 @@ class Resources:
 
     @classmethod
     def of_share(cls, workers: int, threads: int, share: float, dataset_bytes: float | None) -> Resources:
-        """Divide what each worker has of the memory.
-
-        Args:
-            workers: how many there are.
-            threads: of each.
-            share: bytes of each.
-            dataset_bytes: what the inputs of a dataset may take of it; by default a quarter.
-        """
+        """Divide the share of each worker, in bytes, of which the inputs of a dataset may take a quarter by default."""
         most = max(share * MOST_OF_MEMORY, 2**30)
         return cls(workers, threads, share / 4 if dataset_bytes is None else dataset_bytes, most)
 
@@ -176,19 +169,17 @@ def tensorflow_engine(orders: Orders, stopwatch: Stopwatch, should_stop: Callabl
     import_for_training(orders.resources.threads, orders.number)
     from benchmarks.execution.local import Engine
 
+    def keep(run: Run, values: TrainedValues) -> None:
+        values.write(weights_file(orders.runs_dir, run.key))
+
     return Engine(
         open_dataset=lambda name: opened(orders, name),
         stopwatch=stopwatch,
-        on_trained=_keep(orders.runs_dir) if orders.keep_weights else None,
+        on_trained=keep if orders.keep_weights else None,
         most_bytes=orders.resources.dataset_bytes,
         should_stop=should_stop,
         states=orders.states,
     )
-
-
-def process_id() -> int:
-    """The id of this process: that there is a result tells that the worker has begun."""
-    return os.getpid()
 
 
 def prepare_and_decode(reference: DatasetReference, runs_dir: Path) -> None:
@@ -201,6 +192,18 @@ def prepare_and_decode(reference: DatasetReference, runs_dir: Path) -> None:
 
     prepare(reference)
     load_decoded(reference, runs_dir)
+
+
+def open_or_prepare(
+    reference: DatasetReference, runs_dir: Path, prepare: Callable[[DatasetReference], None]
+) -> Dataset:
+    """A dataset, which `prepare` prepares and decodes first where that is not done yet."""
+    found = open_prepared(reference, runs_dir)
+    if found is None:
+        prepare(reference)
+        found = open_prepared(reference, runs_dir)
+        assert found is not None  # else it could not be prepared, which raises
+    return found
 
 
 def train(stack: Stack) -> Report:
@@ -234,13 +237,6 @@ def opened(orders: Orders, name: str) -> Dataset:
     if found is None:
         raise DatasetError(f"datasets: {reference.name}: its records, or what was decoded of them, are gone or changed")
     return found
-
-
-def _keep(runs_dir: Path) -> Any:
-    def keep(run: Run, values: TrainedValues) -> None:
-        values.write(weights_file(runs_dir, run.key))
-
-    return keep
 
 
 def _end_with_parent(parent: int, traces: Path) -> None:

@@ -23,7 +23,7 @@ import psutil
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from benchmarks.data.catalog import DatasetReference
-from benchmarks.data.dataset import Dataset, open_prepared
+from benchmarks.data.dataset import Dataset
 from benchmarks.errors import DatasetError
 from benchmarks.execution.cgroups import limits
 from benchmarks.execution.dispatcher import MOST_ATTEMPTS, POLL_SECONDS, AnyWorker, Attempt, Dispatcher
@@ -39,8 +39,8 @@ from benchmarks.execution.worker import (
     Resources,
     WorkerOptions,
     begin,
+    open_or_prepare,
     prepare_and_decode,
-    process_id,
     trace_of,
     train,
 )
@@ -106,6 +106,7 @@ class _Process:
     pool: ProcessPool
     context: _Context
     ready: ProcessFuture[int]
+    """Of its process id: that there is one tells that it has begun."""
 
     @property
     def exit_code(self) -> int | None:
@@ -122,11 +123,7 @@ class _Process:
         return future.done() or not self.pool.active
 
     def how_it_died(self, error: Exception) -> str:
-        """Such as: died: exit code 1.
-
-        Args:
-            error: what Pebble said of it.
-        """
+        """Such as: died: exit code 1; where its code is not known, what Pebble said of it."""
         code, died = self.exit_code, "died" if self.has_begun else "died while it started"
         if code is None:
             return f"{died}: {error or type(error).__name__}"
@@ -188,16 +185,8 @@ class Workers(Dispatcher[_Worker]):
 
     def open_datasets(self) -> dict[str, Dataset]:
         """As of `Dispatcher`; what is not prepared or decoded yet is so by a worker."""
-        orders = self._orders
-        opened = {}
-        for name, reference in orders.references.items():
-            found = open_prepared(reference, orders.runs_dir)
-            if found is None:
-                self._prepare(reference)
-                found = open_prepared(reference, orders.runs_dir)
-                assert found is not None  # else `prepare_and_decode` raises
-            opened[name] = found
-        return opened
+        references, runs_dir = self._orders.references, self._orders.runs_dir
+        return {name: open_or_prepare(each, runs_dir, self._prepare) for name, each in references.items()}
 
     def machine_of(self, run: Run) -> Mapping[str, Any]:
         """Facts of this machine, on which all runs are trained."""
@@ -209,7 +198,7 @@ class Workers(Dispatcher[_Worker]):
         pool = ProcessPool(
             max_workers=1, initializer=begin, initargs=[orders, self._progress, self._stop], context=context
         )
-        return _Process(pool, context, pool.schedule(process_id))
+        return _Process(pool, context, pool.schedule(os.getpid))
 
     def _replace(self, worker: _Worker) -> None:
         self._end(worker)

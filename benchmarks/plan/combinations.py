@@ -101,9 +101,8 @@ def number_of_combinations(suite: Suite) -> int:
 
 
 def _factorial(suite: Suite) -> list[Levels]:
-    factors = suite.factor_list
-    combinations = itertools.product(*(factor.levels for factor in factors))
-    return [dict(zip((factor.name for factor in factors), labels, strict=True)) for labels in combinations]
+    combinations = itertools.product(*(factor.levels for factor in suite.factor_list))
+    return [dict(zip(suite.factors, labels, strict=True)) for labels in combinations]
 
 
 def _one_change(suite: Suite) -> list[Levels]:
@@ -118,9 +117,8 @@ def _one_change(suite: Suite) -> list[Levels]:
 
 
 def _paired(suite: Suite) -> list[Levels]:
-    factors = suite.factor_list
-    together = zip(*(factor.levels for factor in factors), strict=True)
-    return [dict(zip((factor.name for factor in factors), labels, strict=True)) for labels in together]
+    together = zip(*(factor.levels for factor in suite.factor_list), strict=True)
+    return [dict(zip(suite.factors, labels, strict=True)) for labels in together]
 
 
 def _path(suite: Suite) -> list[Levels]:

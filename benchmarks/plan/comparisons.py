@@ -121,13 +121,7 @@ def comparison(suite: Suite, claim: Claim) -> Comparison:
 
 
 def comparison_among(suite: Suite, claim: Claim, combinations: list[Levels], is_complete: bool) -> Comparison:
-    """The same among combinations that are known.
-
-    Args:
-        suite: which.
-        claim: one of its claims.
-        combinations: those of the suite.
-        is_complete: whether these are all that its factors have.
+    """The same among the suite's combinations, where these and whether its factors have no others are known.
 
     Raises:
         SettingError: they have no such cells.

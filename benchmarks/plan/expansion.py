@@ -35,12 +35,7 @@ def expand_cells(suite: Suite) -> list[Cell]:
 
 
 def with_cells_along(suite: Suite, cells: Sequence[Cell], changes: Iterable[Change]) -> list[Cell]:
-    """The cells of a suite, on each dataset followed by those to which its path leads and which are not among them.
-
-    Args:
-        suite: which.
-        cells: what `expand_cells` gave.
-        changes: those that were taken along the path, in their order.
+    """The cells that `expand_cells` gave, on each dataset followed by those others to which the changes of a path lead.
 
     Raises:
         SettingError: the levels of a cell do not go together, or it is the same as another.
@@ -60,13 +55,7 @@ def with_cells_along(suite: Suite, cells: Sequence[Cell], changes: Iterable[Chan
 
 
 def expand_runs(cells: Iterable[Cell], seeds: Iterable[int], dataset_versions: Mapping[str, str]) -> list[Run]:
-    """Every cell with every seed, cell by cell.
-
-    Args:
-        cells: what `expand_cells` gave.
-        seeds: the suite's seeds.
-        dataset_versions: name as in the suite -> the version of the data that is used.
-    """
+    """Every cell with every seed, cell by cell."""
     seeds = list(seeds)
     return [Run(cell, seed, dataset_versions[cell.dataset]) for cell in cells for seed in seeds]
 
@@ -85,14 +74,13 @@ def _refuse_claims_without_cells(suite: Suite, combinations: list[Levels]) -> No
 
 def _cells_with(suite: Suite, combinations: Iterable[Levels]) -> list[Cell]:
     """The cells with these levels, on the first dataset."""
-    return [Cell(suite.datasets[0], levels, _settings_of(suite, levels)) for levels in combinations]
-
-
-def _settings_of(suite: Suite, levels: Levels) -> RunSettings:
-    try:
-        return suite.settings_at(levels)
-    except SettingError as error:
-        raise error.below(f"cell ({levels_told(levels)})") from None
+    cells = []
+    for levels in combinations:
+        try:
+            cells.append(Cell(suite.datasets[0], levels, suite.settings_at(levels)))
+        except SettingError as error:
+            raise error.below(f"cell ({levels_told(levels)})") from None
+    return cells
 
 
 def _refuse_equal_cells(cells: Iterable[Cell]) -> None:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.labels import level_label
+from benchmarks.plan.expansion import expand_runs
 from benchmarks.runs import Cell, Levels, Run
 from benchmarks.settings.run import RunSettings, canonical_json, run_key, settings_from
-from benchmarks.suite.search import SearchTable, Tuned, as_problem
-from benchmarks.suite.search_checks import DATASET, overlap_problems
+from benchmarks.suite.checks import is_among
+from benchmarks.suite.search import DATASET, SearchTable, Tuned, as_problem
+from benchmarks.suite.search_checks import overlap_problems
 from benchmarks.suite.suite import Suite
 from tuning import Search, SearchConfig, Space, TuningError
 from tuning.parameters import Choices, Parameter, plain
@@ -95,10 +97,9 @@ class Group:
     @property
     def whole_trainings(self) -> float:
         """How many whole trainings of each cell with each seed the trials take as long as, likewise."""
-        epochs = [search.epochs for search in self._searches]
         return sum(
-            search.most_trials if each is None else each / self.max_epochs
-            for search, each in zip(self._searches, epochs, strict=True)
+            search.most_trials if search.epochs is None else search.epochs / self.max_epochs
+            for search in self._searches
         )
 
     @functools.cached_property
@@ -169,12 +170,7 @@ class WaitingRun(Run):
 
 
 def groups_of(suite: Suite, cells: Sequence[Cell], versions: Mapping[str, str]) -> list[Group]:
-    """The groups of cells that a suite tunes together; none where it searches nothing.
-
-    Args:
-        suite: which.
-        cells: what `expand_cells` gave.
-        versions: dataset as in the suite -> version.
+    """The groups of cells, which `expand_cells` gave, that a suite tunes together; none where it searches nothing.
 
     Raises:
         SettingError: a setting refuses a value of the space, or the search does not fit the cells of a group.
@@ -183,11 +179,12 @@ def groups_of(suite: Suite, cells: Sequence[Cell], versions: Mapping[str, str]) 
     if table is None:
         return []
     members: dict[tuple[str | None, tuple[str, ...]], list[Cell]] = {}
-    names = _names_apart(suite, table)
-    apart = table.per == "cell" or (isinstance(table.per, list) and _means_dataset(suite, table.per))
+    apart = table.names_apart(suite.factors)
+    names = [name for name in suite.factors if name in apart]
+    are_datasets_apart = table.per == "cell" or (DATASET in apart and DATASET not in suite.factors)
     for cell in cells:
         labels = tuple(cell.levels[name] for name in names)
-        members.setdefault((cell.dataset if apart else None, labels), []).append(cell)
+        members.setdefault((cell.dataset if are_datasets_apart else None, labels), []).append(cell)
     return [
         _group(suite, dataset, dict(zip(names, labels, strict=True)), group, versions)
         for (dataset, labels), group in members.items()
@@ -195,11 +192,7 @@ def groups_of(suite: Suite, cells: Sequence[Cell], versions: Mapping[str, str]) 
 
 
 def check_groups(groups: Iterable[Group], seeds: Iterable[int]) -> None:
-    """Refuse a search that cannot be made, before anything is trained.
-
-    Args:
-        groups: what `groups_of` gave.
-        seeds: those that are reported.
+    """Refuse a search that cannot be made beside these reported seeds, before anything is trained.
 
     Raises:
         SettingError: a setting refuses a value of the space, the strategy does not suit a group, or seeds overlap.
@@ -214,7 +207,10 @@ def check_groups(groups: Iterable[Group], seeds: Iterable[int]) -> None:
         except TuningError as error:
             raise SettingError(as_problem(each).below("search") for each in error.problems) from None
         for point in group.corners():
-            _check_point(group, point)
+            try:
+                group.runs_at(point)
+            except SettingError as error:
+                raise SettingError(_seen_from_suite(problem, group, point) for problem in error.problems) from None
 
 
 def tuned_runs(
@@ -227,29 +223,23 @@ def tuned_runs(
 ) -> list[Run]:
     """Every cell with every seed, with the settings that a search has found; runs wait where it has not ended.
 
-    Args:
-        suite: which.
-        cells: all of them, as they are before they are tuned.
-        groups: those of them that are tuned together.
-        seeds: those that are reported.
-        versions: dataset as in the suite -> version.
-        found: what the searches that have ended chose.
+    The cells, and those of the groups, are as they are before they are tuned.
 
     Raises:
         SettingError: tuned settings do not go together, or belong to no cell.
     """
     seeds, waiting = list(seeds), {}
-    settings = {_place(cell): each for cell, each in zip(cells, _settings_by_suite(suite, cells), strict=True)}
+    settings = dict(zip(map(place_of, cells), _settings_by_suite(suite, cells), strict=True))
     for group in groups:
         chosen = found.get(group.key)
         for cell, changes in zip(group.cells, group.changes, strict=True):
             if chosen is None:
-                waiting[_place(cell)] = group.key
+                waiting[place_of(cell)] = group.key
             else:
-                settings[_place(cell)] = settings_from({**changes, **chosen})
+                settings[place_of(cell)] = settings_from({**changes, **chosen})
     runs: list[Run] = []
     for cell in cells:
-        place, version = _place(cell), versions[cell.dataset]
+        place, version = place_of(cell), versions[cell.dataset]
         tuned = cell if settings[place] is cell.settings else replace(cell, settings=settings[place])
         if place in waiting:
             runs += [WaitingRun(tuned, seed, version, waiting[place]) for seed in seeds]
@@ -260,10 +250,7 @@ def tuned_runs(
 
 def untuned_runs(suite: Suite, cells: Sequence[Cell], seeds: Iterable[int], versions: Mapping[str, str]) -> list[Run]:
     """Every cell with every seed, with what the suite says without its search; none where it does not ask for that."""
-    if suite.search is None or not suite.search.untuned:
-        return []
-    seeds = list(seeds)
-    return [Run(cell, seed, versions[cell.dataset]) for cell in cells for seed in seeds]
+    return expand_runs(cells, seeds, versions) if suite.search and suite.search.untuned else []
 
 
 def tuned_tables(suite: Suite, groups: Iterable[Group], searches: Mapping[str, StoredSearch]) -> list[Tuned]:
@@ -282,27 +269,19 @@ def tuned_tables(suite: Suite, groups: Iterable[Group], searches: Mapping[str, S
     ]
 
 
-def _group(
-    suite: Suite,
-    dataset: str | None,
-    where: Levels,
-    cells: list[Cell],
-    versions: Mapping[str, str],
-) -> Group:
-    tables = [suite.search_at(cell.levels) for cell in cells]
-    if any(each != tables[0] for each in tables):
+def _group(suite: Suite, dataset: str | None, where: Levels, cells: list[Cell], versions: Mapping[str, str]) -> Group:
+    table, *others = (suite.search_at(cell.levels) for cell in cells)
+    if any(each != table for each in others):
         message = "cells that are tuned together are searched in different ways"
         raise SettingError([Problem("search.per", message, "cells of different levels", 'per = "cell"')])
-    table = tables[0]
     changes = [suite.changes_at(cell.levels) for cell in cells]
     met = {path: _is_met(path, conditions, cells, changes) for path, conditions in table.outer_conditions().items()}
-    of_cells = tuple(versions[cell.dataset] for cell in cells)
     return Group(
         dataset=dataset,
         where=where,
         cells=tuple(cells),
         changes=tuple(changes),
-        versions=of_cells,
+        versions=tuple(versions[cell.dataset] for cell in cells),
         table=table,
         space=table.space_where(met),
     )
@@ -314,36 +293,16 @@ def _is_met(path: str, conditions: Mapping[str, list[Any]], cells: list[Cell], c
     Raises:
         SettingError: in some they are and in others not.
     """
-    met = {
-        all(_has_value(_value_of(name, cell, change), allowed) for name, allowed in conditions.items())
-        for cell, change in zip(cells, changes, strict=True)
-    }
+    if not conditions:
+        return True
+    values = [{**cell.settings.flat(), **change} for cell, change in zip(cells, changes, strict=True)]
+    met = {all(is_among(each.get(name), allowed) for name, allowed in conditions.items()) for each in values}
     if len(met) > 1:
         names = ", ".join(conditions)
         message = "cells that are tuned together differ in a setting on which this depends"
         where = dotted(("search", "space", path, "when"))
         raise SettingError([Problem(where, message, names, "a search for each")])
     return met.pop()
-
-
-def _value_of(name: str, cell: Cell, changes: Mapping[str, Any]) -> Any:
-    return changes[name] if name in changes else cell.settings.flat().get(name)
-
-
-def _has_value(value: Any, allowed: list[Any]) -> bool:
-    # true equals 1 for Python, and is another value.
-    return any(value == each and isinstance(value, bool) == isinstance(each, bool) for each in allowed)
-
-
-def _means_dataset(suite: Suite, per: list[str]) -> bool:
-    return DATASET in per and DATASET not in suite.factors
-
-
-def _names_apart(suite: Suite, table: SearchTable) -> list[str]:
-    """The factors whose levels are tuned apart, in the suite's order."""
-    if table.per == "suite":
-        return []
-    return [name for name in suite.factors if table.per == "cell" or name in table.per]
 
 
 def _check_epochs(group: Group) -> None:
@@ -354,13 +313,6 @@ def _check_epochs(group: Group) -> None:
         given = ", ".join(map(str, sorted(epochs)))
         message = "hyperband counts epochs, and the cells of a group need equally many"
         raise SettingError([Problem("search.strategy", message, f"train.epochs = {given}", "train.epochs for all")])
-
-
-def _check_point(group: Group, point: Mapping[str, Any]) -> None:
-    try:
-        group.runs_at(point)
-    except SettingError as error:
-        raise SettingError(_seen_from_suite(problem, group, point) for problem in error.problems) from None
 
 
 def _seen_from_suite(problem: Problem, group: Group, point: Mapping[str, Any]) -> Problem:
@@ -414,7 +366,8 @@ def _ends(parameter: Parameter) -> Iterable[Any]:
     return (parameter.low, parameter.high, *alternative)
 
 
-def _place(cell: Cell) -> tuple[str, tuple[str, ...]]:
+def place_of(cell: Cell) -> tuple[str, tuple[str, ...]]:
+    """What tells a cell from the others of its suite, whatever its settings are."""
     return cell.dataset, tuple(cell.levels.values())
 
 

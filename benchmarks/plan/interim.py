@@ -45,7 +45,7 @@ def planned_looks(suite: Suite, most: int | None) -> Looks:
     declared = suite.analysis.looks
     if declared:
         if most is not None and not declared[0] <= most <= declared[-1]:
-            allowed = f"{declared[0]} to {declared[-1]}: the suite declares its looks, {_told(declared)}"
+            allowed = f"{declared[0]} to {declared[-1]}: the suite declares its looks, {', '.join(map(str, declared))}"
             raise UserError(f"--max-seeds: no look is declared for it\n  given:   {most}\n  allowed: {allowed}")
         return Looks(tuple(declared), tuple(look for look in declared if most is None or look <= most), True)
     if most is None:
@@ -77,7 +77,3 @@ def analysis_with(suite: Suite, looks: list[int]) -> Analysis:
 def _doubled(first: int, last: int) -> list[int]:
     sizes = itertools.takewhile(lambda size: size < last, (first * 2**times for times in itertools.count()))
     return [*sizes, last] if first <= last else []
-
-
-def _told(looks: list[int]) -> str:
-    return ", ".join(map(str, looks))

@@ -70,13 +70,7 @@ class Leases:
         return {key for key, lease in held.items() if lease.owner not in dead}
 
     def wait(self, keys: Iterable[str], on_poll: Callable[[], None], pause: float = 1.0) -> None:
-        """Wait until some of these runs, which others are on, are finished or free.
-
-        Args:
-            keys: of the runs.
-            on_poll: is called now and then.
-            pause: seconds between two polls.
-        """
+        """Wait until some of these runs, which others are on, are finished or free; `pause` is in seconds."""
         wanted = list(keys)
         while wanted and len(self.others(wanted)) == len(wanted):
             on_poll()

@@ -1,10 +1,10 @@
-"""Ledger of a suite: every run that it plans has exactly one status, and what is known of each."""
+"""Ledger of a suite: every run that it plans has exactly one status, and how far its searches have come."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
@@ -13,8 +13,7 @@ from benchmarks.plan.keys import one_key, planned_runs
 from benchmarks.plan.leases import LEASE_SECONDS, has_ended
 from benchmarks.plan.plan import Plan
 from benchmarks.plan.study import Study
-from benchmarks.plan.under_way import SearchState, search_state
-from benchmarks.results import FAILURES, Status
+from benchmarks.results import FAILURES, FINAL, Status
 from benchmarks.runs import Run
 from benchmarks.store import NOBODY, REOPENED, Lease, Store, StoredRun
 from zoo.settings import SettingError, unknown
@@ -43,6 +42,44 @@ EPOCHS_SHOWN = 5
 def words(status: str) -> str:
     """A status as people read it."""
     return status.replace("_", " ")
+
+
+@dataclass(frozen=True)
+class GroupState:
+    """How far the search of one group of cells has come."""
+
+    group: str
+    """Its title."""
+    status: str
+    """"to be made", "under way" or "ended"."""
+    trials: int
+    """That have ended."""
+    most_trials: int
+    """That there can be."""
+
+
+@dataclass(frozen=True)
+class SearchState:
+    """How far the searches of a suite have come."""
+
+    groups: Sequence[GroupState]
+
+    def as_text(self) -> str:
+        """Such as: search: 1 of 4 groups searched, 36 of 96 trials."""
+        ended = sum(each.status == "ended" for each in self.groups)
+        trials, most = sum(each.trials for each in self.groups), sum(each.most_trials for each in self.groups)
+        return f"search: {ended} of {len(self.groups)} groups searched, {trials} of {most} trials"
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """All of it in plain values."""
+        return [asdict(each) for each in self.groups]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a group."""
+        return [
+            {"group": each.group, "search": each.status, "trials": f"{each.trials} of {each.most_trials}"}
+            for each in self.groups
+        ]
 
 
 @dataclass(frozen=True)
@@ -158,6 +195,29 @@ def ledger_of(study: Study) -> Ledger:
     return Ledger(study.name, entries, search_state(study))
 
 
+def search_state(study: Study) -> SearchState | None:
+    """How far the searches of a study have come; None where it searches nothing."""
+    if study.suite.search is None:
+        return None
+    store, keys = study.store, [group.key for group in study.groups]
+    # Those under way first: what ends between the two queries has ended then.
+    under_way = store.searches_under_way(keys)
+    ended = store.searches(keys)
+    statuses = store.statuses(key for told in under_way.values() for trial in told["under_way"] for key in trial)
+    states = []
+    for group in study.groups:
+        if group.key in ended:
+            # Fewer than planned where a rung of hyperband was not filled, or a narrowed range had no more points.
+            number = len(ended[group.key].trials)
+            states.append(GroupState(group.title, "ended", number, number))
+        elif told := under_way.get(group.key):
+            done = sum(all(statuses.get(key) in FINAL for key in trial) for trial in told["under_way"])
+            states.append(GroupState(group.title, "under way", told["ended"] + done, group.most_trials))
+        else:
+            states.append(GroupState(group.title, "to be made", 0, group.most_trials))
+    return SearchState(states)
+
+
 def _status(stored: Status | None, lease: Lease | None) -> LedgerStatus:
     if stored is not None:
         return stored
@@ -192,11 +252,7 @@ def ways_to_retry(given: Iterable[str]) -> set[Status]:
 def reopened(plan: Plan, store: Store, ways: Iterable[Status], *, trials_alone: bool = False) -> Plan:
     """The plan with those of its runs, and of its searches' trials, open again that ended in one of these ways.
 
-    Args:
-        plan: of the suite.
-        store: holds its runs.
-        ways: statuses of runs without an outcome.
-        trials_alone: whether runs that are no trials stay as they are.
+    With `trials_alone`, runs that are no trials stay as they are.
     """
     trials = {key: {run for trial in search.trials for run in trial["keys"]} for key, search in plan.searches.items()}
     own = set() if trials_alone else {run.key for run in plan.all_runs}
@@ -263,29 +319,20 @@ def log_of(store: Store, given: str) -> Log:
         planned.setdefault(run.key, (run, []))[1].append(suite)
     key = one_key(given, {*planned, *store.keys(given.lower())}, store)
     stored = store.attempt(key)
-    is_open = stored is None or stored.status == REOPENED
-    status = _status(None if is_open or stored is None else stored.status, store.leases([key]).get(key))
-    machine = store.machines().get(stored.machine, {}) if stored else {}
     if key in planned:
         run, suites = planned[key]
-        return Log(
-            key=key,
-            suites=suites,
-            dataset=run.cell.dataset,
-            levels=dict(run.cell.levels),
-            seed=run.seed,
-            status=status,
-            stored=stored,
-            machine=machine,
-        )
-    assert stored is not None  # else nobody knows its key
+        dataset, levels, seed = run.cell.dataset, dict(run.cell.levels), run.seed
+    else:
+        assert stored is not None  # else nobody knows its key
+        suites, dataset, levels, seed = [], stored.dataset, {}, stored.seed
+    known = stored.status if stored and stored.status != REOPENED else None
     return Log(
         key=key,
-        suites=[],
-        dataset=stored.dataset,
-        levels={},
-        seed=stored.seed,
-        status=status,
+        suites=suites,
+        dataset=dataset,
+        levels=levels,
+        seed=seed,
+        status=_status(known, store.leases([key]).get(key)),
         stored=stored,
-        machine=machine,
+        machine=store.machines().get(stored.machine, {}) if stored else {},
     )

@@ -21,8 +21,6 @@ LAST_BITS = 1e-6
 """Relative difference up to which metrics of one run from two machines count as equal. Sums in another order change
 the last bit of a single-precision number, some 1e-7 of it, and training makes a little more of that."""
 
-_RUNS_AT_ONCE = 500
-
 _MOST_SHOWN = 10
 
 
@@ -120,16 +118,10 @@ def _conflicts(one: Store, other: Store) -> Iterator[str]:
 def _common(one: Store, other: Store) -> list[tuple[StoredRun, StoredRun]]:
     """The runs of which both stores have an outcome, as each has it."""
     shared = sorted(set(one.keys()).intersection(other.keys()))
-    pairs = []
-    for start in range(0, len(shared), _RUNS_AT_ONCE):
-        part = shared[start : start + _RUNS_AT_ONCE]
-        mine, theirs = one.runs(part), other.runs(part)
-        pairs += [
-            (mine[key], theirs[key])
-            for key in part
-            if key in mine and key in theirs and {mine[key].status, theirs[key].status} <= set(OUTCOMES)
-        ]
-    return pairs
+    mine, theirs = one.statuses(shared), other.statuses(shared)
+    common = [key for key in shared if {mine.get(key), theirs.get(key)} <= set(OUTCOMES)]
+    own, others = one.runs(common), other.runs(common)
+    return [(own[key], others[key]) for key in common]
 
 
 def _tolerance(one: StoredRun, other: StoredRun) -> float:

@@ -50,13 +50,12 @@ class FoundPath:
     @functools.cached_property
     def key(self) -> str:
         """A hash of all that decides what is tried, how it is scored and what is taken."""
-        first = [self.suite.baseline_levels, *(levels for _, levels in self.steps_from(self.suite.baseline_levels))]
         identity = {
             "revision": REVISION,
             "objective": self.objective,
             "exclude": self.suite.exclude,
-            "changes": [[levels, self.suite.changes_at(levels)] for levels in first],
-            "runs": [run.key for levels in first for run in self.runs_at(levels)],
+            "changes": [[levels, self.suite.changes_at(levels)] for levels in self._first_levels],
+            "runs": [run.key for run in self.first_runs()],
         }
         return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]
 
@@ -84,12 +83,12 @@ class FoundPath:
 
     def first_runs(self) -> list[Run]:
         """Those that are needed whatever is found: of the baseline, and of each change alone."""
+        return [run for levels in self._first_levels for run in self.runs_at(levels)]
+
+    @property
+    def _first_levels(self) -> list[Levels]:
         baseline = self.suite.baseline_levels
-        return [
-            run
-            for levels in (baseline, *(each for _, each in self.steps_from(baseline)))
-            for run in self.runs_at(levels)
-        ]
+        return [baseline, *(levels for _, levels in self.steps_from(baseline))]
 
     @property
     def most_trials(self) -> int:

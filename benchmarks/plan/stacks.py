@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -58,12 +58,7 @@ def training_key(run: Run) -> str:
 
 
 def epochs_behind(run: Run, kept: Mapping[str, Sequence[int]]) -> int:
-    """The epochs after which a run is taken up.
-
-    Args:
-        run: which.
-        kept: key of a training -> the epochs behind its states, as `States.kept` gives them.
-    """
+    """The epochs after which a run is taken up, where `States.kept` gave the epochs behind the states of trainings."""
     train = run.cell.settings.train
     if not kept or not train.epochs:
         return 0
@@ -76,10 +71,7 @@ def stacks_by_program(
 ) -> Iterator[dict[int, Run]]:
     """All stacks of these runs, those of one program after another.
 
-    Args:
-        runs: in any order.
-        datasets: name as in the suite -> data.
-        behind: the epochs after which a run is taken up. The runs of a stack begin and end together.
+    The runs of a stack begin and end together: `behind` gives the epochs after which a run is taken up.
     """
     for group in group_by_program(runs):
         cell = group[0].cell
@@ -92,12 +84,8 @@ def stacks_by_program(
 
 def least_stacks(runs: Iterable[Run]) -> int:
     """How many stacks runs make at least, as far as is known before their data are read."""
-    num_dense = num_others = 0
-    for run in runs:
-        if isinstance(run.cell.settings.model, MLPConfig):
-            num_dense += 1
-        else:
-            num_others += 1
+    counts = Counter(isinstance(run.cell.settings.model, MLPConfig) for run in runs)
+    num_dense, num_others = counts[True], counts[False]
     return num_others + -(-num_dense // LARGEST_STACK)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -127,21 +127,17 @@ def _entry(registration: Registration, store: Store, known: Study | None) -> Ind
     link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
     try:
         study = Study.registered(registration, store, known)
-        suite, counts = study.suite, study.counts
+        entry = IndexEntry(name, study.suite.question, study.counts, claims=(), link=link, problem="")
     except SettingError:
-        return IndexEntry(name=name, question="", counts={}, claims=(), link=link, problem=NOT_UNDERSTOOD)
+        return IndexEntry(name, question="", counts={}, claims=(), link=link, problem=NOT_UNDERSTOOD)
     if not link:
-        return IndexEntry(
-            name=name, question=suite.question, counts=counts, claims=(), link=link, problem="no report yet"
-        )
-    if not suite.claims:
-        return IndexEntry(name=name, question=suite.question, counts=counts, claims=(), link=link, problem="")
+        return replace(entry, problem="no report yet")
+    if not study.suite.claims:
+        return entry
     try:
-        claims = written_verdicts(folder)
+        return replace(entry, claims=written_verdicts(folder))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        problem = f"the verdicts cannot be read; `ablate report` of {name} writes them anew"
-        return IndexEntry(name=name, question=suite.question, counts=counts, claims=(), link=link, problem=problem)
-    return IndexEntry(name=name, question=suite.question, counts=counts, claims=claims, link=link, problem="")
+        return replace(entry, problem=f"the verdicts cannot be read; `ablate report` of {name} writes them anew")
 
 
 def written_verdicts(folder: Path) -> tuple[IndexClaim, ...]:

@@ -21,10 +21,7 @@ from zoo.settings import SettingError
 def find_path(path: FoundPath, store: Store, train: Train) -> None:
     """Find a path, and note in the store what was tried at each step, and which changes were taken.
 
-    Args:
-        path: which.
-        store: holds the runs; those that it has are not trained, whatever became of them.
-        train: trains what is missing.
+    Runs that the store has are not trained, whatever became of them.
     """
     present: Levels = path.suite.baseline_levels
     taken, best = list[Change](), -math.inf

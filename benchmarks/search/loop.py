@@ -64,10 +64,7 @@ def best_of(records: Iterable[TrialRecord], direction: str) -> TrialRecord | Non
 def search_groups(groups: Iterable[Group], store: Store, train: Train) -> None:
     """Search groups, all at once, and note in the store what each has tried and chosen.
 
-    Args:
-        groups: which.
-        store: holds the runs; those that it has are not trained, whatever became of them.
-        train: trains what is missing.
+    Runs that the store has are not trained, whatever became of them.
     """
     under_way = [_Progress(group, store.folder) for group in groups]
     while under_way:

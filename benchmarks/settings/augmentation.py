@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ConfigDict
 
 from benchmarks.tasks import Task
 from zoo.settings import Problem, SettingError, Settings, as_written, setting
@@ -14,6 +16,10 @@ LARGEST_MAGNITUDE = 10
 """RandAugment's magnitude at which every operation is as strong as AutoAugment ever makes it."""
 
 
+def _strength(explanation: str, **most: Any) -> Any:
+    return setting(0.0, explanation, ge=0, **most)
+
+
 class AugmentConfig(Settings):
     """How training examples are changed at random; all is off unless it is set.
 
@@ -21,6 +27,8 @@ class AugmentConfig(Settings):
     changes are made in the order of the settings, on inputs as they are stored and before they are standardized; what
     comes in from outside an image is the lowest value, black.
     """
+
+    model_config = ConfigDict(allow_inf_nan=False)
 
     flip: bool = setting(
         False, "Whether images are mirrored left to right with a chance of one half (He et al. 2016, section 4.2)."
@@ -32,60 +40,38 @@ class AugmentConfig(Settings):
         ge=0,
         le=1024,
     )
-    translate: float = setting(
-        0.0,
+    translate: float = _strength(
         "Largest shift along each axis, as a share of the image's size there, between pixels as well; 0: off "
         "(Simard, Steinkraus & Platt 2003, section 2).",
-        ge=0,
         le=1,
-        allow_inf_nan=False,
     )
-    rotate: float = setting(
-        0.0,
-        "Largest rotation in degrees, to either side; 0: off (Simard, Steinkraus & Platt 2003, section 2).",
-        ge=0,
-        le=180,
-        allow_inf_nan=False,
+    rotate: float = _strength(
+        "Largest rotation in degrees, to either side; 0: off (Simard, Steinkraus & Platt 2003, section 2).", le=180
     )
-    scale: float = setting(
-        0.0,
+    scale: float = _strength(
         "Largest share by which the window that an image shows grows or shrinks, about its middle; 0: off "
         "(Simonyan & Zisserman 2015, section 3.1, jitters the scale).",
-        ge=0,
         lt=1,
-        allow_inf_nan=False,
     )
-    contrast: float = setting(
-        0.0,
+    contrast: float = _strength(
         "s: each channel's distances from its mean over the image are multiplied by 1 - s to 1 + s; 0: off "
         "(Keras's RandomContrast).",
-        ge=0,
         le=1,
-        allow_inf_nan=False,
     )
-    brightness: float = setting(
-        0.0,
+    brightness: float = _strength(
         "Largest number that is added to or taken from a whole image, as a share of the value range; 0: off "
         "(Keras's RandomBrightness).",
-        ge=0,
         le=1,
-        allow_inf_nan=False,
     )
-    color_jitter: float = setting(
-        0.0,
+    color_jitter: float = _strength(
         "s: brightness, contrast and saturation are multiplied by 1 - s to 1 + s each, in random order; 0: off "
         "(Howard 2013, section 2: 0.5).",
-        ge=0,
         le=1,
-        allow_inf_nan=False,
     )
-    rand_augment: float = setting(
-        0.0,
+    rand_augment: float = _strength(
         "Magnitude of random operations, where 10 is the strongest that AutoAugment has; 0: off "
         "(Cubuk et al. 2020, section 3).",
-        ge=0,
         le=LARGEST_MAGNITUDE,
-        allow_inf_nan=False,
     )
     rand_augment_operations: int = setting(
         2,
@@ -101,29 +87,20 @@ class AugmentConfig(Settings):
         ge=0,
         le=1024,
     )
-    gaussian_noise: float = setting(
-        0.0,
+    gaussian_noise: float = _strength(
         "Standard deviation of noise that is added to every input, as a share of the value range; 0: off "
         "(Bishop 1995).",
-        ge=0,
         le=1,
-        allow_inf_nan=False,
     )
-    mixup: float = setting(
-        0.0,
+    mixup: float = _strength(
         "alpha: an example and its label are mixed with another of the batch, with weights from Beta(alpha, alpha); "
         "0: off (Zhang et al. 2018, section 3: 1 for CIFAR-10, 0.1 to 0.4 for ImageNet).",
-        ge=0,
         le=100,
-        allow_inf_nan=False,
     )
-    cutmix: float = setting(
-        0.0,
+    cutmix: float = _strength(
         "alpha: a rectangle of another image of the batch is pasted in, the rest having a share from "
         "Beta(alpha, alpha), and the labels are mixed by area; 0: off (Yun et al. 2019, section 3.1: 1).",
-        ge=0,
         le=100,
-        allow_inf_nan=False,
     )
 
     @property
@@ -137,11 +114,7 @@ class AugmentConfig(Settings):
         return bool(self.mixup or self.cutmix)
 
     def check_data(self, task: Task, input_shape: Shape) -> None:
-        """Refuse augmentations that do not fit the data.
-
-        Args:
-            task: what is learned from the data.
-            input_shape: shape of one example.
+        """Refuse augmentations that do not fit data with this task and shape of an example.
 
         Raises:
             SettingError: its problems name the settings, such as `augment.mixup`.
@@ -150,8 +123,9 @@ class AugmentConfig(Settings):
         for name in self._active():
             for rule in _RULES[name]:
                 if misfit := rule(getattr(self, name), task, input_shape):
-                    given = f"{as_written(getattr(self, name))} on {misfit.data}"
-                    problems.append(Problem(f"augment.{name}", misfit.message, given, misfit.allowed))
+                    message, data, allowed = misfit
+                    given = f"{as_written(getattr(self, name))} on {data}"
+                    problems.append(Problem(f"augment.{name}", message, given, allowed))
                     break
         if problems:
             raise SettingError(problems)
@@ -160,15 +134,8 @@ class AugmentConfig(Settings):
         return (name for name in _RULES if getattr(self, name))
 
 
-@dataclass(frozen=True)
-class _Misfit:
-    """Why a setting does not fit the data."""
-
-    message: str
-    data: str
-    """What the data are like."""
-    allowed: str
-
+_Misfit = tuple[str, str, str]
+"""Why a setting does not fit the data, what these are like, and what is allowed."""
 
 _Rule = Callable[[float, Task, Shape], _Misfit | None]
 
@@ -176,43 +143,47 @@ _Rule = Callable[[float, Task, Shape], _Misfit | None]
 def _needs_images(_value: float, _task: Task, shape: Shape) -> _Misfit | None:
     if len(shape) == 3:
         return None
-    return _Misfit("it needs images", f"examples of shape {shape}", "examples of shape (height, width, channels)")
+    return ("it needs images", f"examples of shape {shape}", "examples of shape (height, width, channels)")
 
 
 def _needs_colours(_value: float, _task: Task, shape: Shape) -> _Misfit | None:
     if shape[2] == 3:
         return None
-    message = "it needs colours: it changes how far they are from grey"
-    return _Misfit(message, f"images with {_counted(shape[2], 'channel')}", "images with 3 channels")
+    return (
+        "it needs colours: it changes how far they are from grey",
+        f"images with {_counted(shape[2], 'channel')}",
+        "images with 3 channels",
+    )
 
 
 def _needs_grey_or_colours(_value: float, _task: Task, shape: Shape) -> _Misfit | None:
     if shape[2] in (1, 3):
         return None
-    message = "its operations are defined for grey images and for red, green and blue"
-    return _Misfit(message, f"images with {_counted(shape[2], 'channel')}", "images with 1 or 3 channels")
+    return (
+        "its operations are defined for grey images and for red, green and blue",
+        f"images with {_counted(shape[2], 'channel')}",
+        "images with 1 or 3 channels",
+    )
 
 
 def _needs_neighbours(_value: float, _task: Task, shape: Shape) -> _Misfit | None:
     if min(shape[:2]) >= 3:
         return None
-    message = "its sharpness needs the neighbours of a pixel"
-    return _Misfit(message, _size(shape), "images of 3x3 pixels or more")
+    return ("its sharpness needs the neighbours of a pixel", _size(shape), "images of 3x3 pixels or more")
 
 
 def _less_than_the_image(value: float, _task: Task, shape: Shape) -> _Misfit | None:
     side = min(shape[:2])
     if value < side:
         return None
-    message = "nothing of the image would be left in some windows"
-    return _Misfit(message, _size(shape), f"0 to {side - 1}")
+    return ("nothing of the image would be left in some windows", _size(shape), f"0 to {side - 1}")
 
 
 def _at_most_the_image(value: float, _task: Task, shape: Shape) -> _Misfit | None:
     side = min(shape[:2])
     if value <= side:
         return None
-    return _Misfit("the square is larger than the image", _size(shape), f"0 to {side}")
+    return ("the square is larger than the image", _size(shape), f"0 to {side}")
 
 
 def _needs_classes(_value: float, task: Task, _shape: Shape) -> _Misfit | None:
@@ -221,7 +192,7 @@ def _needs_classes(_value: float, task: Task, _shape: Shape) -> _Misfit | None:
     message = (
         "it mixes the labels of classes; a mixture of two numbers would claim that the target lies on the line between"
     )
-    return _Misfit(message, "a regression", "0, or a dataset with classes")
+    return (message, "a regression", "0, or a dataset with classes")
 
 
 def _counted(number: int, noun: str) -> str:

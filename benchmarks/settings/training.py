@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Self
 
 import numpy as np
-from pydantic import BeforeValidator, model_validator
+from pydantic import model_validator
 
 from benchmarks.arrays import Array
 from benchmarks.settings.optimizers import MOMENTUM_FORMS, OPTIMIZERS, WEIGHT_DECAY_FORMS, with_coefficient
 from benchmarks.settings.schedules import ON_PLATEAU, SCHEDULES
-from zoo.settings import OneOf, Problem, Settings, as_written, found_problems, setting
+from zoo.settings import ListAsTuple, OneOf, Problem, Settings, as_written, found_problems, setting
 
 REVISION = 3
 """Raised whenever the same settings come to give other results, so that results of the old meaning are not reused."""
@@ -40,7 +40,6 @@ MONITORS: dict[str, str] = {
     "val_accuracy": "the accuracy on the validation part; more is better",
 }
 
-_ListAsTuple = BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)
 _BUDGETS = ("epochs", "steps", "images")
 DEFAULT_EPOCHS = 30
 
@@ -120,7 +119,7 @@ class TrainConfig(Settings):
     schedule: Annotated[str, OneOf("schedule", SCHEDULES)] = setting(
         "constant", "How the learning rate goes over the training.", shapes_program=False
     )
-    decay_at: Annotated[tuple[float, ...], _ListAsTuple] = setting(
+    decay_at: Annotated[tuple[float, ...], ListAsTuple] = setting(
         (0.5, 0.75),
         "Shares of the training after which the learning rate falls.",
         shapes_program=False,
@@ -283,11 +282,7 @@ class TrainConfig(Settings):
         return self.loss
 
     def total_steps(self, steps_per_epoch: int) -> int:
-        """Steps of the whole training.
-
-        Args:
-            steps_per_epoch: full batches in one pass over the training part.
-        """
+        """Steps of the whole training, where one pass over the training part is so many full batches."""
         if self.steps:
             return self.steps
         if self.images:
@@ -296,14 +291,7 @@ class TrainConfig(Settings):
 
 
 def schedule_factors(config: TrainConfig, first_step: int, steps: int, total_steps: int) -> Array:
-    """The factors of some consecutive steps: (steps,) float32.
-
-    Args:
-        config: the schedule and its settings.
-        first_step: how many steps lie behind.
-        steps: how many factors.
-        total_steps: how many steps the whole training has.
-    """
+    """The factors of so many steps, `first_step` others of the training lying behind: (steps,) float32."""
     schedule, step = SCHEDULES[config.schedule], first_step + np.arange(steps)
     settings = (getattr(config, name) for name in schedule.reads)
     return schedule.factor(step, total_steps, *settings).astype(np.float32)

@@ -22,11 +22,7 @@ def packed(array: Array) -> dict[str, Any]:
 
 
 def unpacked(row: Any, what: str) -> Array:
-    """The array of a row.
-
-    Args:
-        row: with the columns that `packed` gave.
-        what: names it where it is damaged.
+    """The array of a row with the columns that `packed` gave; `what` names it where it is damaged.
 
     Raises:
         StoreError: the row is not what was written.

@@ -130,6 +130,14 @@ class Database:
         """An insertion that can say what is to happen where a row is there already."""
         return sqlite.insert(table) if self.is_local else postgresql.insert(table)
 
+    def _put(self, connection: sa.Connection, table: sa.Table, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows, each in place of the one with its key."""
+        keys = [column.name for column in table.primary_key]
+        for row in rows:
+            changed = {name: value for name, value in row.items() if name not in keys}
+            written = self._insert(table).values(row)
+            connection.execute(written.on_conflict_do_update(index_elements=keys, set_=changed))
+
     def _wrote(self, connection: sa.Connection, statement: sa.Insert) -> bool:
         """Insert a row; whether it was written, since none was in its way or it took the other's place."""
         return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount > 0

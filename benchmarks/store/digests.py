@@ -26,12 +26,7 @@ _ALL = f"""
 
 
 def run_digest(run: Mapping[str, Any], predictions: Mapping[str, Any] | None) -> str:
-    """The digest of a run.
-
-    Args:
-        run: the values of its row, those of JSON as values or as their text.
-        predictions: likewise of its predictions.
-    """
+    """The digest of a run, from its row and that of its predictions, with JSON as values or as their text."""
     digest = hashlib.sha256(json.dumps([_as_text(run[name]) for name in _COLUMNS]).encode())
     if predictions:
         digest.update(json.dumps([predictions["dtype"], _as_text(predictions["shape"])]).encode())

@@ -49,15 +49,14 @@ class LeaseRecords(Database):
 
     def end_leases(self, owner: str, number: int | None = None) -> None:
         """End a runner's leases; where a number is given, only those that still have it."""
-        ended = sa.update(LEASES).where(LEASES.c.owner == owner).values(owner=NOBODY)
+        ended = _ended(owner)
         self._write_alone(ended if number is None else ended.where(LEASES.c.number == number))
 
     def give_up_leases(self, owner: str) -> None:
         """End a runner's leases as it ends itself; where the store cannot be used they end later, as a dead one's."""
         # Why the runner ends is not to be hidden by a store that cannot be used.
         with contextlib.suppress(StoreError):
-            ended = sa.update(LEASES).where(LEASES.c.owner == owner).values(owner=NOBODY)
-            self._write_alone(ended, patience=0.0)
+            self._write_alone(_ended(owner), patience=0.0)
 
     def leases(self, keys: Iterable[str]) -> dict[str, Lease]:
         """The lease of each of these runs that somebody is on, or was on without a result."""
@@ -74,3 +73,7 @@ class LeaseRecords(Database):
 
 def _renewed(owner: str, number: int) -> sa.Update:
     return sa.update(LEASES).where(LEASES.c.owner == owner).values(number=number, renewed_at=now())
+
+
+def _ended(owner: str) -> sa.Update:
+    return sa.update(LEASES).where(LEASES.c.owner == owner).values(owner=NOBODY)

@@ -25,13 +25,13 @@ class NoteRecords(Database):
         self, name: str, text: str, seeds: list[int], datasets: Mapping[str, DatasetFacts], looks: Sequence[int] = ()
     ) -> None:
         """Note a suite as it is about to be run."""
-        facts = {dataset: _facts_as_json(each) for dataset, each in datasets.items()}
+        facts = {dataset: {**vars(each), "input_shape": list(each.input_shape)} for dataset, each in datasets.items()}
         told = {"text": text, "seeds": seeds, "looks": list(looks)}
         values = {"name": name, **told, "datasets": facts, "registered_at": now()}
         current = self.registration(name)
         if current and {**told, "datasets": dict(datasets)}.items() <= vars(current).items():
             return
-        self._put(SUITES, [values])
+        self._note(SUITES, [values])
 
     def is_registered(
         self, name: str, text: str, seeds: list[int], versions: Mapping[str, str], looks: Sequence[int] = ()
@@ -47,18 +47,9 @@ class NoteRecords(Database):
 
     def registrations(self) -> list[Registration]:
         """All suites that were run into this store, by name."""
-        query = sa.select(SUITES).order_by(SUITES.c.name)
-        return [
-            Registration(
-                name=row.name,
-                text=row.text,
-                seeds=row.seeds,
-                datasets={name: _facts_from_json(facts) for name, facts in row.datasets.items()},
-                registered_at=row.registered_at,
-                looks=row.looks,
-            )
-            for row in self._all(query)
-        ]
+        rows = self._all(sa.select(SUITES).order_by(SUITES.c.name))
+        facts = [{name: _facts_from_json(each) for name, each in row.datasets.items()} for row in rows]
+        return [Registration(**{**row._mapping, "datasets": each}) for row, each in zip(rows, facts, strict=True)]
 
     def register_claims(self, suite: str, claims: Iterable[RegisteredClaim], dropped: Iterable[str] = ()) -> None:
         """Note the claims of a suite, each in place of what was noted before of it.
@@ -70,24 +61,23 @@ class NoteRecords(Database):
         """
         forgotten = sa.delete(CLAIMS).where(CLAIMS.c.suite == suite, CLAIMS.c.hash.in_(list(dropped)))
         rows = [{**vars(claim), "suite": suite, "registered_at": claim.registered_at or now()} for claim in claims]
-        self._put(CLAIMS, rows, forgotten)
+        self._note(CLAIMS, rows, forgotten)
 
     def claims(self, suite: str) -> dict[str, RegisteredClaim]:
         """Every claim that was registered with a suite, by its hash, in the order of their statements."""
         columns = [column for column in CLAIMS.c if column.name != "suite"]
         query = sa.select(*columns).where(CLAIMS.c.suite == suite).order_by(CLAIMS.c.statement, CLAIMS.c.hash)
-        rows = self._all(query)
-        return {row.hash: RegisteredClaim(**row._mapping) for row in rows}
+        return {row.hash: RegisteredClaim(**row._mapping) for row in self._all(query)}
 
     def record_search(self, key: str, trials: list[dict[str, Any]], chosen: Mapping[str, Any]) -> None:
         """Note what a search has tried and chosen, in place of what was noted before of it."""
         row = {"key": key, "trials": trials, "chosen": dict(chosen), "finished_at": now()}
-        self._put(SEARCHES, [row], sa.delete(SEARCHES).where(SEARCHES.c.key == key + _UNDER_WAY))
+        self._note(SEARCHES, [row], sa.delete(SEARCHES).where(SEARCHES.c.key == key + _UNDER_WAY))
 
     def note_search(self, key: str, told: Mapping[str, Any]) -> None:
         """Note how far a search has come that has not ended: for people, since no search goes on from it."""
         row = {"key": key + _UNDER_WAY, "trials": [dict(told)], "chosen": {}, "finished_at": NEVER}
-        self._put(SEARCHES, [row])
+        self._note(SEARCHES, [row])
 
     def searches_under_way(self, keys: Iterable[str]) -> dict[str, dict[str, Any]]:
         """What was noted last of each of these searches that has begun and not ended, by key."""
@@ -109,23 +99,15 @@ class NoteRecords(Database):
         query = sa.select(SEARCHES.c.key, SEARCHES.c.chosen).where(SEARCHES.c.finished_at != NEVER)
         return {row.key: row.chosen for row in self._all(query)}
 
-    def _put(self, table: sa.Table, rows: list[dict[str, Any]], before: sa.Delete | None = None) -> None:
+    def _note(self, table: sa.Table, rows: Iterable[dict[str, Any]], before: sa.Delete | None = None) -> None:
         """Write rows, each in place of the one with its key, after what is done before."""
-        keys = [column.name for column in table.primary_key]
 
         def write(connection: sa.Connection) -> None:
             if before is not None:
                 connection.execute(before)
-            for row in rows:
-                changed = {name: value for name, value in row.items() if name not in keys}
-                statement = self._insert(table).values(row)
-                connection.execute(statement.on_conflict_do_update(index_elements=keys, set_=changed))
+            self._put(connection, table, rows)
 
         self._do(write)
-
-
-def _facts_as_json(facts: DatasetFacts) -> dict[str, Any]:
-    return {**vars(facts), "input_shape": list(facts.input_shape)}
 
 
 def _facts_from_json(values: dict[str, Any]) -> DatasetFacts:

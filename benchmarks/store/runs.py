@@ -35,8 +35,7 @@ class RunRecords(Database):
     def attempt(self, key: str) -> StoredRun | None:
         """As `runs`, of one run; also where it is to be tried again, with `REOPENED` for its status."""
         query = sa.select(RUNS).where(RUNS.c.key == key)
-        row = self._do(lambda connection: connection.execute(query).one_or_none())
-        return StoredRun(**row._mapping) if row else None
+        return next((StoredRun(**row._mapping) for row in self._all(query)), None)
 
     def keys(self, beginning: str = "") -> list[str]:
         """The keys of all runs that were tried, or of those that begin so, in order."""
@@ -63,12 +62,9 @@ class RunRecords(Database):
         return {row.key: unpacked(row, f"{damaged} {row.key}") for row in rows}
 
     def keep_labels(self, dataset: str, version: str, labels: Array) -> None:
-        """Keep what the test examples of a dataset are, once for all runs on it.
+        """Keep what the test examples of a dataset are, in the order of the predictions, once for all runs on it.
 
-        Args:
-            dataset: its TFDS name, as stored runs have it.
-            version: likewise.
-            labels: in the order of the predictions.
+        Dataset and version are named as in stored runs.
         """
         kept = self._insert(LABELS).values(dataset=dataset, version=version, **packed(labels))
         self._do(lambda connection: connection.execute(kept.on_conflict_do_nothing()))
@@ -129,15 +125,9 @@ class RunRecords(Database):
                 connection.execute(sa.delete(PREDICTIONS).where(PREDICTIONS.c.key == run.key))
                 if predictions is not None:
                     connection.execute(self._insert(PREDICTIONS).values(key=run.key, **predictions))
-                self._note_digests(connection, {run.key: run_digest(values, predictions)})
+                self._put(connection, DIGESTS, [{"key": run.key, "digest": run_digest(values, predictions)}])
 
         self._do(write)
-
-    def _note_digests(self, connection: sa.Connection, digests: Mapping[str, str]) -> None:
-        """Note the digests of runs, by key, in place of those of earlier attempts."""
-        for key, digest in digests.items():
-            noted = self._insert(DIGESTS).values(key=key, digest=digest)
-            connection.execute(noted.on_conflict_do_update(index_elements=[DIGESTS.c.key], set_={"digest": digest}))
 
     def reopen(self, keys: Iterable[str], statuses: Iterable[Status]) -> set[str]:
         """Have those of these runs tried again that failed in one of these ways; their keys.

@@ -171,13 +171,12 @@ def _url(path: Path) -> sa.URL:
 
 def _check_file(path: Path) -> None:
     """Refuse a file that is no store of this format, without writing to it."""
-    problem = _problem_with(path)
     for _ in range(3):
-        if problem is None:
-            break
+        if _problem_with(path) is None:
+            return
         # Another process may have been writing just then: what is damaged for good is so a moment later too.
         time.sleep(0.1)
-        problem = _problem_with(path)
+    problem = _problem_with(path)
     if problem == _UNREADABLE_LOG:
         raise StoreError(f"{path}: {problem}")
     if problem:
@@ -221,7 +220,8 @@ def keep_back_up(folder: Path) -> None:
 
 def _problem_with(path: Path) -> str | None:
     try:
-        header = _head(path)
+        with path.open("rb") as file:
+            header = file.read(100)
         if not header.startswith(b"SQLite format 3\0"):
             return "not a store of this program" if header else "an empty file, not a store of this program"
         application, version = (int.from_bytes(header[place : place + 4], "big") for place in (68, 60))
@@ -253,8 +253,3 @@ def _size_by_header(header: bytes) -> int:
     page_size, pages = int.from_bytes(header[16:18], "big"), int.from_bytes(header[28:32], "big")
     # 65,536 does not fit in two bytes and is written as 1.
     return (65_536 if page_size == 1 else page_size) * pages
-
-
-def _head(path: Path) -> bytes:
-    with path.open("rb") as file:
-        return file.read(100)

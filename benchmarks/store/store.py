@@ -17,16 +17,11 @@ from benchmarks.store.digests import run_digest
 from benchmarks.store.leasing import LeaseRecords
 from benchmarks.store.notes import NoteRecords
 from benchmarks.store.runs import RunRecords
-from benchmarks.store.tables import CLAIMS, LABELS, LEASES, MACHINES, PREDICTIONS, RUNS, SEARCHES, SUITES
+from benchmarks.store.tables import CLAIMS, DIGESTS, LABELS, LEASES, MACHINES, PREDICTIONS, RUNS, SEARCHES, SUITES
 
 
 def place_of(given: str | os.PathLike[str], runs_dir: Path) -> tuple[Path, str | None]:
-    """What `Store.open` takes for a store that is named by its runs folder or by its URL.
-
-    Args:
-        given: one of them.
-        runs_dir: what lies beside a server's store.
-    """
+    """What `Store.open` takes for a store named by its runs folder, or by its URL, with `runs_dir` beside it."""
     name = os.fspath(given)
     return (runs_dir, name) if "://" in name else (Path(name), None)
 
@@ -87,11 +82,13 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
         """
         # Predictions of one run can take megabytes.
         for part in parts(keys, 20):
-            stored = [dict(row._mapping) for row in other._select(sa.select(RUNS), RUNS.c.key, part)]
-            predictions = [dict(row._mapping) for row in other._select(sa.select(PREDICTIONS), PREDICTIONS.c.key, part)]
-            wanted = {row["machine"] for row in stored}
-            machines = [dict(row._mapping) for row in other._select(sa.select(MACHINES), MACHINES.c.id, wanted)]
-            self._take(stored, predictions, machines)
+            stored = other._rows_with(RUNS, part)
+            machines = other._rows_with(MACHINES, {row["machine"] for row in stored})
+            self._take(stored, other._rows_with(PREDICTIONS, part), machines)
+
+    def _rows_with(self, table: sa.Table, keys: Iterable[str]) -> list[dict[str, Any]]:
+        (key,) = table.primary_key
+        return [dict(row._mapping) for row in self._select(sa.select(table), key, keys)]
 
     def _take(
         self, stored: list[dict[str, Any]], predictions: list[dict[str, Any]], machines: list[dict[str, Any]]
@@ -107,8 +104,9 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
             if kept:
                 connection.execute(self._insert(PREDICTIONS), kept)
             given = {row["key"]: row for row in predictions}
-            digests = {row["key"]: run_digest(row, given.get(row["key"])) for row in stored if row["key"] in taken}
-            self._note_digests(connection, digests)
+            copied = [row for row in stored if row["key"] in taken]
+            digests = [{"key": row["key"], "digest": run_digest(row, given.get(row["key"]))} for row in copied]
+            self._put(connection, DIGESTS, digests)
 
         self._do(write)
 
@@ -137,7 +135,7 @@ class Store(RunRecords, LeaseRecords, NoteRecords):
         )
         searches, labels = (self._newer(table, other, lambda *_: False) for table in (SEARCHES, LABELS))
         for table, rows in ((SUITES, suites), (CLAIMS, claims), (SEARCHES, searches), (LABELS, labels)):
-            self._put(table, rows)
+            self._note(table, rows)
 
     def _newer(
         self, table: sa.Table, other: Store, is_newer: Callable[[dict[str, Any], dict[str, Any]], bool]

@@ -44,7 +44,7 @@ def problems_of(suite: SuiteFormat) -> Iterable[Problem]:
     yield from shape
     if shape:
         return
-    settings = [*_base_problems(suite)]
+    settings = [*_level_problems(suite, None, {})]
     settings = settings or [problem for factor in suite.factor_list for problem in _factor_problems(suite, factor)]
     yield from settings
     if settings:
@@ -166,12 +166,11 @@ def _tuned_problems(suite: SuiteFormat, place: tuple[str | int, ...], tuned: Tun
     if tuned.dataset is not None and tuned.dataset not in suite.datasets:
         yield unknown(dotted((*place, "dataset")), "dataset of the suite", tuned.dataset, suite.datasets)
     yield from _assignment_problems(suite, (*place, "where"), tuned.where)
-    varied = {path for changes in suite.level_changes for path in changes}
     for path in tuned.settings:
         where = dotted((*place, "settings", path))
         if path not in setting_paths():
             yield unknown(where, "setting", path, setting_paths())
-        elif path in varied:
+        elif path in suite.varied:
             yield Problem(where, "a factor changes it: a setting is varied or tuned", path, "settings of no factor")
 
 
@@ -201,11 +200,12 @@ def _possible_tasks(suite: SuiteFormat, dataset: str) -> set[Task]:
     if name in TASKS_OF_EMBEDDED:
         return {TASKS_OF_EMBEDDED[name]}
     losses = _values_of(suite, "train.loss", "by_task")
-    return {task for task in ALL_TASKS for loss in losses if loss == "by_task" or _is_loss_of(task, loss)}
-
-
-def _is_loss_of(task: Task, loss: str) -> bool:
-    return (loss == "cross_entropy") == (task in CLASS_TASKS)
+    return {
+        task
+        for task in ALL_TASKS
+        for loss in losses
+        if loss == "by_task" or (loss == "cross_entropy") == (task in CLASS_TASKS)
+    }
 
 
 def _values_of(suite: SuiteFormat, path: str, default: object) -> list[Any]:
@@ -272,10 +272,6 @@ def _repeated(path: str, values: list[Any]) -> Iterable[Problem]:
             yield Problem(f"{path}[{index}]", "given twice", level_label(value))
 
 
-def _base_problems(suite: SuiteFormat) -> Iterable[Problem]:
-    return _level_problems(suite, None, {})
-
-
 def _factor_problems(suite: SuiteFormat, factor: Factor) -> Iterable[Problem]:
     is_bundle = isinstance(suite.factors[factor.name], dict)
     for index, (label, changes) in enumerate(factor.levels.items()):
@@ -313,7 +309,7 @@ def _double_problems(suite: SuiteFormat) -> Iterable[Problem]:
     """A setting that two factors change would have the level of one and the name of the other."""
     owner: dict[str, str] = {}
     for factor in suite.factor_list:
-        for path in dict.fromkeys(path for changes in factor.levels.values() for path in changes):
+        for path in factor.paths:
             if owner.setdefault(path, factor.name) != factor.name:
                 message = f"two factors change {path}, which the factor {owner[path]!r} changes already"
                 yield Problem(dotted(("factors", factor.name)), message, path, "settings of its own")
@@ -327,9 +323,9 @@ def _unquoted(path: str, name: str, inner: object) -> Problem | None:
     return None
 
 
-def _is_level(level: object, levels: Any) -> bool:
-    # true equals 1 for Python, and is another level.
-    return any(level == other and isinstance(level, bool) == isinstance(other, bool) for other in levels)
+def is_among(value: object, values: Iterable[object]) -> bool:
+    """Whether a value is one of these: true equals 1 for Python, and is another value."""
+    return any(value == other and isinstance(value, bool) == isinstance(other, bool) for other in values)
 
 
 def _assignment_problems(suite: SuiteFormat, place: tuple[str | int, ...], assignment: Assignment) -> Iterable[Problem]:
@@ -343,7 +339,7 @@ def _assignment_problems(suite: SuiteFormat, place: tuple[str | int, ...], assig
 
 
 def _level_problem(path: str, level: object, levels: Any) -> Problem | None:
-    if _is_level(level, levels):
+    if is_among(level, levels):
         return None
     labels = [level_label(other) for other in levels]
     # Quotes are shown where they make the difference.

@@ -38,6 +38,11 @@ class Factor:
     levels: Mapping[str, Changes]
     """Label of the level -> the settings it changes, in the suite's order."""
 
+    @property
+    def paths(self) -> list[str]:
+        """The settings that some of its levels change, in the order in which they appear."""
+        return list(dict.fromkeys(path for changes in self.levels.values() for path in changes))
+
 
 class SuiteFormat(Settings):
     """A suite as its file says it, each key of the right type: base settings, factors, design, datasets and seeds."""
@@ -94,6 +99,11 @@ class SuiteFormat(Settings):
     def level_changes(self) -> list[Changes]:
         """The settings that each level of each factor changes."""
         return [changes for factor in self.factor_list for changes in factor.levels.values()]
+
+    @property
+    def varied(self) -> set[str]:
+        """The settings that some level of some factor changes."""
+        return {path for factor in self.factor_list for path in factor.paths}
 
     @property
     def baseline_levels(self) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, Self, get_args
 
@@ -32,6 +32,9 @@ NARROWING = 4
 """How many times narrower the ranges of a round are than those of the round before."""
 
 WHERE_SEARCHED = ("cell", "suite")
+
+DATASET = "dataset"
+"""The word for the dataset in `search.per`, unless a factor has that name."""
 
 NOT_SEARCHED: dict[str, str] = {
     "train.epochs": "early stopping finds the number of epochs: checkpoint = best_val and early_stopping_patience",
@@ -164,6 +167,12 @@ class SearchTable(Settings):
         """Whether the best objective is the largest, "max", or the smallest, "min"."""
         return "max" if OBJECTIVES[self.objective].better == "higher" else "min"
 
+    def names_apart(self, factors: Iterable[str]) -> list[str]:
+        """Which of the factors of a suite, and of `DATASET`, have their levels tuned apart."""
+        if isinstance(self.per, list):
+            return self.per
+        return [*factors, DATASET] if self.per == "cell" else []
+
     @property
     def trials_of_rounds(self) -> list[int]:
         """How many points each round tries; together they are `trials`."""
@@ -180,19 +189,18 @@ class SearchTable(Settings):
         Raises:
             TuningError: the first round cannot be searched like this.
         """
-        own: dict[str, int | None] = {}
-        if self.strategy == "bayesian":
-            own = {"batch": self.batch, "initial": self.initial}
-        if self.strategy == "hyperband":
-            own = {"factor": self.factor, "max_epochs": max_epochs}
+        options: dict[str, dict[str, int | None]] = {
+            "bayesian": {"batch": self.batch, "initial": self.initial},
+            "hyperband": {"factor": self.factor, "max_epochs": max_epochs},
+        }
+        own = options.get(self.strategy, {})
         configs = [
             SearchConfig(
                 self.strategy, trials, self.objective, self.direction, seed_for(self.seed, "round", number), **own
             )
             for number, trials in enumerate(self.trials_of_rounds)
         ]
-        for config in configs[-1:]:  # the one with the fewest trials
-            Search(space, config)
+        Search(space, configs[-1])  # the one with the fewest trials
         return configs
 
     def outer_conditions(self) -> dict[str, dict[str, list[Any]]]:
@@ -211,16 +219,10 @@ class SearchTable(Settings):
             met: setting of the space -> whether its outer conditions are met.
         """
         kept = {path: written for path, written in self.space.items() if met[path]}
-        while True:
-            lost = [path for path, written in kept.items() if _inner(written, self.space) - set(kept)]
-            if not lost:
-                break
+        while lost := [each for each in kept if set(_conditions(kept[each])) & set(self.space) - set(kept)]:
             kept = {path: written for path, written in kept.items() if path not in lost}
-        return (
-            parse_space({path: _typed(path, self._without_outer(each)) for path, each in kept.items()})
-            if kept
-            else None
-        )
+        written = {path: _typed(path, self._without_outer(each)) for path, each in kept.items()}
+        return parse_space(written) if written else None
 
     @functools.cached_property
     def _whole_space(self) -> Space:
@@ -296,10 +298,6 @@ def as_problem(problem: TuningProblem) -> Problem:
 def _conditions(written: Any) -> Mapping[str, Any]:
     when = written.get("when", {}) if isinstance(written, Mapping) else {}
     return when if isinstance(when, Mapping) else {}
-
-
-def _inner(written: Any, space: Mapping[str, Any]) -> set[str]:
-    return set(_conditions(written)) & set(space)
 
 
 def _listed(values: Any) -> list[Any]:

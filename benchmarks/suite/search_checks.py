@@ -6,45 +6,36 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from benchmarks.settings.data import DataConfig
 from benchmarks.suite.format import SuiteFormat
-from benchmarks.suite.search import CHANGEABLE, LOSS_SETTINGS, OBJECTIVES, SEARCH_PREFIX, SearchTable
+from benchmarks.suite.search import CHANGEABLE, DATASET, LOSS_SETTINGS, OBJECTIVES, SEARCH_PREFIX, SearchTable
 from benchmarks.tasks import Task
 from zoo.settings import Problem, SettingError, as_written, dotted, unknown
 
 _FRACTION = "data.validation_fraction"
 
-DATASET = "dataset"
-"""The word for the dataset in `search.per`, unless a factor has that name."""
-
 
 def search_problems(suite: SuiteFormat, search: SearchTable, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
     """Find what is wrong with the search of a suite whose other keys are right.
 
-    Args:
-        suite: the suite.
-        search: its search.
-        tasks: dataset as in the suite -> the tasks that it can be of.
+    `tasks` has those that each dataset can be of.
     """
     yield from overlap_problems(search.seeds, suite.seed_list)
     yield from _factor_problems(suite, search)
-    yield from _per_problems(suite, search)
-    yield from _validation_problems(suite)
-    yield from _objective_problems(search, tasks)
+    apart = search.names_apart(suite.factors)
+    for index, name in enumerate(apart):
+        if name not in (*suite.factors, DATASET):
+            yield unknown(dotted(("search", "per", index)), "factor", name, (*suite.factors, DATASET))
+    yield from _validation_problems(suite, spans=not set(suite.factors) <= set(apart))
+    yield from _metric_problems("search.objective", search.objective, tasks, spans=DATASET not in apart)
     if suite.tuned:
         message = "settings are tuned already; a search would tune them again"
         yield Problem("search", message, f"{len(suite.tuned)} tuned groups", "search, or tuned")
-    if search.strategy == "hyperband" and any("train.stop_after" in changes for changes in _all_changes(suite)):
+    if search.strategy == "hyperband" and "train.stop_after" in suite.varied | suite.base.keys():
         message = "hyperband itself says after how many epochs a training stops"
         yield Problem("search.strategy", message, "hyperband", "no train.stop_after, or another strategy")
 
 
 def path_problems(suite: SuiteFormat, objective: str, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
-    """Find what is wrong with the path that a suite wants found, whose other keys are right.
-
-    Args:
-        suite: the suite.
-        objective: by which the path is found.
-        tasks: dataset as in the suite -> the tasks that it can be of.
-    """
+    """Find what is wrong with the path that a suite wants found by an objective, whose other keys are right."""
     yield from overlap_problems(suite.chosen_design.search_seeds, suite.seed_list, "design.search_seeds")
     if suite.search or suite.tuned:
         message = "a path is found with the settings of the suite, and these would differ from cell to cell"
@@ -55,8 +46,7 @@ def path_problems(suite: SuiteFormat, objective: str, tasks: Mapping[str, set[Ta
     elif len(set(_validation_fractions(suite))) > 1:
         message = "cells would be compared on different shares of examples"
         yield Problem("design.objective", message, _FRACTION, "settings of other kinds as factors")
-    varied = {path for factor in suite.factor_list for changes in factor.levels.values() for path in changes}
-    if objective == "val_loss" and varied & set(LOSS_SETTINGS):
+    if objective == "val_loss" and suite.varied & set(LOSS_SETTINGS):
         message = "a factor decides what val_loss is, so cells could not be compared"
         yield Problem("design.objective", message, objective, "another objective")
     yield from _metric_problems("design.objective", objective, tasks, spans=True)
@@ -72,45 +62,26 @@ def overlap_problems(own: Iterable[int], seeds: Iterable[int], place: str = "sea
 
 def _factor_problems(suite: SuiteFormat, search: SearchTable) -> Iterator[Problem]:
     for factor in suite.factor_list:
-        changed = {path for changes in factor.levels.values() for path in changes}
-        for path in sorted(changed & set(search.space)):
+        for path in sorted(set(factor.paths) & set(search.space)):
             message = f"the factor {factor.name!r} changes it: a setting is varied or searched"
             yield Problem(dotted(("search", "space", path)), message, path, "settings that no factor changes")
 
 
-def _per_problems(suite: SuiteFormat, search: SearchTable) -> Iterator[Problem]:
-    names = search.per if isinstance(search.per, list) else []
-    for index, name in enumerate(names):
-        if name not in (*suite.factors, DATASET):
-            yield unknown(dotted(("search", "per", index)), "factor", name, (*suite.factors, DATASET))
-
-
-def _validation_problems(suite: SuiteFormat) -> Iterator[Problem]:
+def _validation_problems(suite: SuiteFormat, *, spans: bool) -> Iterator[Problem]:
+    """What is wrong with the validation part; `spans`: whether a group can hold several combinations of levels."""
     values = _validation_fractions(suite)
     if not all(values):
         message = "a search is scored on the validation part, and there is none"
         yield Problem("search", message, f"{_FRACTION} = 0", f"{_FRACTION} of more than 0")
-    elif len(set(values)) > 1 and search_spans(suite, suite.search):
+    elif len(set(values)) > 1 and spans:
         message = "trials would be scored on different shares of examples"
         yield Problem("search.per", message, as_written(values), 'one data.validation_fraction, or per = "cell"')
 
 
 def _validation_fractions(suite: SuiteFormat) -> list[object]:
     """All that the base and the levels say of it."""
-    values = [changes[_FRACTION] for changes in _all_changes(suite) if _FRACTION in changes]
+    values = [changes[_FRACTION] for changes in (suite.base, *suite.level_changes) if _FRACTION in changes]
     return values if _FRACTION in suite.base else [*values, DataConfig().validation_fraction]
-
-
-def search_spans(suite: SuiteFormat, search: SearchTable | None) -> bool:
-    """Whether a group can hold several combinations of levels."""
-    if search is None or search.per == "cell":
-        return False
-    return search.per == "suite" or not set(suite.factors) <= set(search.per)
-
-
-def _objective_problems(search: SearchTable, tasks: Mapping[str, set[Task]]) -> Iterator[Problem]:
-    spans = search.per == "suite" or (isinstance(search.per, list) and DATASET not in search.per)
-    yield from _metric_problems("search.objective", search.objective, tasks, spans=spans)
 
 
 def _metric_problems(place: str, objective: str, tasks: Mapping[str, set[Task]], *, spans: bool) -> Iterator[Problem]:
@@ -122,12 +93,6 @@ def _metric_problems(place: str, objective: str, tasks: Mapping[str, set[Task]],
     if spans and len(tasks) > 1 and OBJECTIVES[objective].unit == "target":
         message = "one search over several datasets, whose targets have units of their own"
         yield Problem(place, message, objective, "val_loss, which has none; or a search for each")
-
-
-def _all_changes(suite: SuiteFormat) -> Iterator[Mapping[str, object]]:
-    yield suite.base
-    for factor in suite.factor_list:
-        yield from factor.levels.values()
 
 
 def level_search_problems(suite: SuiteFormat) -> Iterator[Problem]:
@@ -153,7 +118,6 @@ def _refused(suite: SuiteFormat, place: tuple[str, ...], changes: dict[str, obje
     except SettingError as error:
         yield from error.below(f"{dotted(place)}: search").problems
         return
-    varied = {path for factor in suite.factor_list for changed in factor.levels.values() for path in changed}
-    for path in sorted(varied & set(table.space)):
+    for path in sorted(suite.varied & set(table.space)):
         where = dotted((*place, "search.space", path))
         yield Problem(where, "a factor changes it: a setting is varied or searched", path, "settings of no factor")

@@ -8,7 +8,7 @@ import json
 import time
 import zipfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,10 +45,7 @@ class Checkpoint:
 class CheckpointFile:
     """Where one stack writes its checkpoint: a file that is replaced as a whole.
 
-    Args:
-        folder: of all checkpoints.
-        keys: of the runs of the stack, with their slots: another stack has another file.
-        interval: seconds between two checkpoints.
+    The keys are those of its runs, with their slots: another stack has another file. The interval is in seconds.
     """
 
     def __init__(self, folder: Path, keys: Iterable[str], interval: float):
@@ -114,9 +111,8 @@ class StateFile:
 
     def newest(self, at_most: int) -> int:
         """The epochs behind the newest state that is of no more than so many epochs; 0 where there is none."""
-        return max(
-            (epochs for epochs in _epochs_by_key(self._paths()).get(self.key, ()) if epochs <= at_most), default=0
-        )
+        kept = _epochs_by_key(self._paths()).get(self.key, ())
+        return max((epochs for epochs in kept if epochs <= at_most), default=0)
 
     def read(self, epochs: int) -> Checkpoint | None:
         """The state after so many epochs, or None where it is not there as it was written."""
@@ -169,11 +165,12 @@ def _epochs_by_key(paths: Iterable[Path]) -> dict[str, list[int]]:
 def _read(path: Path) -> Checkpoint | None:
     """What a file holds, or None where it is not there, or not as it was written."""
     try:
-        digest, content = _split(path.read_bytes())
+        stored = path.read_bytes()
+        digest, content = stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]
         if hashlib.sha256(content).digest() != digest:
             return None
-        with np.load(io.BytesIO(content), allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
+        with np.load(io.BytesIO(content), allow_pickle=False) as saved:
+            arrays = dict(saved)
         told = json.loads(str(arrays.pop("told")))
         return Checkpoint(Position(told["epoch"], told["steps"]), arrays, told["values"])
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile):
@@ -181,20 +178,11 @@ def _read(path: Path) -> Checkpoint | None:
 
 
 def _write(path: Path, checkpoint: Checkpoint) -> None:
-    """Replace a file as a whole."""
-    told = {
-        "epoch": checkpoint.position.epoch,
-        "steps": checkpoint.position.steps,
-        "values": checkpoint.values,
-    }
+    """Replace a file as a whole; it begins with the SHA-256 of the rest: a changed bit must not train on unseen."""
+    told = asdict(checkpoint.position) | {"values": checkpoint.values}
     content = io.BytesIO()
     named: dict[str, Any] = {"told": np.array(json.dumps(told)), **checkpoint.arrays}
     np.savez(content, **named)
     with replaced(path) as file:
         file.write(hashlib.sha256(content.getbuffer()).digest())
         file.write(content.getbuffer())
-
-
-def _split(stored: bytes) -> tuple[bytes, bytes]:
-    """A checkpoint file begins with the SHA-256 of the rest: a changed bit must not train on unseen."""
-    return stored[:_DIGEST_SIZE], stored[_DIGEST_SIZE:]

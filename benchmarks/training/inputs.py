@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -20,44 +20,26 @@ BATCHES_AHEAD = 4
 """Batches that are read while others are trained on."""
 
 
-class Inputs(Protocol):
-    """The inputs of one split."""
-
-    def source(self, indices: Array) -> Any:
-        """What a compiled function is handed to read the examples at indices (calls, slots, n), call after call."""
-
-    def signature(self, slots: int, batch_size: int) -> Any:
-        """The type of what `source` gives."""
-
-    def next(self, source: Any, indices: Tensor) -> Tensor:
-        """Within a compiled function: the stored examples (slots, n, *input_shape) of the next indices (slots, n)."""
-
-    def read(self, indices: Array) -> Tensor:
-        """The stored examples (slots, n, *input_shape) at indices (slots, n), outside a compiled function."""
-
-
 class InputsInMemory:
     """Inputs (examples, *input_shape) as one tensor, of which batches are gathered."""
 
     def __init__(self, inputs: Array):
         self._tensor = tf.constant(inputs)
 
-    def source(self, indices: Array) -> Any:
-        """The tensor itself."""
-        del indices
+    def source(self, _indices: Array) -> Any:
+        """What a compiled function is handed to read the examples at indices (calls, slots, n), call after call."""
         return self._tensor
 
-    def signature(self, slots: int, batch_size: int) -> Any:
-        """A tensor of any number of examples."""
-        del slots, batch_size
+    def signature(self, _slots: int, _batch_size: int) -> Any:
+        """The type of what `source` gives."""
         return tf.TensorSpec([None, *self._tensor.shape[1:]], self._tensor.dtype)
 
     def next(self, source: Any, indices: Tensor) -> Tensor:
-        """Gather them."""
+        """Within a compiled function: the stored examples (slots, n, *input_shape) of the next indices (slots, n)."""
         return tf.gather(source, indices)
 
     def read(self, indices: Array) -> Tensor:
-        """Gather them."""
+        """The stored examples (slots, n, *input_shape) at indices (slots, n), outside a compiled function."""
         return tf.gather(self._tensor, indices)
 
 
@@ -83,9 +65,8 @@ class StreamedInputs:
         batch = tf.TensorSpec([slots, batch_size, *self._inputs.shape[1:]], tf.as_dtype(self._inputs.dtype))
         return tf.data.IteratorSpec(batch)
 
-    def next(self, source: Any, indices: Tensor) -> Tensor:
+    def next(self, source: Any, _indices: Tensor) -> Tensor:
         """Take the batch that was read ahead."""
-        del indices
         return source.get_next()
 
     def read(self, indices: Array) -> Tensor:
@@ -94,6 +75,10 @@ class StreamedInputs:
 
     def _rows(self, indices: Array) -> Array:
         return np.asarray(self._inputs[indices])
+
+
+Inputs = InputsInMemory | StreamedInputs
+"""The inputs of one split."""
 
 
 @dataclass(frozen=True)
@@ -109,12 +94,7 @@ class DatasetOnDevice:
 
     @classmethod
     def of(cls, dataset: Dataset, most_bytes: float = float("inf")) -> DatasetOnDevice:
-        """Hand a dataset to TensorFlow.
-
-        Args:
-            dataset: which.
-            most_bytes: inputs that take more than this are streamed.
-        """
+        """Hand a dataset to TensorFlow; inputs that take more than `most_bytes` are streamed."""
         kind = InputsInMemory if dataset.num_bytes <= most_bytes else StreamedInputs
         return cls(
             dataset,

@@ -12,11 +12,7 @@ from benchmarks.tasks import Task
 class Loss:
     """The loss that a run's settings ask for on data of some task.
 
-    Args:
-        config: loss, label smoothing and class weights.
-        task: what the labels are.
-        num_classes: classes; of no meaning for a regression.
-        soft_targets: whether targets come as shares of classes and not as labels, as mixing examples makes them.
+    With `soft_targets` targets come as shares of classes and not as labels, as mixing examples makes them.
     """
 
     def __init__(self, config: TrainConfig, task: Task, num_classes: int, *, soft_targets: bool):

@@ -16,14 +16,9 @@ from benchmarks.training.packing import Packing, flatten
 
 
 class PackedOptimizer:
-    """One Keras optimizer for the runs of a stack, each with a rate of its own.
+    """One Keras optimizer for the packed weights (slots, parameters) of a stack, each run with a rate of its own.
 
     One that looks at whole layers has variables of the layers' own shapes beside the packed weights, and one run.
-
-    Args:
-        train: says which, and its coefficients.
-        packing: how the weights are packed.
-        weights: of all slots: (slots, parameters).
     """
 
     def __init__(self, train: TrainConfig, packing: Packing, weights: keras.Variable):

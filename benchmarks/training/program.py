@@ -12,7 +12,6 @@ import tensorflow as tf
 import zoo
 from benchmarks.arrays import Array, Tensor
 from benchmarks.augmentation.augmenter import Augmenter
-from benchmarks.data.dataset import Dataset
 from benchmarks.settings.run import RunSettings
 from benchmarks.tasks import Task
 from benchmarks.training.fused import with_fused_normalization
@@ -27,7 +26,6 @@ EVALUATION_BATCH = 256
 """Examples that are evaluated at once; the last batch is padded, so that one trace serves all splits."""
 
 HEADS: dict[Task, str] = {"classification": "logits", "binary": "binary_logit", "regression": "regression"}
-"""Task -> the head of the model."""
 
 
 class Program:
@@ -36,28 +34,21 @@ class Program:
     The runs of a stack sit in numbered slots. All share one trace; each has its own weights, seeds, data order,
     standardization and learning rate. A stack always has `stack_size` slots: where runs are missing, copies fill it
     up, so that the arithmetic of a run stays the same whatever is trained beside it. A slot whose loss is no longer
-    finite keeps the weights that it had before that step.
-
-    Args:
-        settings: settings of any of the runs; what shapes the program must be the same in all.
-        dataset: for the shape of its examples, its task and the number of classes.
-        data: the same dataset as tensors.
-        stopwatch: is told where the time goes.
+    finite keeps the weights that it had before that step. The settings are those of any of the runs: what shapes the
+    program must be the same in all.
     """
 
-    def __init__(
-        self, settings: RunSettings, dataset: Dataset, data: DatasetOnDevice, stopwatch: Stopwatch | None = None
-    ):
+    def __init__(self, settings: RunSettings, data: DatasetOnDevice, stopwatch: Stopwatch | None = None):
         self.settings = settings
         self.data = data
         self.stopwatch = stopwatch or Stopwatch()
         with self.stopwatch.phase("build"):
-            self._build(dataset)
+            self._build()
         with self.stopwatch.phase("trace"):
             self._trace()
 
-    def _build(self, dataset: Dataset) -> None:
-        settings = self.settings
+    def _build(self) -> None:
+        settings, dataset = self.settings, self.data.dataset
         head = HEADS[dataset.task]
         self.model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, seed=0, head=head)
         self.parameters = zoo.count_parameters(self.model)
@@ -68,12 +59,7 @@ class Program:
         self._augmenter = (
             Augmenter(settings.augment, dataset.input_shape, self.data.value_range) if settings.augment.is_on else None
         )
-        self._loss = Loss(
-            settings.train,
-            dataset.task,
-            dataset.num_classes,
-            soft_targets=settings.augment.mixes_labels,
-        )
+        self._loss = Loss(settings.train, dataset.task, dataset.num_classes, soft_targets=settings.augment.mixes_labels)
         self._packing = Packing(self.model)
         generators = len(self._augmenter.names) if self._augmenter else 0
         self.slots = Slots(self.stack_size, self._packing, settings.train, generators)

@@ -16,16 +16,9 @@ from benchmarks.training.packing import PackedValues, Packing
 
 
 class Slots:
-    """The weights of the runs of a stack and all else that their training changes, each with a leading slot axis.
+    """The weights of the runs of a stack and all else that their training changes, each with a leading slot axis."""
 
-    Args:
-        size: how many there are.
-        packing: of the model's variables.
-        train: says which optimizer there is, and whether the weights are averaged.
-        augmentation_seeds: how many generators augment the examples of a run.
-    """
-
-    def __init__(self, size: int, packing: Packing, train: TrainConfig, augmentation_seeds: int):
+    def __init__(self, size: int, packing: Packing, train: TrainConfig, generators: int):
         start = packing.pack([np.asarray(variable) for variable in packing.model.variables])
         self._packing = packing
         self.averages = train.weight_average > 0
@@ -35,7 +28,7 @@ class Slots:
         self.average = tf.Variable(np.tile(start.weights, (size if self.averages else 0, 1)))
         self.statistics = tf.Variable(np.tile(start.statistics, (size, 1)))
         self.seeds = tf.Variable(np.tile(start.seeds, (size, 1, 1)))
-        self.augmentation_seeds = tf.Variable(np.zeros((size, augmentation_seeds, 2), np.int64))
+        self.augmentation_seeds = tf.Variable(np.zeros((size, generators, 2), np.int64))
         self.alive = tf.Variable(np.ones(size, bool))
         """Whether the losses were finite so far."""
         self.optimizer = PackedOptimizer(train, packing, self.weights)
@@ -48,12 +41,7 @@ class Slots:
         return self.average if self.averages else self.weights
 
     def start(self, values: Sequence[PackedValues], augmentation_seeds: Array) -> None:
-        """Begin anew.
-
-        Args:
-            values: initial ones of one run each, slot by slot.
-            augmentation_seeds: likewise: (slots, generators, 2).
-        """
+        """Begin anew from initial values, slot by slot, and first states of augmentations: (slots, generators, 2)."""
         self.weights.assign(np.stack([each.weights for each in values]))
         if self.averages:
             self.average.assign(self.weights.value)
@@ -103,9 +91,7 @@ class Slots:
     def restore_each(self, states: Sequence[dict[str, Array]], leading: int) -> None:
         """Go on from what `state_of` gave, slot by slot, after equally many steps.
 
-        Args:
-            states: one for each slot.
-            leading: the slot that says what all slots share, such as the optimizer's count of its steps.
+        The slot `leading` says what all slots share, such as the optimizer's count of its steps.
         """
         evaluated = "average" if self.averages else "weights"
         stand_ins = {"best_0": evaluated, "best_1": "statistics"}  # of runs for which no epoch was remembered
@@ -123,14 +109,8 @@ class Slots:
         return self._best
 
     def _variables(self) -> dict[str, Any]:
-        variables = {
-            "weights": self.weights,
-            "average": self.average,
-            "statistics": self.statistics,
-            "seeds": self.seeds,
-            "augmentation_seeds": self.augmentation_seeds,
-            "alive": self.alive,
-        }
+        own = ("weights", "average", "statistics", "seeds", "augmentation_seeds", "alive")
+        variables = {name: getattr(self, name) for name in own}
         variables |= {f"optimizer_{index}": each for index, each in enumerate(self.optimizer.variables)}
         best: tuple[Any, ...] = self._best or ()
         return variables | {f"best_{index}": each for index, each in enumerate(best)}

@@ -19,7 +19,6 @@ PHASES: dict[str, str] = {
     "test": "the test split, at the end",
     "bookkeeping": "histories, checkpoints, results",
 }
-"""What a training spends its time on."""
 
 
 @dataclass

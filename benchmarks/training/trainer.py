@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,15 +40,7 @@ class TrainingStoppedError(Exception):
 
 
 class Trainer:
-    """Trains the runs of one program.
-
-    Args:
-        program: the compiled program.
-        dataset: the data in memory.
-        fitted: the standardizations that were already fitted to this dataset, shared by its trainers: runs of different
-            cells with one seed have split and statistics in common.
-        should_stop: is asked after every call of the program.
-    """
+    """Trains the runs of one program; whether it should stop is asked after every call of the program."""
 
     def __init__(
         self,
@@ -62,6 +55,8 @@ class Trainer:
         self.seconds_a_step: float | None = None
         """How long a step took in the last call; None before the first."""
         self._fitted = {} if fitted is None else fitted
+        """Standardizations of this dataset, shared by its trainers: runs with one seed have split and statistics in
+        common, whatever their cells."""
         self.steps_per_epoch = steps_per_epoch(program.settings, dataset)
         self.total_steps = program.settings.train.total_steps(self.steps_per_epoch)
         self.epochs = -(-self.total_steps // self.steps_per_epoch)
@@ -238,16 +233,13 @@ class _Stack:
         return Checkpoint(self.position, self.program.slots.state() | {"losses": self.losses}, values)
 
     def _order(self, epoch: int, steps: int) -> Array:
-        orders = [
-            batch_order(each.train_indices, each.settings.train.batch_size, each.seed, epoch)[:steps]
-            for each in self.slots
-        ]
+        batch_size = self.program.settings.train.batch_size
+        orders = [batch_order(each.train_indices, batch_size, each.seed, epoch)[:steps] for each in self.slots]
         return np.stack(orders, axis=1)
 
     def _factors(self, behind: int, steps: int) -> Array:
-        factors = [
-            schedule_factors(each.settings.train, behind, steps, self.trainer.total_steps) for each in self.slots
-        ]
+        total = self.trainer.total_steps
+        factors = [schedule_factors(each.settings.train, behind, steps, total) for each in self.slots]
         for slot, followed in self.followed.items():
             factors[slot] = factors[slot] * np.float32(followed.rate_factor)
         return np.stack(factors, axis=1)
@@ -292,61 +284,41 @@ class _Stack:
         )
 
     def _result(self, slot: int, outputs: Array, seconds: float) -> RunResult:
-        followed, parameters, macs = self.followed[slot], self.program.parameters, self.program.macs
-        labels = self.trainer.dataset.test.labels
+        followed, dataset = self.followed[slot], self.trainer.dataset
+        result = partial(
+            RunResult,
+            history=followed.history,
+            parameters=self.program.parameters,
+            macs=self.program.macs,
+            seconds=seconds,
+        )
         divergence = followed.divergence
         if not divergence and not np.isfinite(outputs).all():
             divergence = "the outputs for the test split were not finite after the last epoch"
         if divergence:
-            return RunResult(
-                status="diverged",
-                metrics={},
-                history=followed.history,
-                parameters=parameters,
-                seconds=seconds,
-                message=divergence,
-                macs=macs,
-            )
-        chosen = (
-            followed.best_epoch if followed.config.checkpoint == "best_val" else len(followed.history["train_loss"])
-        )
-        predictions, note = kept_predictions(self.trainer.dataset.task, outputs)
+            return result(status="diverged", message=divergence)
+        chosen = followed.best_epoch - 1 if followed.config.checkpoint == "best_val" else -1
+        predictions, note = kept_predictions(dataset.task, outputs)
         metrics = {
-            **test_metrics(self.trainer.dataset.task, outputs, labels),
-            "test_loss": self._objective(slot, outputs, labels),
-            **{name: values[chosen - 1] for name, values in followed.history.items()},
+            **test_metrics(dataset.task, outputs, dataset.test.labels),
+            "test_loss": self._objective(slot, outputs, dataset.test.labels),
+            **{name: values[chosen] for name, values in followed.history.items()},
         }
-        return RunResult(
-            status="done",
-            metrics=metrics,
-            history=followed.history,
-            parameters=parameters,
-            seconds=seconds,
-            message=note,
-            predictions=predictions,
-            macs=macs,
-        )
+        return result(status="done", metrics=metrics, message=note, predictions=predictions)
 
 
 def run_inputs(
     settings: RunSettings, seed: int, dataset: Dataset, fitted: dict[Any, Standardization] | None = None
 ) -> RunInputs:
-    """Split and standardize the data for one run.
-
-    Args:
-        settings: of the run.
-        seed: of the run.
-        dataset: the data in memory.
-        fitted: standardizations that were already fitted to this dataset; a new one is added.
-    """
+    """Split and standardize the data for one run; what is fitted to this dataset is kept in `fitted`."""
     fitted = {} if fitted is None else fitted
     train, validation = training_indices(settings, dataset, seed)
     part = (settings.data, seed)
     if part not in fitted:
         fitted[part] = fit_standardization(settings.data.standardize, dataset.train.inputs, train)
-    labels = dataset.train.labels[train]
-    shift, scale = _target_scale(labels) if dataset.task == "regression" else (0.0, 1.0)
-    weights = _class_weights(labels, dataset.num_classes, settings.train.class_weights)
+    labels, shift, scale = dataset.train.labels[train], 0.0, 1.0
+    if dataset.task == "regression":
+        shift, scale = float(labels.mean(dtype=np.float64)), float(labels.std(dtype=np.float64)) or 1.0
     return RunInputs(
         settings=settings,
         seed=seed,
@@ -355,13 +327,8 @@ def run_inputs(
         standardization=fitted[part],
         target_shift=shift,
         target_scale=scale,
-        class_weights=weights,
+        class_weights=_class_weights(labels, dataset.num_classes, settings.train.class_weights),
     )
-
-
-def _target_scale(labels: Array) -> tuple[float, float]:
-    """Mean and standard deviation of numeric targets."""
-    return float(labels.mean(dtype=np.float64)), float(labels.std(dtype=np.float64)) or 1.0
 
 
 def _class_weights(labels: Array, num_classes: int, rule: str) -> Array:

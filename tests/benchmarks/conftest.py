@@ -230,7 +230,7 @@ def fresh_trainer(data):
 
     def make(changes, dataset="digits"):
         found, on_device = data[dataset]
-        return Trainer(Program(settings_from(changes), found, on_device), found)
+        return Trainer(Program(settings_from(changes), on_device), found)
 
     return make
 

@@ -532,7 +532,7 @@ def test_state_holds_all_that_training_changes(digits):
     """A program that is put back into an earlier state does again what it did from there, to the last bit."""
     runs = runs_of_suite(DENSE)
     settings = runs[0].cell.settings
-    program = Program(settings, digits, DatasetOnDevice.of(digits))
+    program = Program(settings, DatasetOnDevice.of(digits))
     trainer = Trainer(program, digits)
     inputs = [trainer.inputs_of(settings, seed) for seed in range(5)]
     program.start(inputs)

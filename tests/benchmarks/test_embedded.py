@@ -15,7 +15,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data.catalog import EMBEDDED, find_dataset
-from benchmarks.data.embedded.held_out import fifth_by_target, fifth_of_each_class
+from benchmarks.data.embedded.builder import fifth_by_target, fifth_of_each_class
 from benchmarks.data.embedded.shapes import SHAPES, draw_shapes
 from benchmarks.data.embedded.spirals import draw_spirals
 from benchmarks.data.embedded.uniforms import Uniforms

@@ -432,7 +432,7 @@ def test_shards_partition_the_runs(count, seeds):
     suite = parse_suite(SUITE.replace("seeds = 3", f"seeds = {seeds}"), "tiny.toml")
     planned = expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"})
     data = {"digits": SimpleNamespace(input_shape=(8, 8, 1), num_classes=10)}
-    parts = [Shard(number, count).part_of(planned, data) for number in range(1, count + 1)]
+    parts = [Shard(number, count).keys(planned, data) for number in range(1, count + 1)]
     assert sum(map(len, parts)) == len(planned)
     assert set().union(*parts) == {run.key for run in planned}
     assert max(map(len, parts)) <= -(-len(planned) // count) + 10

@@ -12,8 +12,8 @@ from benchmarks.analysis.searches import search_outcome
 from benchmarks.files import states_folder
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.groups import WaitingRun, groups_of
+from benchmarks.plan.ledger import search_state
 from benchmarks.plan.stacks import training_key
-from benchmarks.plan.under_way import search_state
 from benchmarks.results import RunResult
 from benchmarks.search.loop import TrialRecord, best_of, search_groups
 from benchmarks.store import DatasetFacts, Store

@@ -47,7 +47,7 @@ def test_range_of_the_inputs_is_found_once(digits, monkeypatch):
     monkeypatch.setattr("benchmarks.training.inputs.value_range_of", lambda each: found.append(each) or (0, 16))
     on_device = DatasetOnDevice.of(digits)
     for width in (8, 16):
-        program = Program(settings_from(SMALL | {"model.width": width, "augment.flip": True}), digits, on_device)
+        program = Program(settings_from(SMALL | {"model.width": width, "augment.flip": True}), on_device)
         assert program._augmenter.value_range == (0, 16)
     assert len(found) == 1
 

@@ -163,7 +163,7 @@ def test_divergence_without_many_classes(dataset, trainer_for):
 def test_streamed_run_that_diverges_names_its_layer(digits):
     """The batch at which a streamed run diverged is read again to find the layer."""
     settings = settings_from(SMALL | {"train.optimizer": "sgd", "train.learning_rate": 1e30})
-    trainer = Trainer(Program(settings, digits, DatasetOnDevice.of(digits, 0)), digits)
+    trainer = Trainer(Program(settings, DatasetOnDevice.of(digits, 0)), digits)
     result = trainer.train_stack({0: (settings, 0)})[0]
     assert result.status == "diverged"
     assert "first in the output of" in result.message

@@ -154,7 +154,7 @@ def test_streamed_equals_in_memory(name, digits):
     results = []
     for most_bytes in (digits.num_bytes, digits.num_bytes - 1):
         data = DatasetOnDevice.of(digits, most_bytes)
-        trainer = Trainer(Program(settings, digits, data), digits)
+        trainer = Trainer(Program(settings, data), digits)
         results.append(trainer.train_stack({slot: (settings, slot) for slot in range(trainer.program.stack_size)}))
     in_memory, streamed = results
     assert isinstance(data.train_inputs, StreamedInputs)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from benchmarks.arrays import Tensor
-from benchmarks.data.embedded.held_out import fifth_of_each_class
+from benchmarks.arrays import Array, Tensor
+from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder, fifth_of_each_class
 from benchmarks.data.embedded.uniforms import Uniforms
 
 SIZE = 32
@@ -198,7 +198,7 @@ def _places(fine: int) -> tuple[Tensor, Tensor]:
     return along[None, None, :], along[None, :, None]
 
 
-class Shapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS ships no types
+class Shapes(EmbeddedBuilder):
     """10,000 colour images of 32x32 pixels, each with one of ten shapes: 8,000 for training, 2,000 for testing.
 
     Source: drawn by this module from a fixed seed; the same bytes everywhere. A shape has a random place, size, angle,
@@ -207,29 +207,15 @@ class Shapes(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS shi
     no augmentation) reached 97 % of the test split. Licence: that of this project (Apache-2.0).
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Every fifth image of each class is in the test split."}  # noqa: RUF012 - TFDS's own form
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Every fifth image of each class is in the test split."}
+    SUPERVISED_KEYS = ("image", "label")
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {
+    def _features(self) -> dict[str, Any]:
+        return {
             "image": tfds.features.Image(shape=(SIZE, SIZE, 3), dtype=np.uint8),
             "label": tfds.features.ClassLabel(names=list(SHAPES)),
         }
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=self.__doc__,
-            features=tfds.features.FeaturesDict(features),
-            supervised_keys=("image", "label"),
-            license="Apache-2.0",
-        )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        del dl_manager  # nothing is downloaded
+    def _examples(self) -> tuple[Columns, Array]:
         images, labels = draw_shapes()
-        is_test = fifth_of_each_class(labels)
-        parts = {"train": np.flatnonzero(~is_test), "test": np.flatnonzero(is_test)}
-        return {split: self._generate_examples(images, labels, part) for split, part in parts.items()}
-
-    def _generate_examples(self, images: Tensor, labels: Tensor, part: Tensor) -> Iterator[tuple[int, dict[str, Any]]]:
-        for index in part.tolist():
-            yield index, {"image": images[index], "label": int(labels[index])}
+        return {"image": images, "label": labels.tolist()}, fifth_of_each_class(labels)

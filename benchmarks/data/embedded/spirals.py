@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
 from benchmarks.arrays import Array
-from benchmarks.data.embedded.held_out import fifth_of_each_class
+from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder, fifth_of_each_class
 from benchmarks.data.embedded.uniforms import Uniforms
 
 NUM_ARMS = 5
@@ -35,7 +34,7 @@ def draw_spirals() -> tuple[Array, Array]:
     return (np.round(points * 2**16) / 2**16).astype(np.float32), labels
 
 
-class Spirals(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS ships no types
+class Spirals(EmbeddedBuilder):
     """5,000 points in the plane on five spiral arms of one and a quarter turns: 4,000 for training, 1,000 for testing.
 
     Source: drawn by this module from a fixed seed; the same bytes everywhere. The task of two spirals is by A. Wieland,
@@ -44,27 +43,15 @@ class Spirals(tfds.core.GeneratorBasedBuilder):  # type: ignore[misc]  # TFDS sh
     this project (Apache-2.0).
     """
 
-    VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "Every fifth point of each arm is in the test split."}  # noqa: RUF012 - TFDS's own form
+    RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": "Every fifth point of each arm is in the test split."}
+    SUPERVISED_KEYS = ("point", "label")
 
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {
+    def _features(self) -> dict[str, Any]:
+        return {
             "point": tfds.features.Tensor(shape=(2,), dtype=np.float32),
             "label": tfds.features.ClassLabel(num_classes=NUM_ARMS),
         }
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=self.__doc__,
-            features=tfds.features.FeaturesDict(features),
-            supervised_keys=("point", "label"),
-            license="Apache-2.0",
-        )
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        del dl_manager  # nothing is downloaded
-        return {"train": self._generate_examples("train"), "test": self._generate_examples("test")}
-
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _examples(self) -> tuple[Columns, Array]:
         points, labels = draw_spirals()
-        for index in np.flatnonzero(fifth_of_each_class(labels) == (split == "test")).tolist():
-            yield index, {"point": points[index], "label": int(labels[index])}
+        return {"point": points, "label": labels.tolist()}, fifth_of_each_class(labels)

@@ -3,55 +3,37 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import numpy as np
 import tensorflow_datasets as tfds
 
-from benchmarks.data.embedded.held_out import fifth_by_target, fifth_of_each_class
+from benchmarks.arrays import Array
+from benchmarks.data.embedded.builder import Columns, EmbeddedBuilder, fifth_by_target, fifth_of_each_class
 
 _SPLIT_OF_CLASSES = "Every fifth row of each class is in the test split."
 
 
-class _Table(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[misc,call-arg]  # TFDS ships no types
+class _Table(EmbeddedBuilder, skip_registration=True):  # type: ignore[call-arg]  # TFDS ships no types
     """A table of scikit-learn with its columns under their names there, `_` for what is no letter or digit."""
-
-    HOMEPAGE: ClassVar[str]
-    LICENCE: ClassVar[str]
 
     @abstractmethod
     def _bundled(self) -> Any:
         """The table as scikit-learn gives it: `data`, `target`, `feature_names` and perhaps `target_names`."""
 
-    def _info(self) -> tfds.core.DatasetInfo:
+    def _features(self) -> dict[str, Any]:
         bundled = self._bundled()
         columns = dict.fromkeys(_names(bundled), np.float32)
         if "target_names" in bundled:
-            target = {"label": tfds.features.ClassLabel(names=[str(name) for name in bundled.target_names])}
-        else:
-            target = {"target": np.float32}
-        features = tfds.features.FeaturesDict(columns | target)
-        return tfds.core.DatasetInfo(
-            builder=self,
-            description=self.__doc__,
-            features=features,
-            homepage=self.HOMEPAGE,
-            license=self.LICENCE,
-        )
+            return columns | {"label": tfds.features.ClassLabel(names=[str(name) for name in bundled.target_names])}
+        return columns | {"target": np.float32}
 
-    def _split_generators(self, dl_manager: tfds.download.DownloadManager) -> dict[str, Iterator[Any]]:
-        del dl_manager  # nothing is downloaded
-        return {"train": self._generate_examples("train"), "test": self._generate_examples("test")}
-
-    def _generate_examples(self, split: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _examples(self) -> tuple[Columns, Array]:
         bundled = self._bundled()
-        has_classes = "target_names" in bundled
-        is_test = (fifth_of_each_class if has_classes else fifth_by_target)(bundled.target)
-        names = _names(bundled)
-        for index in np.flatnonzero(is_test == (split == "test")).tolist():
-            target = {"label": int(bundled.target[index])} if has_classes else {"target": bundled.target[index]}
-            yield index, dict(zip(names, bundled.data[index].tolist(), strict=True)) | target
+        columns = dict(zip(_names(bundled), bundled.data.T.tolist(), strict=True))
+        if "target_names" in bundled:
+            return columns | {"label": bundled.target.tolist()}, fifth_of_each_class(bundled.target)
+        return columns | {"target": bundled.target.tolist()}, fifth_by_target(bundled.target)
 
 
 def _names(bundled: Any) -> list[str]:
@@ -65,7 +47,6 @@ class Wine(_Table):
     scikit-learn. It has no official split.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": _SPLIT_OF_CLASSES}
     HOMEPAGE = "https://doi.org/10.24432/C5PC7J"
     LICENCE = "CC BY 4.0"
@@ -83,7 +64,6 @@ class BreastCancer(_Table):
     Learning Repository 1993 (CC BY 4.0), as bundled with scikit-learn. It has no official split.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {"1.0.0": _SPLIT_OF_CLASSES}
     HOMEPAGE = "https://doi.org/10.24432/C5DW2B"
     LICENCE = "CC BY 4.0"
@@ -104,7 +84,6 @@ class Diabetes(_Table):
     It has no official split.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
     RELEASE_NOTES: ClassVar[dict[str, str]] = {
         "1.0.0": "Of each five rows in the order of their targets the middle one is in the test split."
     }
