@@ -424,10 +424,16 @@ def stored_as(settings: RunSettings, key: str | None = None) -> StoredRun:
 
 @pytest.mark.parametrize("variant", sorted(zoo.VARIANTS))
 def test_settings_come_back_from_the_store(variant):
-    """The settings of every model come back equal from their stored form."""
+    """The settings of every model come back from their stored form, with all coefficients of the optimizer."""
     changes = {"model.variant": variant, "train.schedule": "step", "train.decay_at": [0.25, 0.5], "augment.mixup": 1.0}
     settings = settings_from(changes)
-    assert trained_models.settings_of(stored_as(settings)) == settings
+    found = trained_models.settings_of(stored_as(settings))
+    assert found.model == settings.model
+    assert (found.identity(), found.program(), found.flat()) == (
+        settings.identity(),
+        settings.program(),
+        settings.flat(),
+    )
 
 
 @pytest.mark.parametrize(
