@@ -127,7 +127,7 @@ def test_run_that_kills_its_worker(sent, status, reason, runs_dir, engine, monke
     def deadly(self, worker, *rest):
         hand_out(self, worker, *rest)
         if worker.attempt and any(is_tanh(run) for run in worker.attempt.stack.values()):
-            while not worker.attempt.future.running():
+            while not (worker.attempt.future.running() or worker.attempt.future.done()):
                 time.sleep(0.01)
             for process in worker_processes():
                 process.send_signal(sent)
