@@ -91,7 +91,9 @@ class NumpyProgram:
         streams = [random_stream(each.seed, canonical_json(each.settings.identity()["model"])) for each in inputs]
         weights = np.stack([stream.normal(0, 0.01, shape).astype(np.float32) for stream in streams])
         dropped = [stream.random(shape[0] - 1) < 0.05 for stream in streams]
-        self._rates = np.array([each.settings.train.coefficients()["learning_rate"] * RATE for each in inputs], np.float32)
+        self._rates = np.array(
+            [each.settings.train.coefficients()["learning_rate"] * RATE for each in inputs], np.float32
+        )
         scales = [
             np.where(drop, 0, each.standardization.scale.ravel()) for drop, each in zip(dropped, inputs, strict=True)
         ]
