@@ -99,10 +99,23 @@ def test_in_other_threads_nothing_changes():
     assert inside == [before]
 
 
-@pytest.mark.parametrize("seconds", [0.1, 0.3, 0.6, 1.0])
+MARK = """
+import sys
+
+class Mark:
+    def find_spec(self, name, *_):
+        if name == "benchmarks.cli":
+            print("the command line is imported", flush=True)
+
+sys.meta_path.insert(0, Mark())
+"""
+"""Tells when the command has begun; what Python itself does before is not ours to end with a line."""
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.1, 0.3, 1.0])
 def test_a_command_that_has_hardly_begun(seconds, tmp_path):
     """Ctrl-C ends it with one line and no traceback, whatever it was importing."""
-    (tmp_path / "sitecustomize.py").write_text("import sys; print('python has begun', file=sys.stderr, flush=True)")
+    (tmp_path / "sitecustomize.py").write_text(MARK)
     path = os.pathsep.join([str(tmp_path), os.environ["PYTHONPATH"]])
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks", "run", "quickstart", "--runs-dir", str(tmp_path / "runs")],
@@ -113,8 +126,7 @@ def test_a_command_that_has_hardly_begun(seconds, tmp_path):
         text=True,
     )
     with process:
-        while "python has begun" not in process.stdout.readline():
-            assert process.poll() is None
+        assert process.stdout.readline() == "the command line is imported\n"
         time.sleep(seconds)
         process.send_signal(signal.SIGINT)
         told = process.stdout.read()

@@ -261,7 +261,7 @@ def test_tuned_runs_have_what_was_found():
     found = {first.key: {"train.learning_rate": 0.02}, second.key: {}}
     runs = tuned_runs(suite, cells, groups_of(suite, cells, versions), suite.seed_list, versions, found)
     assert [(run.cell.settings.train.learning_rate, isinstance(run, WaitingRun)) for run in runs] == (
-        [(0.02, False)] * 2 + [(0.001, False)] * 2 + [(0.001, True)] * 4
+        [(0.02, False)] * 2 + [(None, False)] * 2 + [(None, True)] * 4
     )
     ordinary = settings_from({"model.variant": "mlp_small", "train.epochs": 9, "model.activation": "relu",
                               "model.depth": 1, "train.learning_rate": 0.02})  # fmt: skip

@@ -53,7 +53,7 @@ def suite_with(**search):
 def score(run):
     """What the made-up training reaches: its best learning rate is known, and a short training is behind."""
     train = run.cell.settings.train
-    distance = math.log10(train.learning_rate / BEST_RATE[run.cell.settings.model.activation])
+    distance = math.log10(train.coefficients()["learning_rate"] / BEST_RATE[run.cell.settings.model.activation])
     return 0.9 - 0.1 * distance**2 - train.weight_decay - 0.01 * (9 - (train.stop_after or 9)) + 1e-4 * (run.seed % 7)
 
 
