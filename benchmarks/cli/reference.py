@@ -15,7 +15,6 @@ from typing import Any, get_args
 
 import zoo
 from benchmarks.report.formatting import markdown
-from benchmarks.settings.optimizers import Optimizer
 from benchmarks.settings.run import SECTION_CONFIGS, VARIANT
 from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS, Analysis, Claim
 from benchmarks.suite.design import Design
@@ -34,7 +33,7 @@ SUITE_TABLES: dict[str, type[Settings]] = {
 }
 """The tables of a suite file beside those of settings: key of the suite -> what has its keys."""
 
-ROW_TEXTS = ("formula", "explanation", "source")
+ROW_TEXTS = ("formula", "explanation", "source", "defaults")
 """The texts of a table's row that people read, where it has them; its other fields are for the program."""
 
 _NUMBERS = ("Classes", "Parameters", "MACs")
@@ -187,11 +186,7 @@ def row_texts(row: Any) -> dict[str, str]:
     """The texts of a table's row by their kind; a row that is a text is its meaning."""
     if isinstance(row, str):
         return {"meaning": row}
-    texts = {name: str(getattr(row, name)) for name in ROW_TEXTS if hasattr(row, name)}
-    if isinstance(row, Optimizer):
-        own = (f"{name} {each.value:g} ({each.source})" for name, each in row.coefficients.items())
-        texts["its own coefficients"] = "; ".join(own)
-    return texts
+    return {name: str(getattr(row, name)) for name in ROW_TEXTS if hasattr(row, name)}
 
 
 def short_count(number: int) -> str:

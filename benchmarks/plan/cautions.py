@@ -29,7 +29,7 @@ def _untuned_optimizers(suite: Suite, cells: list[Cell]) -> Iterator[str]:
         train = cell.settings.train
         rates.setdefault(train.optimizer, set()).add(train.coefficients()["learning_rate"])
         given.add(train.learning_rate)
-    searched = suite.search is not None and _RATE in suite.search.space
+    searched = suite.search is not None and all(_RATE in suite.search_at(cell.levels).space for cell in cells)
     tuned = any(_RATE in table.settings for table in suite.tuned)
     if len(rates) < 2 or searched or tuned or any(len(each) > 1 for each in rates.values()):
         return

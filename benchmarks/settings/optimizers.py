@@ -39,9 +39,10 @@ class Optimizer:
     decays_within: bool = False
     """Whether decoupled weight decay is a part of its own step."""
 
-    def value_of(self, setting: str, given: float | None) -> float:
-        """A coefficient that somebody gave, or else the optimizer's own."""
-        return self.coefficients[setting].value if given is None else given
+    @property
+    def defaults(self) -> str:
+        """Its coefficients when nobody sets them, each with what the source says, for people."""
+        return "; ".join(f"{name} {each.value:g} ({each.source})" for name, each in self.coefficients.items())
 
 
 def _rate(value: float, source: str) -> dict[str, Coefficient]:

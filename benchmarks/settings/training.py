@@ -267,8 +267,8 @@ class TrainConfig(Settings):
 
     def coefficients(self) -> dict[str, float]:
         """Setting -> value of every coefficient of the optimizer, its rate included, whether it was given or not."""
-        row = OPTIMIZERS[self.optimizer]
-        return {name: row.value_of(name, getattr(self, name)) for name in row.coefficients}
+        own = OPTIMIZERS[self.optimizer].coefficients
+        return {name: each.value if getattr(self, name) is None else getattr(self, name) for name, each in own.items()}
 
     @property
     def needs_validation(self) -> bool:

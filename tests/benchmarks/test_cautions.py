@@ -64,3 +64,16 @@ def test_one_optimizer():
         SUITE.format(optimizers="", more="", tables="").replace('"train.optimizer" = []', ACTIVATIONS), "a"
     )
     assert cautions(suite, expand_cells(suite)) == ()
+
+
+@pytest.mark.parametrize(("other", "is_told"), [("learning_rate", False), ("clip_norm", True)])
+def test_rates_that_levels_search(other, is_told):
+    """Where levels bring spaces of their own, nothing is said if all of them search the rate."""
+    levels = "\n[factors.how]\n"
+    levels += 'a = { "search.space" = { "train.learning_rate" = [0.1, 0.01] } }\n'
+    levels += f'b = {{ "search.space" = {{ "train.{other}" = [0.2, 0.02] }} }}\n'
+    text = SUITE.format(
+        optimizers='"momentum", "adam"', more="", tables=SEARCH.replace("learning_rate", "weight_decay")
+    )
+    suite = parse_suite(text + levels, "suite.toml")
+    assert bool(cautions(suite, expand_cells(suite))) is is_told
