@@ -26,11 +26,26 @@ def validation_size(num_examples: int, validation_fraction: float) -> int:
     return round(num_examples * validation_fraction)
 
 
-def split_train_validation(num_examples: int, validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
-    """Indices of the training and of the validation part of the official training split, each sorted."""
-    num_validation = validation_size(num_examples, validation_fraction)
-    order = random_stream(seed, "split").permutation(num_examples).astype(np.int32)
+def split_train_validation(labels: Array, validation_fraction: float, seed: int) -> tuple[Indices, Indices]:
+    """Indices of the training and of the validation part of the official training split, each sorted.
+
+    Each class has the same share of both to within one example, and equally many for every seed.
+
+    Args:
+        labels: of all examples of the split; whole numbers for classes. Real numbers have no classes.
+        validation_fraction: of all examples, 0 <= fraction < 1.
+        seed: of the run.
+    """
+    order = _in_proportion(np.arange(len(labels), dtype=np.int32), labels, random_stream(seed, "split"))
+    num_validation = validation_size(len(labels), validation_fraction)
     return np.sort(order[num_validation:]), np.sort(order[:num_validation])
+
+
+def held_out(labels: Array, share: float, seed: int = 0) -> Array:
+    """Which examples (n,) are held out of a dataset that has no test split: of each class the share, at least one."""
+    ranks, counts = _ranks_in_class(np.arange(len(labels), dtype=np.int32), labels, random_stream(seed, "held_out"))
+    is_held_out: Array = ranks < np.maximum(1, np.rint(share * counts))
+    return is_held_out
 
 
 def train_subset_size(num_train: int, fraction: float) -> int:
@@ -50,15 +65,8 @@ def train_subset(train_indices: Indices, labels: Array, fraction: float, seed: i
         fraction: how much of the training part is kept, 0 < fraction <= 1.
         seed: of the run.
     """
-    ranks, counts = _ranks_in_class(train_indices, labels, random_stream(seed, "train_fraction"))
-    # In this order every beginning has all classes in their proportion.
-    order = np.lexsort((labels[train_indices], (2 * ranks + 1) / counts))
-    return np.sort(train_indices[order[: train_subset_size(len(train_indices), fraction)]])
-
-
-def imbalanced_subset_size(num_train: int, labels: Array, num_classes: int, ratio: float) -> int:
-    """Number of training examples that `imbalanced_subset` keeps: the same for every seed."""
-    return num_train if ratio == 1 else min(num_train, int(_tail(num_train, labels, num_classes, ratio).sum()))
+    order = _in_proportion(train_indices, labels, random_stream(seed, "train_fraction"))
+    return np.sort(order[: train_subset_size(len(train_indices), fraction)])
 
 
 def imbalanced_subset(train_indices: Indices, labels: Array, num_classes: int, ratio: float, seed: int) -> Indices:
@@ -66,10 +74,6 @@ def imbalanced_subset(train_indices: Indices, labels: Array, num_classes: int, r
 
     So the first class keeps its n examples and the last one the share `ratio` (Cui et al. 2019, Class-Balanced Loss,
     section 5.1). A smaller ratio's examples are among those of a larger one, and 1 keeps the whole training part.
-
-    The validation part takes more of a class or less by chance, while runs of one program need equally many examples.
-    So n is not what a class has in this very training part but what it has there for nearly every seed: its expected
-    number less two standard deviations. Where there are even fewer, the next class gives the missing ones.
 
     Args:
         train_indices: the training part, all that validation leaves of the official training split. Where a fraction
@@ -81,33 +85,17 @@ def imbalanced_subset(train_indices: Indices, labels: Array, num_classes: int, r
     """
     if num_classes < 2:
         raise ValueError("a long tail needs at least two classes")
-    if ratio == 1:
-        return train_indices
-    there = np.bincount(labels[train_indices], minlength=num_classes)
-    kept = np.zeros(num_classes, np.int64)
-    missing = 0
-    wanted = _tail(len(train_indices), labels, num_classes, ratio)
-    for _ in range(2):  # what is missing in the last classes is taken from the first ones
-        for label in range(num_classes):
-            kept[label], missing = (
-                min(there[label], wanted[label] + missing),
-                max(0, wanted[label] + missing - there[label]),
-            )
-        wanted = kept.copy()
+    counts = np.bincount(labels[train_indices], minlength=num_classes)
+    shares = ratio ** (np.arange(num_classes) / (num_classes - 1))
+    kept = np.maximum(np.rint(counts * shares), 1)
     ranks, _ = _ranks_in_class(train_indices, labels, random_stream(seed, "class_imbalance"))
     return train_indices[ranks < kept[labels[train_indices]]]
 
 
-def _tail(num_train: int, labels: Array, num_classes: int, ratio: float) -> Array:
-    """How many examples of each class a long tail has, whatever the seed."""
-    counts = np.bincount(labels, minlength=num_classes)
-    share = num_train / len(labels)
-    # Of a class in a part that is drawn without replacement: the hypergeometric distribution.
-    spread = np.sqrt(counts * share * (1 - share) * (len(labels) - counts) / max(1, len(labels) - 1))
-    usual = np.floor(counts * share - 2 * spread)
-    shares = ratio ** (np.arange(num_classes) / (num_classes - 1))
-    quotas: Array = np.maximum(np.rint(usual * shares), np.minimum(counts, 1)).astype(np.int64)
-    return quotas
+def _in_proportion(indices: Indices, labels: Array, stream: np.random.Generator) -> Indices:
+    """The same examples in a random order of which every beginning has all classes in their proportion."""
+    ranks, counts = _ranks_in_class(indices, labels, stream)
+    return indices[np.lexsort((labels[indices], (2 * ranks + 1) / counts))]
 
 
 def _ranks_in_class(train_indices: Indices, labels: Array, stream: np.random.Generator) -> tuple[Array, Array]:

@@ -168,7 +168,7 @@ def _training_operations(runs: list[Run], dataset: Dataset) -> float:
     for run in runs:
         settings = run.cell.settings
         model = zoo.build_model(settings.model, dataset.input_shape, dataset.num_classes, run.seed)
-        train, _ = split_train_validation(len(dataset.train), settings.data.validation_fraction, run.seed)
+        train, _ = split_train_validation(dataset.train.labels, settings.data.validation_fraction, run.seed)
         batch_size = settings.train.batch_size
         examples = settings.train.epochs * (len(train) // batch_size) * batch_size
         total += 2 * 3 * zoo.audit_model(model).macs * examples

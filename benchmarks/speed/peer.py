@@ -32,11 +32,11 @@ PEERS: dict[str, str] = {"keras": "Keras fit loop", "torch": "PyTorch eager"}
 def standardized_parts(run: Run, dataset: Dataset) -> dict[str, tuple[Any, Any]]:
     """Inputs and labels of the parts "train", "validation" and "test" of a run, as a user would prepare them."""
     data = run.cell.settings.data
-    train, validation = split_train_validation(len(dataset.train), data.validation_fraction, run.seed)
+    train, validation = split_train_validation(dataset.train.labels, data.validation_fraction, run.seed)
     standardization = fit_standardization(data.standardize, dataset.train.inputs, train)
 
     def standardized(inputs: Any) -> Any:
-        return (inputs.astype(np.float32) - standardization.shift) * standardization.scale
+        return np.asarray((inputs - standardization.shift) * standardization.scale, np.float32)
 
     inputs, labels = standardized(dataset.train.inputs), dataset.train.labels
     return {

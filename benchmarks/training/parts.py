@@ -10,7 +10,6 @@ from benchmarks.arrays import Array
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import (
     imbalanced_subset,
-    imbalanced_subset_size,
     split_train_validation,
     train_subset,
     train_subset_size,
@@ -48,7 +47,7 @@ class RunInputs:
 def training_indices(settings: RunSettings, dataset: Dataset, seed: int) -> tuple[Array, Array]:
     """Indices of the examples that a run trains on, and of those that it validates on."""
     data, labels = settings.data, dataset.train.labels
-    train, validation = split_train_validation(len(labels), data.validation_fraction, seed)
+    train, validation = split_train_validation(labels, data.validation_fraction, seed)
     if data.class_imbalance < 1:
         train = imbalanced_subset(train, labels, dataset.num_classes, data.class_imbalance, seed)
     if data.train_fraction < 1:
@@ -63,11 +62,10 @@ def steps_per_epoch(settings: RunSettings, dataset: Dataset) -> int:
 
 def train_size(settings: RunSettings, dataset: Dataset) -> int:
     """Examples that a run trains on: the same number for every seed."""
-    data, labels = settings.data, dataset.train.labels
-    size = len(labels) - validation_size(len(labels), data.validation_fraction)
+    data, number = settings.data, len(dataset.train)
     if data.class_imbalance < 1:
-        size = imbalanced_subset_size(size, labels, dataset.num_classes, data.class_imbalance)
-    return train_subset_size(size, data.train_fraction)
+        return len(training_indices(settings, dataset, seed=0)[0])
+    return train_subset_size(number - validation_size(number, data.validation_fraction), data.train_fraction)
 
 
 def check_fit(settings: RunSettings, dataset: Dataset) -> None:
