@@ -69,15 +69,15 @@ def keeps_predictions(task: Task, number: int) -> bool:
 
 
 def _precision(task: Task) -> np.dtype[Any]:
-    return np.dtype("<f4" if task == "regression" else "<f2")
+    return np.dtype("<f8" if task == "regression" else "<f2")
 
 
 def kept_predictions(task: Task, outputs: ArrayLike) -> tuple[Array | None, str | None]:
     """What is stored of a run's outputs for the test split, (n, outputs), and a note where that is nothing.
 
     Logits are kept in half precision, those of several classes less the largest of their example: that changes no
-    probability, and no rounding makes another class the most probable. Values of a regression are kept in single
-    precision, since targets can be large. What is out of a precision's range is kept as its largest number.
+    probability, and no rounding makes another class the most probable. Values of a regression are kept in double
+    precision, since targets can be far from zero. What is out of a precision's range is kept as its largest number.
 
     The outputs are as for `test_metrics`, of any shape that begins with the examples.
     """

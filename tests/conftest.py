@@ -89,7 +89,8 @@ def shared_tfds():
 def digits_runs(tmp_path_factory):
     """A runs folder with the digits, for tests to copy: a worker would import TensorFlow to prepare them."""
     from benchmarks.data.catalog import find_dataset
-    from benchmarks.data.loading import load_decoded, prepare
+    from benchmarks.data.loading import load_decoded
+    from benchmarks.data.preparing import prepare
 
     folder = tmp_path_factory.mktemp("digits") / "runs"
     reference = find_dataset("digits", folder / "none", folder)
@@ -102,7 +103,8 @@ def digits_runs(tmp_path_factory):
 def digits(tmp_path_factory):
     """The embedded digits, prepared once and in memory."""
     from benchmarks.data.catalog import find_dataset
-    from benchmarks.data.loading import load, prepare
+    from benchmarks.data.loading import load
+    from benchmarks.data.preparing import prepare
 
     folder = tmp_path_factory.mktemp("runs")
     reference = find_dataset("digits", folder / "none", folder)

@@ -106,7 +106,13 @@ def create_model(
 
 
 def with_standardization(
-    model: keras.Model, shift: Any, scale: Any, *, target_shift: float = 0.0, target_scale: float = 1.0
+    model: keras.Model,
+    shift: Any,
+    scale: Any,
+    *,
+    target_shift: float = 0.0,
+    target_scale: float = 1.0,
+    dtype: str = "float32",
 ) -> keras.Model:
     """The same model for raw inputs: it computes (inputs - shift) * scale itself.
 
@@ -117,21 +123,25 @@ def with_standardization(
         shift: a number, or an array that broadcasts to one example.
         scale: the same.
         target_shift: of a regression: its outputs are multiplied with `target_scale`, and this is added.
-        target_scale: see `target_shift`.
+        target_scale: see `target_shift`. Outputs are float64 where single precision would lose what tells them apart.
+        dtype: of the raw inputs; float64 where single precision would lose what tells them apart, so that they are
+            centred before they are rounded.
     """
     shape = model.input_shape[1:]
-    raw = keras.Input(shape, name="raw_inputs")
+    raw = keras.Input(shape, name="raw_inputs", dtype=dtype)
     # Two layers, since (x - shift) * scale is exact where x * scale - shift * scale cancels.
-    centred = keras.layers.Rescaling(1.0, _constants(-np.asarray(shift), shape), name="shift")(raw)
-    outputs = model(keras.layers.Rescaling(_constants(scale, shape), name="scale")(centred))
+    centred = keras.layers.Rescaling(1.0, _constants(-np.asarray(shift), shape, dtype), name="shift", dtype=dtype)(raw)
+    outputs = model(keras.layers.Rescaling(_constants(scale, shape, "float32"), name="scale")(centred))
     if (target_shift, target_scale) != (0.0, 1.0):
-        outputs = keras.layers.Rescaling(target_scale, target_shift, name="unit_of_target")(outputs)
+        # Single precision has seven digits.
+        of_target = "float64" if abs(target_shift) > 1000 * target_scale else "float32"
+        outputs = keras.layers.Rescaling(target_scale, target_shift, name="unit_of_target", dtype=of_target)(outputs)
     return keras.Model(raw, outputs, name=f"standardized_{model.name}")
 
 
-def _constants(values: Any, shape: InputShape) -> list[Any]:
+def _constants(values: Any, shape: InputShape, dtype: str) -> list[Any]:
     """Values for each input element as plain numbers: one a channel where all positions have the same."""
-    full = np.broadcast_to(np.asarray(values, np.float32), shape)
+    full = np.broadcast_to(np.asarray(values, dtype), shape)
     by_position = full.reshape(-1, shape[-1])
     constants: list[Any] = (by_position[0] if (by_position == by_position[0]).all() else full).tolist()
     return constants

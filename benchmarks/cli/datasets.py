@@ -75,6 +75,7 @@ def _tell_dataset(name: str, data_dir: Path | None, runs_dir: Path, as_json: boo
         "name": dataset.name,
         "version": dataset.version,
         "task": dataset.task,
+        "target": dataset.target,
         "num_classes": None if dataset.task == "regression" else dataset.num_classes,
         "input_shape": list(dataset.input_shape),
         "num_train": len(dataset.train),
@@ -82,6 +83,7 @@ def _tell_dataset(name: str, data_dir: Path | None, runs_dir: Path, as_json: boo
         "test_split": dataset.test_split,
         "columns": list(dataset.columns),
         "left_out": list(dataset.left_out),
+        "notes": list(dataset.notes),
     }
     if as_json:
         print_json(facts)
@@ -131,7 +133,8 @@ def _read_dataset(name: str, data_dir: Path | None, runs_dir: Path) -> Dataset:
     from benchmarks.tensorflow_start import import_tensorflow
 
     import_tensorflow()
-    from benchmarks.data.loading import load, prepare
+    from benchmarks.data.loading import load
+    from benchmarks.data.preparing import prepare
 
     prepare(reference)
     return load(reference)

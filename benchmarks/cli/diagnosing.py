@@ -52,7 +52,8 @@ def diagnose(
         from benchmarks.tensorflow_start import import_for_training
 
         import_for_training()
-        from benchmarks.data.loading import load, prepare
+        from benchmarks.data.loading import load
+        from benchmarks.data.preparing import prepare
         from benchmarks.models.diagnosis.cells import diagnose as diagnose_cells
 
         datasets = {}

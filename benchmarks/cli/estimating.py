@@ -129,8 +129,8 @@ def _of_searches(groups: Iterable[Group], rates: Rates) -> tuple[float, int, int
 def stored_rates(store: Store, plan: Plan) -> Rates:
     """The rates of the programs that a store knows."""
     found = defaultdict(list)
-    for reference in plan.references.values():
-        for stored in store.one_of_each_setting(reference.name, reference.version, MOST_SETTINGS):
+    for name, reference in plan.references.items():
+        for stored in store.one_of_each_setting(reference.name, plan.versions[name], MOST_SETTINGS):
             try:
                 settings = settings_of(stored)
             except UserError:

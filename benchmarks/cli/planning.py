@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
@@ -19,6 +20,9 @@ from benchmarks.labels import with_levels
 if TYPE_CHECKING:
     from benchmarks.plan.path import FoundPath
     from benchmarks.plan.plan import Plan
+
+MOST_BYTES_READ = 2**31
+"""Records that a plan reads to tell which runs of their content are stored; more of them `ablate run` reads."""
 
 _ORIGINS = {
     "embedded": "embedded",
@@ -44,15 +48,20 @@ def plan(
     Nothing is downloaded or trained, unless --probe asks for it; what a probe trains is not stored.
     """
     from benchmarks.cli.estimating import expected_time
+    from benchmarks.store import Store
 
-    made = plan_of(suite, runs_dir, store_url, data_dir, seeds)
+    made = _read_if_small(plan_of(suite, runs_dir, store_url, data_dir, seeds), runs_dir, store_url)
     expected = expected_time(made, runs_dir, store_url, probes=probe)
     if as_json:
         print_json(_plan_as_json(made) | {"expected": asdict(expected)})
         return
     say(": ".join(filter(None, (made.suite.name, made.suite.question))))
     for name, reference in made.references.items():
-        say(f"dataset {name}: version {reference.version}, {_ORIGINS[reference.origin]}")
+        say(f"dataset {name}: version {made.versions[name]}, {_ORIGINS[reference.origin]}")
+        for sentence in _data_told(made, name, runs_dir):
+            say(sentence)
+    for sentence in made.changed_data(Store.find(runs_dir, store_url)):
+        say(sentence)
     num_untuned = len(made.all_runs) - len(made.runs)
     beside = f", and {num_untuned} without what the search finds" if num_untuned else ""
     say(
@@ -70,6 +79,35 @@ def plan(
     if made.missing:
         say(expected.as_text())
     make_wide_console().print(_cell_table(made))
+
+
+def _read_if_small(plan: Plan, runs_dir: Path, store_url: str | None) -> Plan:
+    """A plan for what its datasets hold, where they are prepared and reading them takes no more than a minute."""
+    from benchmarks.store import Store
+
+    folders = [plan.references[name].directory for name in plan.unread]
+    are_here = all((folder / "dataset_info.json").exists() for folder in folders)
+    if not folders or not are_here or sum(map(_num_bytes, folders)) > MOST_BYTES_READ:
+        return plan
+    from benchmarks.execution.running import with_data
+
+    return with_data(plan, runs_dir, Store.find(runs_dir, store_url))
+
+
+def _num_bytes(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _data_told(plan: Plan, name: str, runs_dir: Path) -> Iterator[str]:
+    """What is to be said of a dataset, in sentences."""
+    from benchmarks.data.dataset import open_prepared
+
+    found = open_prepared(plan.references[name], runs_dir)
+    if found:
+        yield f"It is trained on {len(found.train):,} examples, and tested on {len(found.test):,}: {found.test_split}."
+        yield from found.notes
+    elif name in plan.unread:
+        yield "It is not read yet; `ablate run` does so first, and then knows which runs of this content are stored."
 
 
 def new(name: Annotated[str, typer.Argument(help="Name of the suite; it is written to NAME.toml.")]) -> None:
@@ -106,7 +144,7 @@ def _plan_as_json(plan: Plan) -> dict[str, Any]:
         "estimable": asdict(plan.estimable),
         "cautions": plan.cautions,
         "claims": [claim.statement for claim in plan.suite.claims],
-        "datasets": {name: each.version for name, each in plan.references.items()},
+        "datasets": dict(plan.versions),
         "seeds": list(plan.seeds),
         "runs": {"total": len(plan.all_runs), **plan.counts},
         "search": None

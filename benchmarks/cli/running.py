@@ -36,6 +36,7 @@ from benchmarks.execution.interrupts import Terminated, listening
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from benchmarks.execution.executors import RayCluster
     from benchmarks.execution.running import Options, Session
     from benchmarks.plan.plan import Plan
     from benchmarks.plan.shards import Shard
@@ -151,6 +152,7 @@ def run(
         plan = plan_of(suite, runs_dir, store_url, data_dir, seeds)
         looks = planned_looks(plan.suite, max_seeds) if until_resolved else None
         store = Store.create_or_open(runs_dir, store_url)
+        plan = _with_data(plan, store, console, cluster, needed=bool(ways or part))
         if ways:
             plan = reopened(at_look(plan, looks, looks.made[-1], store) if looks else plan, store, ways)
         with _profiled(profile, console) as stopwatch:
@@ -203,6 +205,8 @@ def tune(
     plan = plan_of(suite, runs_dir, store_url, data_dir, None)
     made = TunedSuite(plan, output)
     store = Store.create_or_open(runs_dir, store_url)
+    with _told_if_interrupted("trials", console):
+        plan = _with_data(plan, store, console, cluster, needed=bool(ways))
     if ways:
         plan = reopened(plan, store, ways, trials_alone=True)
     if plan.open_groups:
@@ -218,6 +222,17 @@ def tune(
     else:
         say(f"wrote {made.path}; next: ablate plan {made.path}, then ablate run {made.path}")
     raise typer.Exit(DONE if tuned.is_complete else SOME_FAILED)
+
+
+def _with_data(plan: Plan, store: Store, console: Console, cluster: RayCluster | None, *, needed: bool) -> Plan:
+    """The plan for what its datasets hold, where that is needed to know what is left to do."""
+    if plan.unread and (needed or plan.missing or plan.is_open):
+        from benchmarks.execution.running import with_data
+
+        plan = with_data(plan, store.folder, store, cluster)
+    for sentence in plan.changed_data(store):
+        tell(console, sentence)
+    return plan
 
 
 def _in_bytes(gib: float | None) -> float | None:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from benchmarks.data.buckets import bucket_of, datasets_in
 from benchmarks.errors import DatasetError
+from benchmarks.settings.data import Reading
 from benchmarks.tensorflow_start import import_tensorflow
 from zoo.settings import Problem, nearest
 
@@ -52,6 +53,7 @@ class DatasetReference:
     """The TFDS folder that holds it, or will."""
     bucket: str = ""
     """Address of the TFDS folder that it is copied from, where it lies in a bucket."""
+    reading: Reading = field(default_factory=Reading)
 
     @property
     def directory(self) -> Path:
@@ -64,7 +66,7 @@ def default_data_dir() -> Path:
     return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
 
 
-def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
+def find_dataset(name: str, data_dir: Path, runs_dir: Path, reading: Reading | None = None) -> DatasetReference:
     """Find a dataset by the name that a suite gives it.
 
     Args:
@@ -72,10 +74,16 @@ def find_dataset(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
         data_dir: the TFDS folder of prepared datasets, or the address of one in a bucket, such as gs://bucket/tfds.
         runs_dir: the runs folder; embedded datasets are prepared in it, since `data_dir` may be read-only, and those
             of a bucket are copied into it.
+        reading: how it is to be read, where not in the usual way.
 
     Raises:
         DatasetError: no dataset has this name, or not this version.
     """
+    found = _find(name, data_dir, runs_dir)
+    return replace(found, reading=reading) if reading else found
+
+
+def _find(name: str, data_dir: Path, runs_dir: Path) -> DatasetReference:
     bare, _, pinned = name.partition(":")
     if not re.fullmatch(r"[A-Za-z0-9_]+(/[A-Za-z0-9_][A-Za-z0-9_.-]*)?", bare) or ".." in bare:
         raise DatasetError(f"datasets: {name!r} is not a TFDS name, such as 'mnist', 'mnist:3.0.1' or 'glue/cola'")

@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,15 @@ from benchmarks.tasks import Task
 DECODED_FOLDER = ".decoded"
 """Where a runs folder keeps decoded datasets."""
 
-DECODING = 1
+DECODING = 2
 """Raised when the same records are decoded to other arrays."""
 
+CONTENT = "+"
+"""Stands between the version that TFDS gives a dataset and the hash of its content."""
+
 _FACTS = "dataset.json"
+
+_HASHED_AT_ONCE = 4096
 
 Allocate = Callable[[tuple[int, ...], Any], Array]
 """Makes an array of a shape and dtype, in memory or as a file."""
@@ -35,7 +40,11 @@ Allocate = Callable[[tuple[int, ...], Any], Array]
 
 @dataclass(frozen=True)
 class Examples:
-    """Inputs (n, *input_shape), uint8 or float32, and labels (n,): int32 for classes, float32 for regression."""
+    """Inputs (n, *input_shape) and labels (n,).
+
+    Inputs are uint8 or float32; float64 where single precision would lose what tells them apart. Labels are int32 for
+    classes, float64 for regression.
+    """
 
     inputs: Array
     labels: Array
@@ -50,16 +59,23 @@ class Dataset:
 
     name: str
     version: str
+    """As TFDS has it; where the data are not this program's own, followed by + and a hash of their content."""
     train: Examples
     test: Examples
     num_classes: int
     """1 for regression."""
     test_split: str
     """Where the test examples come from, for people."""
+    target: str = ""
+    """The name of what is learnt."""
+    class_names: tuple[str, ...] = ()
+    """In the order of the labels; none for a regression."""
     columns: tuple[str, ...] = ()
     """What each number of an input is, where inputs are rows of a table: `height`, `colour=red`, `x[3]`."""
     left_out: tuple[str, ...] = ()
     """The features of the dataset that are neither input nor target."""
+    notes: tuple[str, ...] = ()
+    """What of how it is read a person may have meant otherwise, in sentences."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -82,7 +98,7 @@ class Dataset:
 def decoded_folder(reference: DatasetReference, runs_dir: Path) -> Path:
     """Where a runs folder keeps a prepared dataset decoded; records elsewhere, or that changed, have another folder."""
     name, directory = reference.name.replace("/", "_"), reference.directory
-    place = f"{name}-{reference.version}-{_place(directory, runs_dir)}-{_fingerprint(directory)}"
+    place = f"{name}-{reference.version}-{_place(directory, runs_dir)}-{_fingerprint(reference)}"
     return runs_dir / DECODED_FOLDER / place
 
 
@@ -96,8 +112,28 @@ def open_decoded(folder: Path) -> Dataset | None:
     return Dataset(
         train=Examples(arrays["train_inputs"], np.asarray(arrays["train_labels"])),
         test=Examples(arrays["test_inputs"], np.asarray(arrays["test_labels"])),
-        **facts | {"columns": tuple(facts["columns"]), "left_out": tuple(facts["left_out"])},
+        **facts | {name: tuple(facts[name]) for name in ("class_names", "columns", "left_out", "notes")},
     )
+
+
+def version_of(reference: DatasetReference, *arrays: Array) -> str:
+    """The version of a dataset whose inputs and labels are these: equal exactly where all that is trained on is."""
+    if reference.origin == "embedded":
+        return reference.version
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        for start in range(0, len(array), _HASHED_AT_ONCE):
+            digest.update(np.ascontiguousarray(array[start : start + _HASHED_AT_ONCE]).data)
+    return f"{reference.version}{CONTENT}{digest.hexdigest()[:12]}"
+
+
+def known_version(reference: DatasetReference, runs_dir: Path) -> str | None:
+    """The version of a dataset, with its content; None where its content is not known before it is read."""
+    if reference.origin == "embedded":
+        return reference.version
+    found = open_prepared(reference, runs_dir)
+    return found.version if found else None
 
 
 def open_prepared(reference: DatasetReference, runs_dir: Path) -> Dataset | None:
@@ -162,8 +198,13 @@ def _place(directory: Path, runs_dir: Path) -> str:
     return hashlib.sha256(os.fsencode(inside)).hexdigest()[:8]
 
 
-def _fingerprint(directory: Path) -> str:
+def _fingerprint(reference: DatasetReference) -> str:
     """Tells records from others by names, sizes and times of change, since reading all of them would take long."""
-    found = sorted(path for path in directory.rglob("*") if path.is_file())
-    known = [(str(path.relative_to(directory)), path.stat().st_size, path.stat().st_mtime_ns) for path in found]
-    return hashlib.sha256(json.dumps([DECODING, known]).encode()).hexdigest()[:16]
+    found = sorted(path for path in reference.directory.rglob("*") if path.is_file())
+    known = [(str(path.relative_to(reference.directory)), *_size_and_time(path)) for path in found]
+    return hashlib.sha256(json.dumps([DECODING, astuple(reference.reading), known]).encode()).hexdigest()[:16]
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns

@@ -26,11 +26,20 @@ class Feature:
     categories: tuple[str, ...] = ()
     """The names of its classes, where it is a category."""
     is_boolean: bool = False
+    is_whole: bool = False
+    """Whether it is a whole number."""
+    described: str = ""
+    """What it is to TFDS, where it is of no kind that can be read."""
 
     @property
     def can_be_target(self) -> bool:
-        """Whether it is one class or one number an example."""
-        return self.kind == "category" or (self.kind == "number" and not self.shape)
+        """Whether it is one class, one text or one number an example."""
+        return self.kind in ("category", "text") or (self.kind == "number" and self.shape in ((), (1,)))
+
+    def __str__(self) -> str:
+        if self.kind == "other":
+            return self.described
+        return f"{self.kind} of shape {self.shape}" if self.shape else self.kind
 
 
 @dataclass(frozen=True)
@@ -39,8 +48,7 @@ class Choice:
 
     inputs: dict[str, Feature]
     target: str
-    num_classes: int
-    """1 where the target is a number."""
+    target_feature: Feature
     left_out: tuple[str, ...]
     """The features that are neither."""
 
@@ -76,7 +84,7 @@ def choose_features(dataset: str, info: tfds.core.DatasetInfo) -> Choice:
     if not inputs:
         raise no_inputs(dataset, candidates if stated else features)
     left_out = tuple(name for name in features if name not in inputs and name != target)
-    return Choice({name: features[name] for name in inputs}, target, _num_classes(features[target]), left_out)
+    return Choice({name: features[name] for name in inputs}, target, features[target], left_out)
 
 
 def no_inputs(dataset: str, features: Mapping[str, object] | list[str]) -> DatasetError:
@@ -98,6 +106,11 @@ def flat(nested: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield prefix + name, each
 
 
+def decoded(value: Any) -> Any:
+    """A text that TFDS gives as bytes, as text; all else as it is."""
+    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
+
+
 def _plain(feature: Any) -> Feature:
     if isinstance(feature, tfds.features.Image):
         return Feature("image", tuple(feature.shape))
@@ -105,14 +118,16 @@ def _plain(feature: Any) -> Feature:
         return Feature("category", (), tuple(feature.names or ()))
     if isinstance(feature, tfds.features.Text):
         return Feature("text", ())
-    # Video and sequences are subclasses of others or have other shapes; plain tensors and scalars remain.
-    if type(feature) in (tfds.features.Tensor, tfds.features.Scalar):
+    # Video is a subclass of others; plain tensors, scalars and sequences of a fixed number of these remain.
+    is_sequence = type(feature) is tfds.features.Sequence
+    if type(feature.feature if is_sequence else feature) in (tfds.features.Tensor, tfds.features.Scalar):
         shape, letter = tuple(feature.shape), np.dtype(feature.np_dtype).kind
         if letter in "fiub" and None not in shape:
-            return Feature("number", shape, is_boolean=letter == "b")
+            return Feature("number", shape, is_boolean=letter == "b", is_whole=letter in "iu")
         if letter in "OSU" and not shape:
             return Feature("text", ())
-    return Feature("other", ())
+    described = f"a list of {type(feature.feature).__name__}" if is_sequence else type(feature).__name__
+    return Feature("other", (), described=described)
 
 
 def _within(keys: Any, features: Mapping[str, Feature]) -> Iterator[str]:
@@ -125,10 +140,10 @@ def _within(keys: Any, features: Mapping[str, Feature]) -> Iterator[str]:
 
 
 def _choose_target(dataset: str, features: Mapping[str, Feature], stated: list[str]) -> str:
-    if len(stated) == 1 and features[stated[0]].can_be_target:
-        return stated[0]
-    named = [name for name in TARGET_NAMES if name in features and features[name].can_be_target]
-    found = named or [name for name, feature in features.items() if feature.kind == "category"]
+    named = [name for name in TARGET_NAMES if name in features]
+    named = [name for name in named if features[name].can_be_target] or named
+    found = stated if len(stated) == 1 else named
+    found = found or [name for name, feature in features.items() if feature.kind == "category"]
     if len(found) != 1:
         what = f"{' and '.join(found)} could both be it; " if named else ""
         raise DatasetError(
@@ -136,10 +151,9 @@ def _choose_target(dataset: str, features: Mapping[str, Feature], stated: list[s
             f"its features: {list(features)}\n"
             f"  allowed: supervised_keys that name it, a feature called {' or '.join(TARGET_NAMES)}, or one class label"
         )
+    if not features[found[0]].can_be_target:
+        raise DatasetError(
+            f"datasets: {dataset}: the target {found[0]!r} is no single class or number: {features[found[0]]}\n"
+            "  allowed: one class, one text or one number an example"
+        )
     return found[0]
-
-
-def _num_classes(target: Feature) -> int:
-    if target.kind == "category":
-        return len(target.categories)
-    return 2 if target.is_boolean else 1

@@ -1,92 +1,46 @@
-"""Loading of datasets through TFDS: preparing, choosing splits, reading."""
+"""Loading of prepared datasets: inputs and labels as arrays, checked, with what a person should know of them."""
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
-import logging
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow_datasets as tfds
-from tensorflow_datasets.core.download import downloader
 
 from benchmarks.arrays import Array
-from benchmarks.data.buckets import copy_dataset
-from benchmarks.data.catalog import EMBEDDED, DatasetReference
-from benchmarks.data.dataset import Allocate, Dataset, Examples, decoded_folder, in_memory, open_decoded, write_decoded
-from benchmarks.data.features import Choice, Feature, choose_features, flat, no_inputs
+from benchmarks.data.catalog import DatasetReference
+from benchmarks.data.dataset import (
+    Allocate,
+    Dataset,
+    Examples,
+    decoded_folder,
+    in_memory,
+    open_decoded,
+    version_of,
+    write_decoded,
+)
+from benchmarks.data.features import Feature, choose_features, decoded, no_inputs
+from benchmarks.data.official_splits import Values, read_splits
+from benchmarks.data.splits import held_out
+from benchmarks.data.standardization import moments
+from benchmarks.data.targets import Target, check_finite, check_range, target_of
 from benchmarks.errors import DatasetError, first_line
 from benchmarks.tensorflow_start import no_deprecations_of_tfds
 
-HELD_OUT_EVERY = 5
-"""Where a dataset has no test split, every fifth example of its training split is held out as one."""
+HELD_OUT = 0.2
+"""Share of each class that is held out as a test split where a dataset has none."""
 
 MOST_WORDS = 20
 """A text with more values than this in the training split is no category, and is left out."""
 
-_READ_BATCH = 1024
+MOST_OFFSET = 1000
+"""Numbers further from zero than this many of their standard deviations are kept in double precision until they are
+centred: in single precision they would lose more than the fourth digit of what tells them apart."""
 
 _CHUNK = 4096
 """Examples that are looked at or copied at once, so that a dataset need not fit in memory."""
-
-_Values = dict[str, Array]
-"""The values of each chosen feature as TFDS gives them."""
-
-
-@no_deprecations_of_tfds()
-def prepare(reference: DatasetReference) -> None:
-    """Make sure that the dataset lies on disk, downloading, copying or generating it where it is missing.
-
-    Raises:
-        DatasetError: it is missing and cannot be had.
-    """
-    if reference.origin == "prepared" or (reference.directory / "dataset_info.json").exists():
-        return
-    if reference.origin == "bucket":
-        copy_dataset(reference.bucket, reference.name, reference.version, reference.directory)
-        return
-    if reference.origin == "embedded":
-        importlib.import_module(f"benchmarks.data.embedded.{EMBEDDED[reference.name].module}")
-        tfds.disable_progress_bar()
-    # TFDS announces a download also where it only generates.
-    announcements = io.StringIO() if reference.origin == "embedded" else sys.stderr
-    try:
-        with contextlib.redirect_stdout(announcements), _few_retries():
-            builder = tfds.builder(f"{reference.name}:{reference.version}", data_dir=str(reference.data_dir))
-            builder.download_and_prepare()
-    except Exception as error:
-        if (reference.directory / "dataset_info.json").exists():
-            return  # another process was faster
-        if reference.origin == "embedded":
-            message = (
-                f"datasets: {reference.name} could not be written to {reference.data_dir}: {first_line(error)[:300]}"
-            )
-            raise DatasetError(message) from error
-        raise DatasetError(
-            f"datasets: {reference.name} is not prepared in {reference.data_dir} and could not be downloaded\n"
-            f"  reason:  {first_line(error)[:300]}\n"
-            f"  remedy:  prepare it where there is a network, with `tfds build {reference.name}`, and name its folder "
-            "with --data-dir or TFDS_DATA_DIR"
-        ) from error
-
-
-@contextlib.contextmanager
-def _few_retries() -> Iterator[None]:
-    """Let TFDS give up a download after seconds: its own ten retries keep a person without a network for minutes."""
-    log = logging.getLogger("urllib3.connectionpool")
-    kept, kept_level = downloader.MAX_RETRIES, log.level
-    downloader.MAX_RETRIES = 4
-    log.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        downloader.MAX_RETRIES = kept
-        log.setLevel(kept_level)
 
 
 @no_deprecations_of_tfds()
@@ -103,45 +57,50 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     name = reference.name
     try:
         builder = tfds.builder_from_directory(str(reference.directory))
-        train_split, test_split, source = _choose_splits(name, list(builder.info.splits))
         choice = choose_features(name, builder.info)
-        train = _read(name, builder, train_split, choice, allocate)
-        test = _read(name, builder, test_split, choice, allocate) if test_split else None
+        records = read_splits(name, builder, choice, reference.reading, allocate)
     except DatasetError:
         raise
     except Exception as error:
         raise DatasetError(f"datasets: {reference.directory} cannot be read: {first_line(error)[:300]}") from error
+    train, test = records.train, records.test
+    where = f"datasets: the training split of {name}"
+    target = target_of(where, choice.target, choice.target_feature, train[choice.target], reference.reading.task)
     if test is None:
-        train, test = _hold_out(train, allocate)
+        train, test = _hold_out(name, train, target.labels(where, train[choice.target]), target, allocate)
+    splits = {where: train, f"datasets: the test split of {name}": test}
     inputs = {feature: _with_vocabulary(known, train[feature]) for feature, known in choice.inputs.items()}
     left_out = [*choice.left_out, *(feature for feature, known in inputs.items() if known.kind == "text")]
     inputs = {feature: known for feature, known in inputs.items() if known.kind != "text"}
     if not inputs:
         raise no_inputs(name, sorted(left_out))
-    for split, values in (("training", train), ("test", test)):
-        _check_target(f"datasets: the {split} split of {name}", values[choice.target], choice)
+    labels = [target.labels(where, values[choice.target]) for where, values in splits.items()]
+    for where, values in splits.items():
         for feature, known in inputs.items():
-            _check_input(f"datasets: the {split} split of {name}", feature, known, values[feature])
-    for feature in inputs:
-        size, other = train[feature].shape[1:], test[feature].shape[1:]
-        if size != other:
-            raise DatasetError(
-                f"datasets: the examples of {name} vary in size: feature {feature!r} is {size} in training, "
-                f"{other} in test"
-            )
-    label_type = np.float32 if choice.num_classes == 1 else np.int32
-    train_examples, test_examples = (
-        Examples(_join(values, inputs, allocate), values[choice.target].astype(label_type)) for values in (train, test)
-    )
+            _check_input(where, feature, known, values[feature])
+    _check_sizes(name, inputs, train, test)
+    dtype = _dtype(inputs, train)
+    joined = [_join(values, inputs, dtype, allocate) for values in splits.values()]
+    columns = tuple(_column_names(inputs)) if joined[0].ndim == 2 else ()
+    numbers = {feature: train[feature] for feature, known in inputs.items() if known.kind == "number"}
+    notes = [
+        target.note,
+        *_missing_classes(target, labels),
+        *_rounded_when_written(numbers if target.classes else numbers | {target.name: train[target.name]}),
+        *_lost_values(columns, joined[0]),
+    ]
     return Dataset(
         name=name,
-        version=reference.version,
-        train=train_examples,
-        test=test_examples,
-        num_classes=choice.num_classes,
-        test_split=source,
-        columns=tuple(_column_names(inputs)) if train_examples.inputs.ndim == 2 else (),
+        version=version_of(reference, *joined, *labels),
+        train=Examples(joined[0], labels[0]),
+        test=Examples(joined[1], labels[1]),
+        num_classes=target.num_classes,
+        target=target.name,
+        class_names=target.class_names,
+        test_split=records.source,
+        columns=columns,
         left_out=tuple(sorted(left_out)),
+        notes=tuple(filter(None, notes)),
     )
 
 
@@ -160,63 +119,19 @@ def load_decoded(reference: DatasetReference, runs_dir: Path) -> Dataset:
     return dataset
 
 
-def _choose_splits(name: str, splits: list[str]) -> tuple[str, str | None, str]:
-    if "train" not in splits:
-        raise DatasetError(f"datasets: {name} has no training split; it has {', '.join(splits)}")
-    if "test" in splits:
-        return "train", "test", "the official test split"
-    if "validation" in splits:
-        return "train", "validation", "the official validation split (the dataset has no test split)"
-    return "train", None, "every fifth example of the training split (the dataset has no test split)"
-
-
-def _read(name: str, builder: Any, split: str, choice: Choice, allocate: Allocate) -> _Values:
-    wanted = tfds.decode.PartialDecoding(choice.specification())
-    _check_image_size(name, builder, split, choice, wanted)
-    batches = builder.as_dataset(
-        split=split,
-        batch_size=_READ_BATCH,
-        shuffle_files=False,
-        decoders=wanted,
-        read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
-    )
-    expected = builder.info.splits[split].num_examples  # TFDS raises where the records hold another number
-    values: _Values = {}
-    found = 0
-    for batch in tfds.as_numpy(batches):
-        part = dict(flat(batch))
-        values = values or {
-            feature: allocate((expected, *each.shape[1:]), each.dtype) for feature, each in part.items()
-        }
-        size = len(next(iter(part.values())))
-        for feature, each in part.items():
-            values[feature][found : found + size] = each
-        found += size
-    if not found:
-        raise DatasetError(f"datasets: the split {split!r} of {name} is empty")
-    return values
-
-
-def _check_image_size(name: str, builder: Any, split: str, choice: Choice, wanted: Any) -> None:
-    feature, known = next(iter(choice.inputs.items()))
-    if None not in known.shape:
-        return
-    examples = builder.as_dataset(split=split, shuffle_files=False, decoders=wanted)
-    sizes = sorted({tuple(dict(flat(example))[feature].shape) for example in tfds.as_numpy(examples)})
-    if len(sizes) > 1:
+def _hold_out(name: str, values: Values, labels: Array, target: Target, allocate: Allocate) -> tuple[Values, Values]:
+    """Divide the values of a training split; both parts have examples of every class."""
+    single = np.flatnonzero(np.bincount(labels) == 1) if target.classes else ()
+    if len(single):
+        classes = ", ".join(target.class_names[label] for label in single[:10])
         raise DatasetError(
-            f"datasets: the images of the split {split!r} of {name} vary in size: feature {feature!r} is from "
-            f"{sizes[0]} to {sizes[-1]}\n"
-            "  allowed: images of one size"
+            f"datasets: {name} has no test split, and of these classes one example, too few to be trained and tested "
+            f"on: {classes}\n  allowed: two examples of each class; a test split; data.train and data.test"
         )
-
-
-def _hold_out(values: _Values, allocate: Allocate) -> tuple[_Values, _Values]:
-    number = len(next(iter(values.values())))
-    held_out = np.arange(number) % HELD_OUT_EVERY == HELD_OUT_EVERY - 1
+    is_held_out = held_out(labels, HELD_OUT)
     train, test = (
         {feature: _take(each, np.flatnonzero(part), allocate, each.dtype) for feature, each in values.items()}
-        for part in (~held_out, held_out)
+        for part in (~is_held_out, is_held_out)
     )
     return train, test
 
@@ -232,55 +147,78 @@ def _chunks(number: int) -> Iterator[slice]:
     return (slice(start, start + _CHUNK) for start in range(0, number, _CHUNK))
 
 
-def _check_target(where: str, labels: Array, choice: Choice) -> None:
-    if not len(labels):
-        raise DatasetError(f"{where} is empty")
-    where = f"{where}: the target {choice.target!r}"
-    if choice.num_classes == 1:
-        _check_finite(where, labels)
-        first, what = labels[0], "values"
-    else:
-        _check_range(where, labels, choice.num_classes)
-        first, what = int(labels[0]), "classes"
-    if (labels == first).all():
-        raise DatasetError(f"{where} is {first} everywhere\n  allowed: at least two {what}")
-
-
 def _check_input(where: str, feature: str, known: Feature, values: Array) -> None:
     where = f"{where}: feature {feature!r}"
-    if known.kind != "category":
-        _check_finite(where, values)
-    elif values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
-        _check_range(where, values, len(known.categories))
+    if known.kind == "category":
+        if values.dtype.kind in "iu":  # a text is in the vocabulary by itself, or in the test split none of it
+            check_range(where, values, len(known.categories))
+    elif values.dtype.kind == "f":
+        wrong = 0
+        for chunk in _chunks(len(values)):
+            part = values[chunk]
+            with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found here
+                finite = np.isfinite(part.astype(np.float32)).reshape(len(part), -1)
+            wrong += int((~finite).any(axis=1).sum())
+        check_finite(where, wrong, len(values))
 
 
-def _check_range(where: str, labels: Array, num_classes: int) -> None:
-    wrong = labels[(labels < 0) | (labels >= num_classes)]
-    if len(wrong):
-        raise DatasetError(
-            f"{where} is out of range in {_of(len(wrong), len(labels))}: {int(wrong[0])}\n"
-            f"  allowed: 0 to {num_classes - 1}"
-        )
+def _check_sizes(name: str, inputs: dict[str, Feature], train: Values, test: Values) -> None:
+    for feature in inputs:
+        size, other = train[feature].shape[1:], test[feature].shape[1:]
+        if size != other:
+            raise DatasetError(
+                f"datasets: the examples of {name} vary in size: feature {feature!r} is {size} in training, "
+                f"{other} in test"
+            )
 
 
-def _check_finite(where: str, values: Array) -> None:
-    if values.dtype.kind != "f":
+def _missing_classes(target: Target, labels: list[Array]) -> Iterator[str]:
+    """What is to be said of classes without examples, as sentences."""
+    for split, of_split in zip(("training", "test"), labels, strict=True):
+        missing = np.setdiff1d(np.arange(len(target.classes)), of_split)
+        if len(missing):
+            shown = ", ".join(target.class_names[label] for label in missing[:10])
+            more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
+            yield f"The {split} split has no example of {len(missing)} classes: {shown}{more}."
+
+
+def _dtype(inputs: dict[str, Feature], train: Values) -> Any:
+    """Of the joined inputs: float64 where single precision would lose what tells numbers apart, else float32."""
+    numbers = (train[feature] for feature, known in inputs.items() if known.kind == "number")
+    return np.float64 if any(map(_is_far_from_zero, numbers)) else np.float32
+
+
+def _is_far_from_zero(values: Array) -> bool:
+    """Whether numbers (n, ...) of some element have a spread, but one that is small beside their distance from 0."""
+    if values.dtype.itemsize <= 2:
+        return False
+    mean, mean_square, origin = moments(values, np.arange(len(values)))
+    spread = np.sqrt(np.maximum(mean_square - mean**2, 0))
+    return bool(((spread > 0) & (np.abs(origin + mean) > MOST_OFFSET * spread)).any())
+
+
+def _rounded_when_written(numbers: dict[str, Array]) -> Iterator[str]:
+    """What is to be said of numbers that are far from zero and in single precision in the records, as sentences."""
+    for name, values in numbers.items():
+        if values.dtype.kind != "f" or not _is_far_from_zero(values):
+            continue
+        if all((values[chunk] == values[chunk].astype(np.float32)).all() for chunk in _chunks(len(values))):
+            yield (
+                f"The numbers of {name!r} are far from zero beside their spread, and TFDS has written them in single "
+                f"precision: {len(np.unique(values)):,} different ones are left. If there were more, subtract a "
+                "constant when the dataset is prepared, or declare a Tensor of float64 with encoding = 'bytes'."
+            )
+
+
+def _lost_values(columns: tuple[str, ...], inputs: Array) -> Iterator[str]:
+    """What is to be said of columns that have fewer values in single precision, even once they are centred."""
+    if inputs.dtype != np.float64:
         return
-    wrong = 0
-    for chunk in _chunks(len(values)):
-        part = values[chunk]
-        with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, and is found here
-            finite = np.isfinite(part.astype(np.float32)).reshape(len(part), -1)
-        wrong += int((~finite).any(axis=1).sum())
-    if wrong:
-        raise DatasetError(
-            f"{where} is missing or not finite in {_of(wrong, len(values))}\n"
-            "  allowed: finite numbers in float32; fill in or leave out such examples when the dataset is prepared"
-        )
-
-
-def _of(some: int, number: int) -> str:
-    return f"{some:,} of {number:,} examples"
+    for column, values in zip(columns, inputs.T, strict=True):
+        number = len(np.unique(values))
+        kept = len(np.unique((values - values.mean()).astype(np.float32)))
+        if kept < number:
+            yield f"Of {number:,} different values of {column!r}, single precision tells {kept:,} apart."
 
 
 def _with_vocabulary(known: Feature, values: Array) -> Feature:
@@ -290,24 +228,20 @@ def _with_vocabulary(known: Feature, values: Array) -> Feature:
     words = sorted(set(values.tolist()))
     if not 2 <= len(words) <= MOST_WORDS:
         return known
-    return Feature("category", (), tuple(_decoded(word) for word in words))
+    return Feature("category", (), tuple(decoded(word) for word in words))
 
 
-def _decoded(word: bytes | str) -> str:
-    return word.decode(errors="backslashreplace") if isinstance(word, bytes) else word
-
-
-def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Array:
-    """One array of all inputs: pixels as they are, a lone tensor in its shape, else float32 columns side by side."""
+def _join(values: Values, inputs: dict[str, Feature], dtype: Any, allocate: Allocate) -> Array:
+    """One array of all inputs: pixels as they are, a lone tensor in its shape, else columns side by side."""
     if len(inputs) == 1:
         (feature,) = inputs
         only = values[feature]
         if inputs[feature].kind != "category" and only.ndim > 1:
-            is_fit = only.dtype in (np.uint8, np.float32)
-            return only if is_fit else _take(only, np.arange(len(only)), allocate, np.float32)
+            is_fit = only.dtype in (np.uint8, dtype)
+            return only if is_fit else _take(only, np.arange(len(only)), allocate, dtype)
     number = len(values[next(iter(inputs))])
     width = len(list(_column_names(inputs)))
-    joined = allocate((number, width), np.float32)
+    joined = allocate((number, width), dtype)
     for chunk in _chunks(number):
         blocks = [_block(values[feature][chunk], known) for feature, known in inputs.items()]
         joined[chunk] = np.concatenate(blocks, axis=1)
@@ -317,12 +251,12 @@ def _join(values: _Values, inputs: dict[str, Feature], allocate: Allocate) -> Ar
 def _block(values: Array, known: Feature) -> Array:
     """The columns of one feature; a text that the training split does not have is 0 in each of its columns."""
     if known.kind != "category":
-        return values.reshape(len(values), -1).astype(np.float32)
+        return values.reshape(len(values), -1)
     if values.dtype.kind in "iu":
         places = values
     else:
         place_of = {word: place for place, word in enumerate(known.categories)}
-        places = np.array([place_of.get(_decoded(word), -1) for word in values.tolist()])
+        places = np.array([place_of.get(decoded(word), -1) for word in values.tolist()])
     return np.array(places[:, np.newaxis] == np.arange(len(known.categories)), dtype=np.float32)
 
 

@@ -16,7 +16,10 @@ _MOST_OF_CHUNK, _CHUNK_BYTES = 4096, 2**27
 
 @dataclass(frozen=True)
 class Standardization:
-    """An input x reaches the model as (x - shift) * scale; both have the shape of one example, float32."""
+    """An input x reaches the model as (x - shift) * scale; both have the shape of one example.
+
+    Both are float32; the shift is float64 where the inputs are, and they are centred in double precision.
+    """
 
     shift: Array
     scale: Array
@@ -25,8 +28,10 @@ class Standardization:
 def fit_standardization(name: str, inputs: Array, train_indices: Array) -> Standardization:
     """Determine shift and scale of inputs (n, *shape), by a rule of `STANDARDIZATIONS` and the training part alone."""
     shift, scale = _FITS[name](inputs, train_indices)
-    shape = inputs.shape[1:]
-    return Standardization(*(np.broadcast_to(values, shape).astype(np.float32) for values in (shift, scale)))
+    shape, dtype = inputs.shape[1:], np.float64 if inputs.dtype == np.float64 else np.float32
+    return Standardization(
+        np.broadcast_to(shift, shape).astype(dtype), np.broadcast_to(scale, shape).astype(np.float32)
+    )
 
 
 def _none(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
@@ -35,12 +40,12 @@ def _none(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
 
 
 def _per_feature(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
-    mean, mean_square, origin = _moments(inputs, train_indices)
+    mean, mean_square, origin = moments(inputs, train_indices)
     return origin + mean, _inverse(np.sqrt(np.maximum(mean_square - mean**2, 0)), origin)
 
 
 def _per_channel(inputs: Array, train_indices: Array) -> tuple[Array, Array]:
-    mean, mean_square, origin = _moments(inputs, train_indices)
+    mean, mean_square, origin = moments(inputs, train_indices)
     positions = tuple(range(mean.ndim - 1))
     # Moments about one origin for each channel, so that those of its positions can be averaged.
     channel_origin = origin.mean(axis=positions, keepdims=True)
@@ -67,7 +72,7 @@ _FITS: dict[str, Callable[[Array, Array], tuple[Array, Array]]] = {
 }
 
 
-def _moments(inputs: Array, train_indices: Array) -> tuple[Array, Array, Array]:
+def moments(inputs: Array, train_indices: Array) -> tuple[Array, Array, Array]:
     """Mean and mean square of the training part about an origin near the mean, in float64, chunk by chunk.
 
     Moments about an origin near the mean lose no digits where the mean is large beside the spread, and chunks

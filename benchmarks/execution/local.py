@@ -67,7 +67,12 @@ class TrainedValues:
             if keras.backend.is_float_dtype(variable.dtype):
                 variable.assign(self.variables[variable.path])
         return zoo.with_standardization(
-            network, self.shift, self.scale, target_shift=self.target_shift, target_scale=self.target_scale
+            network,
+            self.shift,
+            self.scale,
+            target_shift=self.target_shift,
+            target_scale=self.target_scale,
+            dtype=str(self.shift.dtype),
         )
 
     def write(self, path: Path) -> None:

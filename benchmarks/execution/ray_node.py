@@ -158,7 +158,13 @@ class NodeWorker:
             DatasetError: its dataset cannot be had here.
         """
         self._progress[self._number] = 0.0
-        self._open(next(iter(stack.values())).cell.dataset)
+        run = next(iter(stack.values()))
+        found = self._open(run.cell.dataset).version
+        if found != run.dataset_version:
+            raise DatasetError(
+                f"datasets: {run.dataset} on node {_name()} is not what the runner's other nodes have\n"
+                f"  given:   {found}\n  allowed: {run.dataset_version}"
+            )
         self._is_training = True
         try:
             report = train(stack)

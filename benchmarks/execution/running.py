@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from benchmarks.data.dataset import Dataset
-from benchmarks.errors import naming_file
+from benchmarks.errors import DatasetError, naming_file
 from benchmarks.execution.dispatcher import Dispatcher
 from benchmarks.execution.executors import RayCluster
 from benchmarks.execution.interrupts import raise_held
@@ -115,6 +115,34 @@ class Session:
             observer.run_done(run, result)
 
 
+def with_data(plan: Plan, runs_dir: Path, store: Store | None, cluster: RayCluster | None = None) -> Plan:
+    """The plan for what its datasets hold, which one worker prepares and reads where that is not done yet.
+
+    Raises:
+        DatasetError: a dataset cannot be had.
+    """
+    with naming_file(plan.path), _reader(WorkerOptions(plan.references, runs_dir), cluster) as worker:
+        return plan.with_data({name: dataset.version for name, dataset in worker.open_datasets().items()}, store)
+
+
+def _reader(given: WorkerOptions, cluster: RayCluster | None) -> Dispatcher[Any]:
+    """One worker, for what has to be known before it is known how many there are."""
+    if not cluster:
+        return Workers(resources(1, 1, workers=1), given)
+    from benchmarks.execution.ray_workers import RayWorkers
+
+    return RayWorkers(cluster, given, num_missing=1, workers=1)
+
+
+def _check_versions(plan: Plan, datasets: Mapping[str, Dataset]) -> None:
+    for name, dataset in datasets.items():
+        if dataset.version != plan.versions[name]:
+            raise DatasetError(
+                f"datasets: {name} has changed while its runs were planned\n  given:   {dataset.version}\n"
+                f"  allowed: {plan.versions[name]}, as it was then; the same command plans anew"
+            )
+
+
 @contextmanager
 def begun(
     plan: Plan, store: Store, options: Options | None = None, stopwatch: Stopwatch | None = None
@@ -136,12 +164,13 @@ def begun(
     with _started(plan, store.folder, options, checkpoints, stopwatch) as workers:
         with naming_file(plan.path):
             datasets = workers.open_datasets()
+            _check_versions(plan, datasets)
             check_runs(plan.missing, datasets)
             check_runs((run for group in plan.open_groups for run in group.corner_runs()), datasets)
             check_runs(plan.open_path.first_runs() if plan.open_path else [], datasets)
         facts = {name: dataset_facts(data) for name, data in datasets.items()}
         store.register(plan.suite.name, plan.text, list(plan.seeds), facts, plan.looks)
-        _keep_labels(store, plan, datasets)
+        _keep_labels(store, datasets)
         # A runner that was killed may have stored a run and not yet removed its checkpoint.
         stored = store.statuses(checkpoints.kept())
         checkpoints.remove_of(key for key, status in stored.items() if status != GOES_ON)
@@ -259,20 +288,20 @@ def _train_shared(
         leases.release()
 
 
-def _keep_labels(store: Store, plan: Plan, datasets: Mapping[str, Dataset]) -> None:
+def _keep_labels(store: Store, datasets: Mapping[str, Dataset]) -> None:
     """Keep the test labels of each dataset of which predictions are kept: without them these could not be judged."""
-    for name, dataset in datasets.items():
+    for dataset in datasets.values():
         labels = np.asarray(dataset.test.labels)
         outputs = dataset.num_classes if dataset.task == "classification" else 1
         if keeps_predictions(dataset.task, len(labels) * outputs) and labels.nbytes <= MOST_PREDICTION_BYTES:
-            reference = plan.references[name]
-            store.keep_labels(reference.name, reference.version, labels)
+            store.keep_labels(dataset.name, dataset.version, labels)
 
 
 def dataset_facts(dataset: Dataset) -> DatasetFacts:
     """What the store keeps of a dataset."""
     return DatasetFacts(
         version=dataset.version,
+        notes=dataset.notes,
         num_train=len(dataset.train),
         num_test=len(dataset.test),
         num_classes=dataset.num_classes,

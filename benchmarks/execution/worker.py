@@ -188,7 +188,8 @@ def prepare_and_decode(reference: DatasetReference, runs_dir: Path) -> None:
     Raises:
         DatasetError: it cannot be had.
     """
-    from benchmarks.data.loading import load_decoded, prepare
+    from benchmarks.data.loading import load_decoded
+    from benchmarks.data.preparing import prepare
 
     prepare(reference)
     load_decoded(reference, runs_dir)

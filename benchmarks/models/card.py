@@ -9,6 +9,8 @@ from inspect import cleandoc
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import zoo
 from benchmarks.analysis.plain import as_plain
 from benchmarks.data.dataset import Dataset
@@ -25,19 +27,13 @@ def dataset_card(stored: StoredRun, store: Store, data_dir: Path) -> dict[str, A
     """What TFDS's builder says of a run's dataset, which lies on disk; empty texts where it says nothing."""
     import tensorflow_datasets as tfds
 
-    from benchmarks.data.features import choose_features, flat_features
-
     info = tfds.builder_from_directory(str(reference_of(stored, store, data_dir).directory)).info
-    target = choose_features(stored.dataset, info).target
     licence = getattr(info.redistribution_info, "license", None)
     return {
         "description": cleandoc(info.description or ""),
         "homepage": info.homepage or "",
         "licence": licence if isinstance(licence, str) else "",
         "citation": cleandoc(info.citation or ""),
-        "target": target,
-        # In the order of the outputs; none for numbers.
-        "classes": dict(flat_features(info.features))[target].categories,
     }
 
 
@@ -55,6 +51,7 @@ def card_facts(
             "variant": next((name for name, each in zoo.VARIANTS.items() if each.config == settings.model), None),
             "parameters": stored.parameters,
             "input_shape": list(dataset.input_shape),
+            "is_double": dataset.train.inputs.dtype == np.float64,
             "columns": list(dataset.columns),
             "task": dataset.task,
             "num_classes": dataset.num_classes,
@@ -65,6 +62,8 @@ def card_facts(
             "num_train": len(dataset.train),
             "num_test": len(dataset.test),
             "test_split": dataset.test_split,
+            "target": dataset.target,
+            "classes": list(dataset.class_names),
             **card,
         },
         "seed": stored.seed,

@@ -18,8 +18,6 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks.data.catalog import default_data_dir
 from benchmarks.errors import UserError, refuse_missing
 from benchmarks.models.card import card_as_json, card_as_markdown, card_facts, dataset_card
@@ -113,7 +111,7 @@ def _averaged(models: Mapping[str, keras.Model], task: Task) -> keras.Model:
         model.name = f"run_{key}"  # members are told apart by their names
         given = model(inputs)
         outputs.append(keras.layers.Activation(activation, name=f"{activation}_{key}")(given) if activation else given)
-    return keras.Model(inputs, keras.layers.Average(name="mean")(outputs), name="ensemble")
+    return keras.Model(inputs, keras.layers.Average(name="mean", dtype=outputs[0].dtype)(outputs), name="ensemble")
 
 
 def _made(store: Store, members: Sequence[StoredRun], data_dir: Path | None) -> tuple[list[keras.Model], Task]:
@@ -187,7 +185,7 @@ def _new_folder(folder: Path) -> Iterator[Path]:
 
 
 def _write_onnx(model: keras.Model, dataset: Dataset, path: Path) -> None:
-    model(dataset.test.inputs[:1].astype(np.float32))  # Keras exports only what was called
+    model(dataset.test.inputs[:1].astype(model.inputs[0].dtype))  # Keras exports only what was called
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "In the future `np.object`", FutureWarning)  # Keras asks whether it is there
         model.export(str(path), format="onnx", verbose=False)

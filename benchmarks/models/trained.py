@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 import zoo
+from benchmarks.arrays import Array
 from benchmarks.data.catalog import DatasetReference, find_dataset
-from benchmarks.errors import UserError
+from benchmarks.data.dataset import CONTENT
+from benchmarks.errors import DatasetError, UserError
 from benchmarks.files import weights_file
 from benchmarks.metrics import test_metrics
 from benchmarks.plan.keys import begins_so, one_key, planned_runs
@@ -28,6 +32,8 @@ if TYPE_CHECKING:
 
 KEPT, TRAINED_AGAIN = "kept weights", "trained again"
 """Where the weights of a model come from."""
+
+_BATCH = 256
 
 ROUNDING = 1e-4
 """Metrics of the exported model may differ from the stored ones by this share: single precision in another order."""
@@ -118,11 +124,20 @@ def make_model(store: Store, stored: StoredRun, dataset: Dataset, data_dir: Path
         model = values.as_model(settings, dataset)
     except (KeyError, ValueError) as error:
         raise _unfit_weights(path, error) from error
-    outputs = model.predict(dataset.test.inputs, batch_size=256, verbose=0)
+    outputs = _outputs(model, dataset.test.inputs)
     measured = test_metrics(dataset.task, outputs, dataset.test.labels)
     if not doubts:
         doubts += _differences(stored, measured, ROUNDING, "the model gives other numbers than those stored")
     return TrainedModel(model, origin, measured, tuple(doubts))
+
+
+def _outputs(model: keras.Model, inputs: Array) -> Array:
+    """What a model gives for raw inputs (n, *input_shape)."""
+    if inputs.dtype != np.float64:
+        return np.asarray(model.predict(inputs, batch_size=_BATCH, verbose=0))
+    # Keras's `predict` rounds arrays to single precision.
+    batches = (inputs[start : start + _BATCH] for start in range(0, len(inputs), _BATCH))
+    return np.concatenate([np.asarray(model(batch)) for batch in batches])
 
 
 def _read_weights(path: Path) -> TrainedValues:
@@ -186,13 +201,21 @@ def load_dataset(stored: StoredRun, store: Store, data_dir: Path) -> Dataset:
     Raises:
         DatasetError: it cannot be had.
     """
-    from benchmarks.data.loading import load_decoded, prepare
+    from benchmarks.data.loading import load_decoded
+    from benchmarks.data.preparing import prepare
 
     reference = reference_of(stored, store, data_dir)
     prepare(reference)
-    return load_decoded(reference, store.folder)
+    found = load_decoded(reference, store.folder)
+    if found.version != stored.dataset_version:
+        raise DatasetError(
+            f"datasets: {reference.name} in {reference.data_dir} is not what run {stored.key} was trained on\n"
+            f"  given:   {found.version}\n  allowed: {stored.dataset_version}, such as --data-dir with a former copy"
+        )
+    return found
 
 
 def reference_of(stored: StoredRun, store: Store, data_dir: Path) -> DatasetReference:
     """Where the dataset of a run is."""
-    return find_dataset(f"{stored.dataset}:{stored.dataset_version}", data_dir, store.folder)
+    version, _, _ = stored.dataset_version.partition(CONTENT)
+    return find_dataset(f"{stored.dataset}:{version}", data_dir, store.folder, settings_of(stored).data.reading)

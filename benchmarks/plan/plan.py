@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
+from benchmarks.data.dataset import known_version
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.plan.combinations import refuse_too_many
 from benchmarks.plan.groups import check_groups
@@ -15,6 +16,7 @@ from benchmarks.plan.study import Expansion, Study
 from benchmarks.results import OUTCOMES
 from benchmarks.store import Store
 from benchmarks.suite.reading import parse_suite, read_suite_text
+from benchmarks.suite.suite import Suite
 from zoo.settings import SettingError
 
 
@@ -26,6 +28,29 @@ class Plan(Study):
     """Where the suite file is."""
     references: Mapping[str, DatasetReference] = field(kw_only=True)
     """Dataset as the suite names it -> where it is."""
+    unread: Sequence[str] = field(kw_only=True)
+    """The datasets whose content is not known before they are read, and with it which of the runs are stored."""
+
+    def with_data(self, versions: Mapping[str, str], store: Store | None) -> Plan:
+        """The same plan for the data that were read, beside what is stored of their runs.
+
+        Args:
+            versions: dataset as the suite names it -> version, with its content.
+            store: None where nothing was ever run.
+        """
+        plan = self.changed(expansion=Expansion(self.suite, versions), unread=())
+        return _read(_beside(plan, store) if store else plan)
+
+    def changed_data(self, store: Store | None) -> Iterator[str]:
+        """What is to be said of data that have changed since the suite was last run, in sentences."""
+        before = store.registration(self.name) if store else None
+        for name, version in self.versions.items():
+            then = before.versions.get(name, version) if before else version
+            if version != then and name not in self.unread:
+                yield (
+                    f"The data of {name} have changed since this suite was run: they were {then} then, and are "
+                    f"{version} now. Runs on what they were do not count."
+                )
 
     def with_seeds(self, seeds: Sequence[int], looks: Sequence[int], store: Store) -> Plan:
         """The same plan with other seeds, and the looks that are declared with them.
@@ -56,20 +81,30 @@ def make_plan(
     text = read_suite_text(path)
     suite = parse_suite(text, str(path))
     with naming_file(path):
-        references = _find_datasets(suite.datasets, data_dir, runs_dir)
+        references = _find_datasets(suite, data_dir, runs_dir)
         seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
         refuse_too_many(suite, len(seeds))
-        versions = {name: reference.version for name, reference in references.items()}
-        plan = Plan(Expansion(suite, versions), text, seeds, path=path, references=references)
+        store = Store.find(runs_dir, store_url)
+        read = {name: known_version(reference, runs_dir) for name, reference in references.items()}
+        versions = {
+            name: version or _version_of_unread(name, references[name], suite, store) for name, version in read.items()
+        }
+        unread = [name for name, version in read.items() if version is None]
+        plan = Plan(Expansion(suite, versions), text, seeds, path=path, references=references, unread=unread)
         check_groups(plan.groups, seeds)
         check_path(plan.path_to_find, seeds)
-        store = Store.find(runs_dir, store_url)
         if store is None:
             return _read(plan)
         try:
-            return _read(_with_looks(plan.renewed(store), store))
+            return _read(_beside(plan, store))
         finally:
             store.close()
+
+
+def _version_of_unread(name: str, reference: DatasetReference, suite: Suite, store: Store | None) -> str:
+    """The version of a dataset that is not read yet: where it is not here at all, the one that the suite was run on."""
+    known = store.registration(suite.name) if store and reference.origin != "prepared" else None
+    return known.versions.get(name, reference.version) if known else reference.version
 
 
 def _read(plan: Plan) -> Plan:
@@ -78,8 +113,9 @@ def _read(plan: Plan) -> Plan:
     return plan
 
 
-def _with_looks(plan: Plan, store: Store) -> Plan:
-    """Looks that were declared stay declared once there are results, of these seeds or of those before."""
+def _beside(plan: Plan, store: Store) -> Plan:
+    """A plan beside what is stored; looks that were declared stay so once there are results, of whichever seeds."""
+    plan = plan.renewed(store)
     registration = store.registration(plan.suite.name)
     if registration is None or not registration.looks or not plan.suite.claims or plan.suite.analysis.looks:
         return plan
@@ -91,10 +127,10 @@ def _with_looks(plan: Plan, store: Store) -> Plan:
     return plan.changed(looks=registration.looks) if has_results else plan
 
 
-def _find_datasets(names: Sequence[str], data_dir: Path, runs_dir: Path) -> dict[str, DatasetReference]:
+def _find_datasets(suite: Suite, data_dir: Path, runs_dir: Path) -> dict[str, DatasetReference]:
     references: dict[str, DatasetReference] = {}
-    for name in names:
-        found = find_dataset(name, data_dir, runs_dir)
+    for name in suite.datasets:
+        found = find_dataset(name, data_dir, runs_dir, suite.reading)
         twin = next((other for other, reference in references.items() if reference == found), None)
         if twin:
             raise DatasetError(f"datasets: {twin!r} and {name!r} are the same data: {found.name} {found.version}")

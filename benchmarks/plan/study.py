@@ -116,7 +116,8 @@ class Study:
     def changed(self, **changes: Any) -> Self:
         """A study with other fields; it shares the runs where they are the same, since the keys of many take time."""
         changed = replace(self, **changes)
-        if (list(changed.seeds), changed.searches) == (list(self.seeds), self.searches):
+        is_like = changed.expansion is self.expansion and list(changed.seeds) == list(self.seeds)
+        if is_like and changed.searches == self.searches:
             vars(changed).update({name: vars(self)[name] for name in _RUNS if name in vars(self)})
         return changed
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Annotated
 
 from zoo.settings import OneOf, Settings, setting
@@ -19,9 +20,43 @@ All statistics come from the training part of a run; an input that is constant t
 
 StandardizationName = Annotated[str, OneOf("standardization", STANDARDIZATIONS)]
 
+TASK_CHOICES: dict[str, str] = {
+    "by_target": "classes where the target is a class, a text or a boolean; a number where it is one",
+    "classification": "the distinct values of the target are classes, in their order; two of them make a binary task",
+    "regression": "the target is a number; of a class, the number that is its name",
+}
+"""Every name that `data.task` accepts."""
+
+TaskChoice = Annotated[str, OneOf("task", TASK_CHOICES)]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a dataset is read, the same for all runs of a suite: the settings that `DataConfig` has of the same names."""
+
+    train: str = ""
+    test: str = ""
+    task: str = "by_target"
+
+
+OF_WHOLE_SUITE = tuple(f"data.{name}" for name in Reading.__dataclass_fields__)
+"""Settings that no factor and no search can change: every cell is trained and tested on the same examples."""
+
 
 class DataConfig(Settings):
     """How the examples of a dataset reach a model."""
+
+    train: str = setting(
+        "",
+        "What is trained on, as TFDS writes splits: train[:80%], train+validation; by default train.",
+        shapes_program=False,
+    )
+    test: str = setting(
+        "",
+        "What is tested on, likewise; by default test, else validation, else a fifth of each class that is held out.",
+        shapes_program=False,
+    )
+    task: TaskChoice = setting("by_target", "What is learnt from the target.", shapes_program=False)
 
     standardize: StandardizationName = setting(
         "per_feature", "How inputs are shifted and scaled, by the training part.", shapes_program=False
@@ -39,3 +74,8 @@ class DataConfig(Settings):
         gt=0,
         le=1,
     )
+
+    @property
+    def reading(self) -> Reading:
+        """How the dataset is read."""
+        return Reading(self.train, self.test, self.task)

@@ -111,4 +111,6 @@ class NoteRecords(Database):
 
 
 def _facts_from_json(values: dict[str, Any]) -> DatasetFacts:
-    return DatasetFacts(**{**values, "input_shape": tuple(values["input_shape"])})
+    return DatasetFacts(
+        **{**values, "input_shape": tuple(values["input_shape"]), "notes": tuple(values.get("notes", ()))}
+    )

@@ -24,6 +24,8 @@ class DatasetFacts:
     task: Task
     mean_rmse: float | None = None
     """For a regression: the test RMSE of who always predicts the mean of the training targets, if that is known."""
+    notes: tuple[str, ...] = ()
+    """What of how it is read a person may have meant otherwise, in sentences."""
 
     @property
     def chance_level(self) -> float | None:

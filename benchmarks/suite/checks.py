@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.labels import level_label
 from benchmarks.metrics import ALL_TASKS, CLASS_TASKS, METRICS, OUTCOME_METRICS
-from benchmarks.settings.data import DataConfig
+from benchmarks.settings.data import OF_WHOLE_SUITE, DataConfig
 from benchmarks.settings.run import SECTIONS, Changes, setting_paths, settings_from
 from benchmarks.suite.claims import LEAST_DATASETS, Analysis, Assignment, Claim
 from benchmarks.suite.design import DESIGNS, FROM_BASELINE, SAMPLE_EXAMPLE, TWO_LEVEL_DESIGNS, Design
@@ -196,7 +196,9 @@ def _metric_problems(suite: SuiteFormat, place: tuple[str | int, ...], claim: Cl
 
 
 def _possible_tasks(suite: SuiteFormat, dataset: str) -> set[Task]:
-    name = dataset.partition(":")[0]
+    name, asked = dataset.partition(":")[0], suite.reading.task
+    if asked != "by_target":
+        return {"regression"} if asked == "regression" else set(CLASS_TASKS)
     if name in TASKS_OF_EMBEDDED:
         return {TASKS_OF_EMBEDDED[name]}
     losses = _values_of(suite, "train.loss", "by_task")
@@ -273,6 +275,9 @@ def _repeated(path: str, values: list[Any]) -> Iterable[Problem]:
 
 
 def _factor_problems(suite: SuiteFormat, factor: Factor) -> Iterable[Problem]:
+    for path in (path for path in factor.paths if path in OF_WHOLE_SUITE):
+        message = f"{path} is the same in all cells, which are trained and tested on the same examples"
+        yield Problem(dotted(("factors", factor.name)), message, allowed=f"[data] {path.removeprefix('data.')} = ...")
     is_bundle = isinstance(suite.factors[factor.name], dict)
     for index, (label, changes) in enumerate(factor.levels.items()):
         place = dotted(("factors", factor.name, label if is_bundle else index))

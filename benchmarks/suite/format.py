@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, SkipValidation
 
 from benchmarks.labels import level_label
+from benchmarks.settings.data import OF_WHOLE_SUITE, Reading
 from benchmarks.settings.run import SECTIONS, VARIANT, Changes, RunSettings, canonical_json, settings_from
 from benchmarks.suite.claims import Analysis, Assignment, Claim, Level
 from benchmarks.suite.design import Design
@@ -83,6 +84,11 @@ class SuiteFormat(Settings):
     def base(self) -> dict[str, Any]:
         """The base settings by dotted path."""
         return {f"{section}.{name}": value for section in SECTIONS for name, value in getattr(self, section).items()}
+
+    @property
+    def reading(self) -> Reading:
+        """How the datasets are read; the same in all cells."""
+        return Reading(**{name: value for name, value in self.data.items() if f"data.{name}" in OF_WHOLE_SUITE})
 
     @property
     def bases(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, SkipValidation, TypeAdapter, WithJsonSchema, model_validator
 
 from benchmarks.metrics import METRICS
+from benchmarks.settings.data import OF_WHOLE_SUITE
 from benchmarks.settings.run import RunSettings, section_fields, setting_paths
 from benchmarks.suite.claims import Assignment, Level
 from tuning import Problem as TuningProblem
@@ -42,6 +43,7 @@ NOT_SEARCHED: dict[str, str] = {
     "train.images": "early stopping finds the length: epochs, checkpoint = best_val and early_stopping_patience",
     "train.stop_after": "the length of the training is not searched",
     "data.validation_fraction": "all trials are scored on the same share of examples",
+    **dict.fromkeys(OF_WHOLE_SUITE, "all cells are trained and tested on the same examples"),
 }
 """Settings that a space cannot hold -> what to do, or why."""
 

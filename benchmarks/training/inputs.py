@@ -88,7 +88,9 @@ class DatasetOnDevice:
     dataset: Dataset
     train_inputs: Inputs
     train_labels: Tensor
-    """(examples,), as those of the test split."""
+    """(examples,), as those of the test split; targets of a regression less their origin, in single precision."""
+    target_origin: float
+    """The mean of the training targets, in double precision; 0 for classes."""
     test_inputs: Inputs
     test_labels: Tensor
 
@@ -96,13 +98,13 @@ class DatasetOnDevice:
     def of(cls, dataset: Dataset, most_bytes: float = float("inf")) -> DatasetOnDevice:
         """Hand a dataset to TensorFlow; inputs that take more than `most_bytes` are streamed."""
         kind = InputsInMemory if dataset.num_bytes <= most_bytes else StreamedInputs
-        return cls(
-            dataset,
-            kind(dataset.train.inputs),
-            tf.constant(dataset.train.labels),
-            kind(dataset.test.inputs),
-            tf.constant(dataset.test.labels),
+        is_regression = dataset.task == "regression"
+        origin = float(dataset.train.labels.mean()) if is_regression else 0.0
+        train_labels, test_labels = (
+            tf.constant((each.labels - origin).astype(np.float32) if is_regression else each.labels)
+            for each in (dataset.train, dataset.test)
         )
+        return cls(dataset, kind(dataset.train.inputs), train_labels, origin, kind(dataset.test.inputs), test_labels)
 
     @cached_property
     def value_range(self) -> ValueRange:

@@ -96,7 +96,8 @@ class Program:
         self.slots.optimizer.decay.assign(_column(each.settings.train.weight_decay for each in inputs))
         self._shift.assign(np.stack([each.standardization.shift for each in inputs]))
         self._scale.assign(np.stack([each.standardization.scale for each in inputs]))
-        self._target_shift.assign(_column(each.target_shift for each in inputs))
+        self._unit = np.array([[[each.target_scale], [each.target_shift]] for each in inputs])
+        self._target_shift.assign(_column(each.target_shift - self.data.target_origin for each in inputs))
         self._target_scale.assign(_column(each.target_scale for each in inputs))
         self._class_weights.assign(np.stack([each.class_weights for each in inputs]).astype(np.float32))
 
@@ -129,7 +130,7 @@ class Program:
         packing = Packing(probe)
         packed = PackedValues(self.slots.weights.value[slot], self.slots.statistics[slot], self.slots.seeds[slot])
         stored = self.data.train_inputs.read(np.tile(indices, (self.stack_size, 1)))
-        inputs = self._standardize(tf.cast(stored, tf.float32))[slot]
+        inputs = self._standardize(stored)[slot]
         outputs, _, packed = packing.call(packed, inputs, training=True)
         layer = next(
             (each.name for each, output in zip(self._layers(), outputs, strict=True) if not _all_finite(output)), None
@@ -149,10 +150,12 @@ class Program:
         """Make what the runs bring, beside their slots."""
         shape, slots = self.model.input_shape[1:], self.stack_size
         self._learning_rate = tf.Variable(np.zeros((slots, 1), np.float32))
-        self._shift = tf.Variable(np.zeros((slots, *shape), np.float32))
+        self._is_double = self.data.dataset.train.inputs.dtype == np.float64
+        self._shift = tf.Variable(np.zeros((slots, *shape), np.float64 if self._is_double else np.float32))
         self._scale = tf.Variable(np.ones((slots, *shape), np.float32))
         self._target_shift = tf.Variable(np.zeros((slots, 1), np.float32))
         self._target_scale = tf.Variable(np.ones((slots, 1), np.float32))
+        self._unit = np.tile([[1.0], [0.0]], (slots, 1, 1))
         self._class_weights = tf.Variable(np.ones((slots, num_classes), np.float32))
 
     def _trace(self) -> None:
@@ -195,17 +198,19 @@ class Program:
 
     def _batch(self, stored: Tensor, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Inputs and targets of one step as the model meets them, augmented where the settings say so."""
-        stored = tf.cast(stored, tf.float32)
+        # Numbers in double precision are those of a table, which is mixed if anything: it may be centred before.
+        stored = self._centred(stored) if self._is_double else tf.cast(stored, tf.float32)
         targets = self._loss.targets(tf.gather(self.data.train_labels, indices))
         if self._loss.task == "regression":
             shift, scale = (each[:, tf.newaxis] for each in (self._target_shift, self._target_scale))
             targets = (targets - shift) / scale
         if self._augmenter:
+            shift = tf.zeros(self._shift.shape) if self._is_double else tf.identity(self._shift)
             stored, targets, seeds = self._augmenter.apply_to_slots(
-                stored, targets, tf.identity(self.slots.augmentation_seeds), tf.identity(self._shift)
+                stored, targets, tf.identity(self.slots.augmentation_seeds), shift
             )
             self.slots.augmentation_seeds.assign(seeds)
-        return self._standardize(stored), targets
+        return stored * self._scale[:, tf.newaxis] if self._is_double else self._standardize(stored), targets
 
     def _trace_update(self, gradient: Tensor, factors: Tensor, alive: Tensor) -> None:
         train, slots = self.settings.train, self.slots
@@ -240,7 +245,7 @@ class Program:
         flat = np.moveaxis(outputs, 1, 0).reshape(self.stack_size, chunks * EVALUATION_BATCH, -1)[:, :count]
         if self._loss.task != "regression":
             return flat
-        shift, scale = (np.asarray(each)[:, np.newaxis] for each in (self._target_shift, self._target_scale))
+        scale, shift = self._unit[:, :1], self._unit[:, 1:]
         with np.errstate(over="ignore", invalid="ignore"):  # of runs that diverge
             return np.asarray(flat * scale + shift)
 
@@ -257,7 +262,7 @@ class Program:
         def evaluate_chunk(chunk: Tensor, outputs: Tensor) -> tuple[Tensor, Tensor]:
             # Both splits are read in the same way, so that one trace serves both.
             stored = self.data.train_inputs.next(source, indices[chunk])
-            batch = self._standardize(tf.cast(stored, tf.float32))
+            batch = self._standardize(stored)
             given = self._over_slots(self._inference, packed, batch)
             given = tf.where(is_finite[:, tf.newaxis, tf.newaxis], given, np.nan)
             return chunk + 1, outputs.write(chunk, given)
@@ -280,7 +285,11 @@ class Program:
         return tf.logical_and(is_finite, tf.reduce_all(tf.math.is_finite(packed.weights), axis=1))
 
     def _standardize(self, stored: Tensor) -> Tensor:
-        return (stored - self._shift[:, tf.newaxis]) * self._scale[:, tf.newaxis]
+        return self._centred(stored) * self._scale[:, tf.newaxis]
+
+    def _centred(self, stored: Tensor) -> Tensor:
+        """Stored inputs (slots, n, *input_shape) less the shift, in the precision in which they are stored."""
+        return tf.cast(tf.cast(stored, self._shift.dtype) - self._shift[:, tf.newaxis], tf.float32)
 
     def _over_slots(self, function: Callable[..., Any], *slots: Any) -> Tensor:
         """Apply a function of one run to every slot."""

@@ -115,7 +115,8 @@ def embedded(tmp_path_factory):
     """Give a function that prepares an embedded dataset and reads it."""
     # TensorFlow Datasets takes seconds to import, and most files here do without.
     from benchmarks.data.catalog import find_dataset
-    from benchmarks.data.loading import load, prepare
+    from benchmarks.data.loading import load
+    from benchmarks.data.preparing import prepare
 
     folder = tmp_path_factory.mktemp("embedded")
 

@@ -11,7 +11,8 @@ import pytest
 
 from benchmarks.data.buckets import bucket_of
 from benchmarks.data.catalog import DatasetReference, find_dataset, prepared_datasets
-from benchmarks.data.loading import load, prepare
+from benchmarks.data.loading import load
+from benchmarks.data.preparing import prepare
 from benchmarks.errors import DatasetError
 
 

@@ -96,7 +96,8 @@ import numpy as np
 from executing import train_runs
 
 from benchmarks.data.catalog import find_dataset
-from benchmarks.data.loading import load, prepare
+from benchmarks.data.loading import load
+from benchmarks.data.preparing import prepare
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.training.checkpoints import Checkpoints
 from benchmarks.suite.reading import parse_suite

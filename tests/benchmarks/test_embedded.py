@@ -19,7 +19,8 @@ from benchmarks.data.embedded.builder import fifth_by_target, fifth_of_each_clas
 from benchmarks.data.embedded.shapes import SHAPES, draw_shapes
 from benchmarks.data.embedded.spirals import draw_spirals
 from benchmarks.data.embedded.uniforms import Uniforms
-from benchmarks.data.loading import load, prepare
+from benchmarks.data.loading import load
+from benchmarks.data.preparing import prepare
 
 ORIGINALS = {
     "wine": load_wine(),
@@ -74,7 +75,7 @@ def test_what_each_is(read, name, task, num_classes, shape, sizes):
     dataset = read(name)
     assert (dataset.task, dataset.num_classes, dataset.input_shape) == (task, num_classes, shape)
     assert (len(dataset.train), len(dataset.test)) == sizes
-    assert dataset.train.labels.dtype == dataset.test.labels.dtype == (np.float32 if num_classes == 1 else np.int32)
+    assert dataset.train.labels.dtype == dataset.test.labels.dtype == (np.float64 if num_classes == 1 else np.int32)
     assert dataset.test_split == "the official test split"
     assert dataset.left_out == ()
     assert f"{sum(sizes):,}" in EMBEDDED[name].summary

@@ -105,6 +105,9 @@ OTHER = {
     "data.validation_fraction": (0.2, True),
     "data.train_fraction": (0.5, True),
     "data.class_imbalance": (0.1, True),
+    "data.train": ("train[:80%]", False),
+    "data.test": ("validation", False),
+    "data.task": ("classification", False),
 }
 
 RESNET = {"model.variant": "resnet8"}
@@ -488,6 +491,9 @@ COMMON_DEFAULTS = {
         (
             DataConfig,
             {
+                "train": "",
+                "test": "",
+                "task": "by_target",
                 "standardize": "per_feature",
                 "validation_fraction": 0.1,
                 "train_fraction": 1.0,

@@ -16,7 +16,8 @@ import pytest
 from executing import train_runs, with_tensorflow
 
 from benchmarks.data.catalog import find_dataset
-from benchmarks.data.loading import load_decoded, prepare
+from benchmarks.data.loading import load_decoded
+from benchmarks.data.preparing import prepare
 from benchmarks.execution.cgroups import Limits
 from benchmarks.execution.worker import MOST_OF_MEMORY, Orders, Resources, WorkerOptions
 from benchmarks.execution.workers import Workers, resources

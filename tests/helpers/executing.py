@@ -5,7 +5,7 @@ import sys
 import numpy_engine
 import pytest
 
-from benchmarks.execution.running import begun
+from benchmarks.execution.running import begun, with_data
 from benchmarks.plan.stacks import epochs_behind, keys_of, stacks_by_program
 
 with_tensorflow = pytest.mark.parametrize("engine", ["tensorflow"], indirect=True)
@@ -35,6 +35,8 @@ def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, state
 
 
 def run_missing(plan, store, observer, options=None):
-    """Train every run of a tuned plan that the store does not hold, and store each at once."""
+    """Train every run of a tuned plan that the store does not hold, and store each at once; the plan, its data read."""
+    plan = with_data(plan, store.folder, store) if plan.unread else plan
     with begun(plan, store, options) as session:
         session.train(session.own(plan.missing), observer)
+    return plan

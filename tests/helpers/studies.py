@@ -18,5 +18,6 @@ def plan_of(text, store, seeds=None):
     """A suite that is to be run into a store, with the first version of its data."""
     suite = parse_suite(text, "suite.toml")
     expansion = Expansion(suite, dict.fromkeys(suite.datasets, "1.0.0"))
-    plan = Plan(expansion, text, suite.seed_list if seeds is None else seeds, path=Path("suite.toml"), references={})
+    seeds = suite.seed_list if seeds is None else seeds
+    plan = Plan(expansion, text, seeds, path=Path("suite.toml"), references={}, unread=())
     return plan.renewed(store)

@@ -163,5 +163,6 @@ def _batch_loss(settings: RunSettings, prepared: RunInputs, dataset: Dataset, in
 
 def _inputs(prepared: RunInputs, dataset: Dataset, indices: Array) -> Array:
     """A batch as the model meets it, not augmented."""
-    stored = dataset.train.inputs[indices].astype(keras.config.floatx())
-    return np.asarray((stored - prepared.standardization.shift) * prepared.standardization.scale)
+    standardization = prepared.standardization
+    centred = dataset.train.inputs[indices].astype(standardization.shift.dtype) - standardization.shift
+    return (centred * standardization.scale).astype(keras.config.floatx())
