@@ -71,7 +71,8 @@ def trained(tmp_path_factory):
         path = folder / "suite.toml"
         path.write_text(text, encoding="utf-8")
         plan = make_plan(path, runs_dir, folder / "none")
-        run_missing(plan, store, silent, Options(keep_weights=keeps))
+        # One worker: each imports TensorFlow for itself.
+        run_missing(plan, store, silent, Options(workers=1, keep_weights=keeps))
         planned += [run for run in plan.runs if run.seed == 0 and run.cell.title != "glorot_uniform"]
     keys = [run.key for run in planned]
     return SimpleNamespace(store=store, runs_dir=runs_dir, keys=dict(zip(RUNS, keys, strict=True)))
