@@ -36,7 +36,7 @@ EPOCHS = {"numpy": 100, "tensorflow": 15}
 
 
 class Folder:
-    """A new folder with a suite in which `ablate` is called; nothing else is there, or the datasets that are prepared."""
+    """A new folder with a suite in which `ablate` is called; nothing else is there, or datasets that are prepared."""
 
     def __init__(self, path, text, engine="tensorflow", prepared=None):
         path.mkdir()

@@ -27,6 +27,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from examples import each_once
 
 import zoo
 from zoo.activations import ACTIVATIONS
@@ -165,18 +166,16 @@ def spanning_configs():
     """Give every layout as it is, and every level once, the next level on the next family or layout that has it."""
     if keras.backend.backend() == "jax":
         return one_of_each_kind()
-    having = {}
-    for family, levels_of_setting in LEVELS.items():
-        for change in itertools.chain.from_iterable(levels_of_setting.values()):
-            having.setdefault(tuple(change.items()), []).append(family)
     turns = {
         family: itertools.cycle([config for config in layouts().values() if has_hidden(config, family)])
         for family in LEVELS
     }
-    spanning = set(layouts().values())
-    for number, (change, families) in enumerate(having.items()):
-        spanning.add(next(turns[families[number % len(families)]]).changed(**dict(change)))
-    return spanning
+    rows = [
+        (family, change)
+        for family, levels_of_setting in LEVELS.items()
+        for change in itertools.chain.from_iterable(levels_of_setting.values())
+    ]
+    return {*layouts().values(), *(next(turns[family]).changed(**change) for family, change in each_once(rows))}
 
 
 def has_hidden(config, family):
