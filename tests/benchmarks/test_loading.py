@@ -623,6 +623,8 @@ def test_each_version_trains_on_its_own_data(prepared, tmp_path):
             path.write_text(SUITE.format(datasets=json.dumps(datasets)), encoding="utf-8")
             plan = make_plan(path, tmp_path / name, tmp_path)
             store = Store.create_or_open(tmp_path / name)
+            for reference in plan.references.values():
+                load_decoded(reference, tmp_path / name)  # else a worker does, and imports TensorFlow for it
             run_missing(plan, store, Silent())
             assert not (tmp_path / name / ".states").exists(), "no search goes on from what ends early"
             stored = store.runs(run.key for run in plan.runs).values()
