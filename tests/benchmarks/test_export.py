@@ -173,7 +173,7 @@ def test_export_tells_where_the_weights_come_from(name, origin, exported):
     assert f"| weights | {origin} |" in (exported / name / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["mlp", "conv"])
+@pytest.mark.parametrize("name", ["mlp", pytest.param("conv", marks=pytest.mark.night)])
 def test_training_again_gives_the_weights_that_were_kept(name, trained, tmp_path):
     """A run that is trained again, alone, comes out with the very weights that it had among others."""
     runs_dir = copy_of(trained, tmp_path)
