@@ -11,14 +11,14 @@ def examples(by_day, by_night, **options):
 
 
 def each_once(rows):
-    """Choose from pairs of a family and a change: each change once, the next with the next family that has it."""
-    families = {}
-    for family, change in rows:
-        families.setdefault(repr(change), []).append((family, change))
-    return [having[number % len(having)] for number, having in enumerate(families.values())]
+    """Choose from pairs of a network and a change: each change once, the next with the next network that has it."""
+    by_change = {}
+    for network, change in rows:
+        by_change.setdefault(repr(change), []).append((network, change))
+    return [having[number % len(having)] for number, having in enumerate(by_change.values())]
 
 
 def spanning(rows):
-    """Give all pairs of a family and a change as parameters: by day each change once, by night every pair."""
+    """Give all pairs of a network and a change as parameters: by day each change once, by night every pair."""
     by_day = each_once(rows)
     return [pytest.param(*row, marks=() if row in by_day else pytest.mark.night) for row in rows]
