@@ -21,7 +21,7 @@ HELPERS = ROOT / "tests" / "helpers"
 os.environ["PYTHONPATH"] = os.pathsep.join([str(ROOT), str(HELPERS), *filter(None, [os.environ.get("PYTHONPATH")])])
 
 # How long an example takes says nothing of the code on a machine that does other things besides.
-settings.register_profile("day", deadline=None)
+settings.register_profile("day", deadline=None, max_examples=50)
 settings.register_profile("night", deadline=None)
 settings.load_profile("day")
 

@@ -182,18 +182,30 @@ def test_unknown_fault():
     assert chosen_faults([]) == FAULTS
 
 
-def test_command(tmp_path):
-    """The command prints the table of one fault, and ends with 2 where there is no such fault."""
-    command = [sys.executable, "-m", "tools.faults", "--only"]
-    wrong = subprocess.run([*command, "nothing"], capture_output=True, text=True, check=False, cwd=tmp_path)
+def test_command_for_no_fault(tmp_path):
+    """The command ends with 2 where there is no such fault."""
+    command = [sys.executable, "-m", "tools.faults", "--only", "nothing"]
+    wrong = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert wrong.returncode == 2
     assert "no such fault" in wrong.stderr
     assert not wrong.stdout
-    done = subprocess.run(
-        [*command, "fuzz", "--quick", "--json"], capture_output=True, text=True, check=True, cwd=tmp_path
-    )
+
+
+FEWER = """
+import dataclasses, runpy
+from tools.faults.faults import FAULTS
+FAULTS["fuzz"] = dataclasses.replace(FAULTS["fuzz"], quick={count})
+runpy.run_module("tools.faults", run_name="__main__")
+"""
+
+
+@pytest.mark.parametrize("count", [100, pytest.param(FAULTS["fuzz"].quick, marks=pytest.mark.night)])
+def test_command(count, tmp_path):
+    """The command prints the table of one fault."""
+    command = [sys.executable, "-c", FEWER.format(count=count), "--only", "fuzz", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
     [told] = json.loads(done.stdout)["outcomes"]
-    assert told["tried"] >= FAULTS["fuzz"].quick
+    assert told["tried"] >= count
     assert told["survived"] == told["tried"]
 
 

@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -23,7 +24,7 @@ BASELINE = {"initializer": "glorot", "normalization": "none"}
 VARIED = Factors(FACTORS, BASELINE)
 statuses = st.sampled_from(["done", "done", "done", "diverged", "failed", "missing"])
 
-unhurried = settings(deadline=None, max_examples=60)
+unhurried = examples(20, 60)
 
 
 def table(cells, statuses=None, dataset="digits"):

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
@@ -18,7 +19,7 @@ from benchmarks.analysis.example_noise import pair_noise, right_answers
 from benchmarks.analysis.ranks import rank_over_datasets
 from benchmarks.analysis.verdicts import evidence_of, sign_flip_p, verdict_of
 
-unhurried = settings(deadline=None, max_examples=50)
+unhurried = examples(20, 50)
 sizes = st.lists(st.integers(2, 12), min_size=2, max_size=2)
 
 

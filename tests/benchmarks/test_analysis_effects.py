@@ -8,7 +8,8 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from sklearn.preprocessing import OneHotEncoder
@@ -22,7 +23,7 @@ FACTORS = {"model.initializer": ["glorot", "he"], "model.norm": ["none", "bn", "
 BASELINE = {"model.initializer": "glorot", "model.norm": "none"}
 VARIED = Factors(FACTORS, BASELINE)
 
-unhurried = settings(deadline=None, max_examples=30)
+unhurried = examples(12, 30)
 
 
 def table(cells, factors=FACTORS, task="classification"):

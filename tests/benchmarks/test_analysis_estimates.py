@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.weightstats import DescrStatsW
@@ -14,7 +15,7 @@ from benchmarks.analysis.estimates import LEAST_N, estimate, standardized_mean
 
 finite = st.floats(-1, 1, allow_nan=False)
 
-unhurried = settings(deadline=None, max_examples=100)
+unhurried = examples(40, 100)
 
 
 def test_known_intervals(known_cases):

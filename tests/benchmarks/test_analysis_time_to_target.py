@@ -7,13 +7,14 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.analysis.tables import level_column
 from benchmarks.analysis.time_to_target import survival_of, times_to_target
 
-unhurried = settings(deadline=None, max_examples=50)
+unhurried = examples(20, 50)
 times = st.lists(st.integers(1, 20).map(float), max_size=8)
 
 

@@ -8,7 +8,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, example, given, settings
+from examples import examples
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
@@ -22,7 +23,7 @@ from benchmarks.suite.claims import least_seeds
 
 KINDS = ["superiority", "equivalence", "non_inferiority"]
 
-unhurried = settings(deadline=None, max_examples=60)
+unhurried = examples(20, 60)
 
 # Sixteenths are exact in binary, so that shifting, scaling and mirroring leave no rounding behind.
 sixteenths = st.integers(-32, 32).map(lambda number: number / 16)

@@ -178,17 +178,21 @@ def killing(monkeypatch, after_writes):
     return written
 
 
-SUITES = pytest.mark.parametrize("text", [DENSE, CONVOLUTIONAL, MUON], ids=["dense", "convolutional", "muon"])
-
-
-@SUITES
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(DENSE, id="dense"),
+        pytest.param(CONVOLUTIONAL, id="convolutional", marks=pytest.mark.night),
+        pytest.param(MUON, id="muon"),
+    ],
+)
 def test_killed_several_times(text, digits, undisturbed, tmp_path, monkeypatch):
     """Killed after some checkpoints and begun again, over and over, runs end bit for bit as undisturbed ones."""
     expected = undisturbed(text)
     monkeypatch.setattr("benchmarks.training.trainer.STEPS_A_CALL", 5)
     checkpoints, positions = Checkpoints(tmp_path, 0.0), []
-    # Every start makes the program anew, which takes the time here: three kills, in the middle of epochs and between.
-    for after_writes in (1, 1, 2):
+    # Every start makes the program anew, which takes the time here: two kills, in the middle of epochs and between.
+    for after_writes in (1, 3):
         with monkeypatch.context() as patch:
             written = killing(patch, after_writes)
             with pytest.raises(Killed):
@@ -210,16 +214,21 @@ def test_what_is_killed_is_worth_testing(undisturbed):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "text", [pytest.param(DENSE, id="dense"), pytest.param(CONVOLUTIONAL, id="convolutional", marks=pytest.mark.night)]
+    ("text", "kills"),
+    [
+        pytest.param(DENSE, (2,), id="dense"),
+        pytest.param(DENSE, (1, 1, 2), id="dense, three times", marks=pytest.mark.night),
+        pytest.param(CONVOLUTIONAL, (1, 1, 2), id="convolutional", marks=pytest.mark.night),
+    ],
 )
-def test_killed_for_real(text, digits, undisturbed, tmp_path, monkeypatch):
+def test_killed_for_real(text, kills, digits, undisturbed, tmp_path, monkeypatch):
     """A process that is killed with SIGKILL at arbitrary moments leaves what another goes on from to the same end."""
     folder, data = tmp_path / "checkpoints", tmp_path / "data"
     script = tmp_path / "child.py"
     script.write_text(CHILD, encoding="utf-8")
     monkeypatch.setenv("PYTHONPATH", str(HELPERS), prepend=os.pathsep)
     generator = np.random.default_rng(5)
-    for writes in (1, 1, 2):
+    for writes in kills:
         command = [sys.executable, str(script), str(folder), str(data), str(writes)]
         child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         child.stdin.write(text)

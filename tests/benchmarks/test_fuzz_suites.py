@@ -43,21 +43,21 @@ def only_clear_errors(path, content):
     is_accepted(path, MOST_SECONDS)
 
 
-@examples(2000, 20_000, suppress_health_check=[HealthCheck.too_slow])
+@examples(800, 20_000, suppress_health_check=[HealthCheck.too_slow])
 @given(content=mutated_texts())
 def test_mutated_texts(path, content):
     """A valid suite with a few things wrong in its text is accepted, or refused with an error for people."""
     only_clear_errors(path, content)
 
 
-@examples(300, 3_000, suppress_health_check=[HealthCheck.too_slow])
+@examples(150, 3_000, suppress_health_check=[HealthCheck.too_slow])
 @given(content=mutated_tables())
 def test_mutated_tables(path, content):
     """A valid suite with a few things wrong in its tables is accepted, or refused with an error for people."""
     only_clear_errors(path, content)
 
 
-@examples(300, 3_000, suppress_health_check=[HealthCheck.too_slow])
+@examples(150, 3_000, suppress_health_check=[HealthCheck.too_slow])
 @given(table=random_tables())
 def test_random_documents(path, table):
     """A random document is accepted, or refused with an error for people; nothing else ever comes out."""
@@ -70,7 +70,7 @@ def test_documents_are_their_tables(table):
     assert tomllib.loads(document(table).decode()) == table
 
 
-@examples(200, 2000)
+@examples(100, 2000)
 @given(content=random_texts())
 def test_random_texts(path, content):
     """Any text at all is accepted, or refused with an error for people."""
@@ -93,8 +93,8 @@ def test_files_are_worth_reading(path):
 
 def test_findings_of_the_fault(tmp_path):
     """What the table of faults is told: so many files, none of which ends in a traceback, and some are right."""
-    found = read_all(11, 500, tmp_path)
-    assert found.read >= 500
+    found = read_all(11, 200, tmp_path)
+    assert found.read >= 200
     assert found.faults == {}
     assert 0 < found.accepted < found.read
     assert 0 < found.slowest_seconds < MOST_SECONDS

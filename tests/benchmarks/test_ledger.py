@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,6 +35,8 @@ from benchmarks.results import FAILURES, FINAL, RunResult
 from benchmarks.store import LEASES, DatasetFacts, Store
 from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
+
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 SUITE = """
 name = "tiny"
@@ -462,10 +465,10 @@ def test_shards_that_are_none(given_shard):
 
 
 @pytest.mark.slow
-def test_a_run_that_raises_is_tried_once(ablate, tmp_path):
+def test_a_run_that_raises_is_tried_once(ablate, tmp_path, digits_runs):
     """An exception fails its runs with the traceback; they are tried again where `--retry` asks for it."""
     (tmp_path / "tiny.toml").write_text(SUITE)
-    (tmp_path / "runs").mkdir()
+    shutil.copytree(digits_runs, tmp_path / "runs")
     (tmp_path / "runs" / "weights").write_text("in the way of the folder for weights")
     assert ablate("run", "tiny.toml", "--keep-weights", "--workers", "1")[0] == 1
     store = Store.open(tmp_path / "runs")
@@ -485,12 +488,13 @@ def test_a_run_that_raises_is_tried_once(ablate, tmp_path):
     assert log_of(store, log.key).stored.attempts == 2
 
 
-@pytest.mark.slow
-def test_shards_on_the_command_line(ablate, tmp_path):
+@pytest.mark.usefixtures("engine")
+def test_shards_on_the_command_line(ablate, tmp_path, digits_runs):
     """Each job of an array trains its part, into stores of their own, and joined they are the whole suite."""
     (tmp_path / "study.toml").write_text(SUITE)
     keys = []
     for number in (1, 2):
+        shutil.copytree(digits_runs, tmp_path / f"part{number}")
         code, out, err = ablate("run", "study.toml", "--shard", f"{number}/2", "--runs-dir", f"part{number}", "--json")
         assert code == 0, err
         keys.append(set(Store.open(tmp_path / f"part{number}").keys()))

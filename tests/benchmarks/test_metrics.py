@@ -6,7 +6,8 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.special import expit, softmax
@@ -15,7 +16,7 @@ from sklearn import metrics as reference
 from benchmarks import metrics
 from benchmarks.results import MOST_PREDICTION_BYTES, kept_predictions
 
-unhurried = settings(deadline=None, max_examples=100)
+unhurried = examples(40, 100)
 logit = st.floats(-30, 30, width=32)
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 
 import pytest
-from hypothesis import given, settings
+from examples import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import labels
 from benchmarks.analysis.estimates import estimate
 from benchmarks.report import formatting
 
-unhurried = settings(deadline=None, max_examples=100)
+unhurried = examples(40, 100)
 
 
 SHARE = formatting.style_of("share")

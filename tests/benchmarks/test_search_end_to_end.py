@@ -215,12 +215,19 @@ def test_outcome_of_a_real_search(undisturbed):
     assert {each.level for each in outcome.sensitivities} == {"relu", "tanh"}
 
 
-@pytest.mark.parametrize("strategy", [pytest.param("hyperband", marks=pytest.mark.night), "bayesian"])
-def test_killed_and_resumed(strategy, undisturbed, tmp_path, engine, digits_runs):
-    """A search that is killed with SIGKILL, twice, ends with the trials, scores and runs of one that was not."""
+@pytest.mark.parametrize(
+    ("strategy", "at"),
+    [
+        ("bayesian", (5,)),
+        pytest.param("bayesian", (3, 9), marks=pytest.mark.night),
+        pytest.param("hyperband", (3, 9), marks=pytest.mark.night),
+    ],
+)
+def test_killed_and_resumed(strategy, at, undisturbed, tmp_path, engine, digits_runs):
+    """A search that is killed with SIGKILL, even twice, ends with the trials, scores and runs of one that was not."""
     expected, _ = undisturbed(strategy)
     folder, kills = Folder(tmp_path / "killed", strategy, engine, digits_runs), 0
-    for wanted in (3, 9):
+    for wanted in at:
         process = folder.start("run", "study.toml")
         while process.poll() is None and _stored(folder) < wanted:
             time.sleep(0.02)

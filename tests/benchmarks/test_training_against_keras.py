@@ -1,4 +1,8 @@
-"""The compiled program against plain Keras: every model, optimizer, schedule and loss gives what `fit` gives."""
+"""The compiled program against plain Keras: every model, optimizer, schedule and loss gives what `fit` gives.
+
+By day, several layers or losses are compared at once, and of the schedules, whose rates test_schedules.py has by hand,
+one of each kind of factor; by night, each alone.
+"""
 
 from typing import Any, NamedTuple
 
@@ -126,19 +130,33 @@ CALM = {"train.optimizer_epsilon": 1e-4}
 SMOOTH_RESNET = {**NARROW_RESNET, "model.activation": "gelu"}
 
 MODELS = [
+    {
+        **SMALL,
+        "model.normalization": "batch",
+        "model.weight_standardization": True,
+        "model.l1": 1e-3,
+        "model.l2": 1e-2,
+    },
+    {
+        **SMALL,
+        "model.normalization": "rms",
+        "model.skip_connections": "projection",
+        "model.width": [48, 32],
+        "model.max_norm": 1.0,
+    },
+    {**SMALL, "model.activation": "prelu", "model.initial_bias": 0.1, "model.initializer_gain": "activation"},
+    {**NARROW_RESNET, "model.normalization": "none", "model.activation": "prelu", "model.residual_start": "fixup"},
+]
+
+MORE_MODELS = [
+    {"model.variant": "lenet5", "train.epochs": 3},
     {**SMALL, "model.normalization": "batch"},
     {**SMALL, "model.normalization": "layer", "model.activation": "gelu", "model.skip_connections": "identity"},
     {**SMALL, "model.normalization": "rms", "model.skip_connections": "projection", "model.width": [48, 32]},
     {**SMALL, "model.l1": 1e-3, "model.l2": 1e-2},
     {**SMALL, "model.max_norm": 1.0, "train.learning_rate": 1e-2},
     {**SMALL, "model.weight_standardization": True},
-    {**SMALL, "model.activation": "prelu", "model.initial_bias": 0.1, "model.initializer_gain": "activation"},
     {**NARROW_RESNET, "model.normalization": "layer", "model.normalization_place": "after_activation"},
-    {**NARROW_RESNET, "model.normalization": "none", "model.activation": "prelu", "model.residual_start": "fixup"},
-    {"model.variant": "lenet5", "train.epochs": 3},
-]
-
-MORE_MODELS = [
     {**SMALL, "model.l1": 1e-2},
     {**SMALL, "model.l2": 1e-2},
     {
@@ -161,6 +179,9 @@ MORE_MODELS = [
 RANDOM = [
     {**SMALL, "model.input_dropout": 0.2, "model.dropout": 0.3},
     {**SMALL, "model.drop_connect": 0.3, "model.skip_connections": "identity", "model.stochastic_depth": 0.5},
+]
+
+MORE_RANDOM = [
     {
         **SMOOTH_RESNET,
         "model.dropout": 0.2,
@@ -423,6 +444,18 @@ TRAINING = {
 }
 
 
+BY_NIGHT = (
+    set(OWN)
+    | {f"schedule {name}" for name in set(RATES) - {"cosine"}}
+    | {"label_smoothing", "class_weights", "sigmoid", "sigmoid with label_smoothing", "squared by task"}
+    | {"clip_norm of muon"}
+)
+
+
+def by_night(rows):
+    return [pytest.param(each, marks=pytest.mark.night) for each in rows]
+
+
 def test_every_optimizer_and_schedule_is_in_the_tables_above():
     """An optimizer or a schedule that is added without a comparison with Keras fails here."""
     assert set(COEFFICIENTS) == set(OPTIMIZERS)
@@ -434,16 +467,17 @@ def test_every_optimizer_and_schedule_is_in_the_tables_above():
 
 @pytest.mark.parametrize(
     ("dataset", "changes", "how"),
-    [pytest.param(*row, id=name, marks=pytest.mark.night if name in OWN else ()) for name, row in TRAINING.items()],
+    [
+        pytest.param(*row, id=name, marks=pytest.mark.night if name in BY_NIGHT else ())
+        for name, row in TRAINING.items()
+    ],
 )
 def test_training_equals_plain_fit(dataset, changes, how, data, trainer_for):
     """Fed the same batches from the same weights, program and Keras `fit` agree in loss over 50 steps and after."""
     check_against_plain_fit(trainer_for(changes, dataset), data[dataset][0], changes, how)
 
 
-@pytest.mark.parametrize(
-    "changes", [*MODELS, *(pytest.param(each, marks=pytest.mark.night) for each in MORE_MODELS)], ids=name_of
-)
+@pytest.mark.parametrize("changes", [*MODELS, *by_night(MORE_MODELS)], ids=name_of)
 def test_model_equals_plain_fit(changes, digits, trainer_for):
     """Whatever the layers and their regularizers, program and Keras `fit` agree in loss over 50 steps and after."""
     changes = changes | CALM
@@ -451,7 +485,7 @@ def test_model_equals_plain_fit(changes, digits, trainer_for):
     check_against_plain_fit(trainer_for(changes), digits, changes, Fit(adam(rate, 1e-4)))
 
 
-@pytest.mark.parametrize("changes", RANDOM, ids=name_of)
+@pytest.mark.parametrize("changes", [*RANDOM, *by_night(MORE_RANDOM)], ids=name_of)
 def test_what_is_dropped_is_what_plain_fit_drops(changes, digits, trainer_for):
     """A run in a slot drops the very inputs, units, channels, weights and branches that Keras drops with its seed."""
     rate = settings_from(changes).train.coefficients()["learning_rate"]
@@ -466,8 +500,8 @@ def test_what_is_dropped_is_what_plain_fit_drops(changes, digits, trainer_for):
 @pytest.mark.parametrize(
     ("dataset", "base", "fed_in"),
     [
-        ("digits", SMALL, {}),
-        ("digits", NARROW_RESNET, {}),
+        pytest.param("digits", SMALL, {}, marks=pytest.mark.night),
+        pytest.param("digits", NARROW_RESNET, {}, marks=pytest.mark.night),
         (
             "digits",
             SMALL,

@@ -80,17 +80,22 @@ def poison(program, slot, path):
     return weights[slot]
 
 
+CONVOLUTIONAL = {**NARROW_RESNET, **SGD, "train.epochs": 2, "model.skip_connections": "projection"}
+WITH_BIASES = {"model.variant": "lenet5", "model.activation": "relu", "train.epochs": 2, **SGD}
+
+
 @pytest.mark.parametrize(
     ("changes", "layers"),
     [
-        ({**SMALL, **SGD}, None),
-        ({**NARROW_RESNET, **SGD, "train.epochs": 2, "model.skip_connections": "projection"}, 6),
-        ({**SMALL, "train.optimizer": "muon", "model.normalization": "batch"}, 2),
+        pytest.param({**SMALL, **SGD}, None, id="dense"),
+        pytest.param(CONVOLUTIONAL, 3, id="convolutional"),
+        pytest.param(CONVOLUTIONAL, 6, id="convolutional, more layers", marks=pytest.mark.night),
+        pytest.param({**SMALL, "train.optimizer": "muon", "model.normalization": "batch"}, 2, id="muon"),
         # TensorFlow makes zeros of what is no number where it runs these layers and their ReLU as one kernel.
-        ({**SMALL, "train.optimizer": "lamb"}, None),
-        ({"model.variant": "lenet5", "model.activation": "relu", "train.epochs": 2, **SGD}, 4),
+        pytest.param({**SMALL, "train.optimizer": "lamb"}, None, id="dense alone"),
+        pytest.param(WITH_BIASES, 2, id="convolutional with biases"),
+        pytest.param(WITH_BIASES, 4, id="convolutional with biases, more layers", marks=pytest.mark.night),
     ],
-    ids=["dense", "convolutional", "muon", "dense alone", "convolutional with biases"],
 )
 def test_place_of_a_divergence(changes, layers, trainer_for):
     """A weight that becomes no number after the first epoch: epoch 2, step 1, in that weight's layer, and no later."""
@@ -133,9 +138,8 @@ def test_weights_that_are_no_numbers_after_the_last_step(trainer_for):
 
 def test_variance_that_overflows(trainer_for):
     """Where a variance overflows, which makes zeros of what it normalizes, the layer of the variance is told."""
-    changes = {**NARROW_RESNET, **SGD, "train.epochs": 2, "model.skip_connections": "projection"}
-    wild = settings_from(changes | {"train.learning_rate": 1e12})
-    message = trainer_for(changes).train_stack({0: (wild, 0)})[0].message
+    wild = settings_from(CONVOLUTIONAL | {"train.learning_rate": 1e12})
+    message = trainer_for(CONVOLUTIONAL).train_stack({0: (wild, 0)})[0].message
     assert re.fullmatch(
         r"the loss was not finite in epoch 1, step \d+; all layers' outputs were finite, but not .+/moving_variance",
         message,

@@ -39,6 +39,8 @@ PER_SLOT = {
     "augment.mixup": 0.2,
 }
 
+PER_SLOT_WITH_BATCH = PER_SLOT | {"model.normalization": "batch", "train.monitor": "val_accuracy"}
+
 OTHERS = [
     {"train.learning_rate": 0.02, "model.initializer": "lecun_uniform"},
     {"train.learning_rate": 1e30},
@@ -56,8 +58,8 @@ OTHERS = [
 @pytest.mark.parametrize(
     "added",
     [
-        {},
-        {"model.normalization": "batch"},
+        pytest.param({}, marks=pytest.mark.night),
+        pytest.param({"model.normalization": "batch"}, marks=pytest.mark.night),
         pytest.param({"model.normalization": "layer"}, marks=pytest.mark.night),
         {
             "model.input_dropout": 0.2,
@@ -68,7 +70,7 @@ OTHERS = [
         {"model.l1": 1e-4, "model.l2": 1e-3, "model.max_norm": 0.8, "model.activation": "prelu"},
         {"model.weight_standardization": True, "model.normalization": "group", "model.width": 14},
         pytest.param(PER_SLOT, marks=pytest.mark.night),
-        PER_SLOT | {"model.normalization": "batch", "train.monitor": "val_accuracy"},
+        PER_SLOT_WITH_BATCH,
         pytest.param(
             without(PER_SLOT, "train.clip_norm", "train.optimizer")
             | {"train.clip_value": 0.1, "train.optimizer": "nadam"},
@@ -100,13 +102,18 @@ def test_run_does_not_depend_on_its_neighbours(added, trainer_for):
         assert len(epochs) > 1, "some run is to have been stopped before another"
 
 
+CHANNELS = {"model.dropout": 0.2, "model.dropout_kind": "channels"}
+SKIPPED = {"model.stochastic_depth": 0.5, "model.drop_connect": 0.2}
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {**SMALL, "model.dropout": 0.2},
-        {**NARROW_RESNET, "train.epochs": 1},
-        {**NARROW_RESNET, "train.epochs": 1, "model.dropout": 0.2, "model.dropout_kind": "channels"},
-        {**NARROW_RESNET, "train.epochs": 1, "model.stochastic_depth": 0.5, "model.drop_connect": 0.2},
+        pytest.param({**NARROW_RESNET, "train.epochs": 1}, marks=pytest.mark.night),
+        {**NARROW_RESNET, "train.epochs": 1, **CHANNELS, **SKIPPED},
+        pytest.param({**NARROW_RESNET, "train.epochs": 1, **CHANNELS}, marks=pytest.mark.night),
+        pytest.param({**NARROW_RESNET, "train.epochs": 1, **SKIPPED}, marks=pytest.mark.night),
         {
             **NARROW_RESNET,
             "train.epochs": 1,
@@ -134,7 +141,7 @@ def test_seeds_give_different_runs(trainer_for):
 
 def test_a_second_stack_begins_anew(trainer_for):
     """Averages, moments, best weights and random states of one stack are gone when the next one starts."""
-    changes = ODD_SIZES | PER_SLOT
+    changes = ODD_SIZES | PER_SLOT_WITH_BATCH
     settings, trainer = settings_from(changes), trainer_for(changes)
     first = trainer.train_stack({2: (settings, 2)})[2]
     trainer.train_stack({slot: (settings, 10 + slot) for slot in range(5)})
@@ -142,12 +149,12 @@ def test_a_second_stack_begins_anew(trainer_for):
 
 
 STREAMED = {
-    "dense": {"model.dropout": 0.2, "train.checkpoint": "best_val"},
+    "dense": {"model.dropout": 0.2, "train.checkpoint": "best_val", "augment.translate": 0.1},
     "convolutions": {"model.variant": "lenet5", "train.optimizer": "momentum", "augment.translate": 0.1},
 }
 
 
-@pytest.mark.parametrize("name", STREAMED)
+@pytest.mark.parametrize("name", ["dense", pytest.param("convolutions", marks=pytest.mark.night)])
 def test_streamed_equals_in_memory(name, digits):
     """Read from its file through `tf.data`, a dataset gives the numbers that it gives in memory, to the last bit."""
     settings = settings_from(SMALL | STREAMED[name])

@@ -18,14 +18,15 @@ ABLATE = {
 """Engine -> the command line with such workers, as a process of its own."""
 
 
-def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, states=None):
+def train_runs(runs, datasets, on_epoch=lambda *_: None, checkpoints=None, states=None, engine=None):
     """Train runs in this process and give each result as soon as it is there.
 
-    A checkpoint is removed once all results of its stack were taken.
+    A checkpoint is removed once all results of its stack were taken. The engine is a new one, which traces each program
+    anew, unless one is given.
     """
     from benchmarks.execution.local import Engine
 
-    engine = Engine(datasets.__getitem__, states=states)
+    engine = engine or Engine(datasets.__getitem__, states=states)
     kept = states.kept() if states else {}
     for stack in stacks_by_program(runs, datasets, lambda run: epochs_behind(run, kept)):
         file = checkpoints.file_of(keys_of(stack)) if checkpoints else None

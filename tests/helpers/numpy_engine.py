@@ -26,9 +26,10 @@ RATE = 100.0
 
 MOMENTUM = 0.5
 
-ABLATE = [sys.executable, "-c", "import numpy_engine; numpy_engine.use(); from benchmarks.cli import main; main()"]
-"""The command line with workers that have this engine."""
+_CALLS = "import numpy_engine, undrawn; numpy_engine.use(); undrawn.leave_plots_out()"
 
+ABLATE = [sys.executable, "-c", f"{_CALLS}; from benchmarks.cli import main; main()"]
+"""The command line with workers that have this engine, and reports without their plots."""
 
 NAME = "numpy_engine:NumpyEngine"
 

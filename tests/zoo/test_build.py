@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 
 import keras
 import numpy as np
 import pytest
+from examples import spanning
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -55,6 +57,12 @@ OF_FAMILY = {
 """Changes that leave the shapes of the layers that there were alone."""
 
 
+@functools.cache
+def tiny_model(family):
+    """Build the model of a family with seed 0, once for all that do not change it."""
+    return zoo.build_model(TINY[family], SHAPE, CLASSES, seed=0)
+
+
 def values_of(model):
     """Copy the values of all variables."""
     return [np.array(variable) for variable in model.variables]
@@ -98,8 +106,9 @@ def test_different_seeds_differ(family):
     assert not states[0] & states[1]
 
 
-@pytest.mark.parametrize("family", ["mlp", "resnet"])
-@pytest.mark.parametrize("initializer", RANDOM)
+@pytest.mark.parametrize(
+    ("family", "initializer"), spanning([(family, name) for family in ("mlp", "resnet") for name in RANDOM])
+)
 def test_layers_of_one_shape_start_differently(family, initializer):
     """No two layers of a model share their initial weights, which one seed for all layers would bring about."""
     config = TINY[family].changed(depth=14, initializer=initializer)
@@ -124,11 +133,12 @@ def test_dropout_masks_follow_the_seed():
 
 
 @pytest.mark.parametrize(
-    ("family", "change"), [(family, change) for family in TINY for change in KEEPING_SHAPES + OF_FAMILY[family]]
+    ("family", "change"),
+    spanning([(family, change) for family in TINY for change in KEEPING_SHAPES + OF_FAMILY[family]]),
 )
 def test_kernels_do_not_depend_on_other_settings(family, change):
     """A setting that leaves a layer's shape alone leaves its initial kernel alone."""
-    base = kernels_of(zoo.build_model(TINY[family], SHAPE, CLASSES, seed=0))
+    base = kernels_of(tiny_model(family))
     changed = kernels_of(zoo.build_model(TINY[family].changed(**change), SHAPE, CLASSES, seed=0))
     assert set(base) <= set(changed)
     for name, kernel in base.items():
@@ -138,7 +148,7 @@ def test_kernels_do_not_depend_on_other_settings(family, change):
 @pytest.mark.parametrize(("family", "depth"), [("mlp", 4), ("resnet", 14)])
 def test_kernels_do_not_depend_on_depth(family, depth):
     """A deeper network starts with the same kernels in those layers that the shallower one has too."""
-    base = kernels_of(zoo.build_model(TINY[family], SHAPE, CLASSES, seed=0))
+    base = kernels_of(tiny_model(family))
     deeper = kernels_of(zoo.build_model(TINY[family].changed(depth=depth), SHAPE, CLASSES, seed=0))
     assert set(base) < set(deeper)
     assert_same(list(base.values()), [deeper[name] for name in base])
@@ -153,12 +163,12 @@ NOT_SHAPING = [
 """Changes that leave a program as it is."""
 
 
-@pytest.mark.parametrize("change", NOT_SHAPING)
-@pytest.mark.parametrize("family", TINY)
+@pytest.mark.parametrize(
+    ("family", "change"), spanning([(family, change) for family in TINY for change in NOT_SHAPING])
+)
 def test_initial_values(family, change):
     """Values drawn anew, for another seed and initializer, are to the last bit those of a model built so."""
-    config = TINY[family]
-    model = zoo.build_model(config, SHAPE, CLASSES, seed=0)
+    config, model = TINY[family], tiny_model(family)
     before = values_of(model)
     asked = config.changed(**change)
     assert_same(zoo.initial_values(model, asked, seed=5), values_of(zoo.build_model(asked, SHAPE, CLASSES, seed=5)))
@@ -183,18 +193,20 @@ SHAPING = {
 
 @pytest.mark.parametrize(
     ("family", "change"),
-    [
-        (family, change)
-        for family in TINY
-        for change in [
-            *({"normalization": name} for name in NORMALIZATIONS if name != "instance"),
-            {"activation": "prelu"},
-            {"drop_connect": 0.3, "input_dropout": 0.2},
-            {"weight_standardization": True, "max_norm": 1.0, "l2": 0.1},
-            {"normalization": "none", "initial_bias": 0.5},
-            *SHAPING[family],
+    spanning(
+        [
+            (family, change)
+            for family in TINY
+            for change in [
+                *({"normalization": name} for name in NORMALIZATIONS if name != "instance"),
+                {"activation": "prelu"},
+                {"drop_connect": 0.3, "input_dropout": 0.2},
+                {"weight_standardization": True, "max_norm": 1.0, "l2": 0.1},
+                {"normalization": "none", "initial_bias": 0.5},
+                *SHAPING[family],
+            ]
         ]
-    ],
+    ),
 )
 def test_initial_values_of_every_part(family, change):
     """The same holds with each part that has variables of its own, and for another initial bias."""

@@ -8,7 +8,8 @@ and one residual network; there, of initializers of one Keras class, on one. On 
 for each shape, the first is checked on these, and the rest on each layout as it is.
 
 All of this is the night's. By day, the first is checked on every layout as it is and at every level once, each level on
-another layout; on JAX, all is checked on one layout of each kind.
+another family or layout; the rest on one layout of each kind, and on networks that bring together as many levels as
+go together; on JAX, all is checked on one layout of each kind.
 
 All but the last test use Keras alone, so that they run on JAX too; the last one does run them there.
 """
@@ -26,6 +27,7 @@ import sys
 import keras
 import numpy as np
 import pytest
+from examples import each_once
 
 import zoo
 from zoo.activations import ACTIVATIONS
@@ -161,15 +163,24 @@ def parameters(configs, unmarked, mark):
 
 
 def spanning_configs():
-    """Give every layout as it is, and every level of every family on one layout, the next level on the next."""
+    """Give every layout as it is, and every level once, the next level on the next family or layout that has it."""
     if keras.backend.backend() == "jax":
         return one_of_each_kind()
-    spanning = set(layouts().values())
-    for family, levels_of_setting in LEVELS.items():
-        hidden = [config for config in layouts().values() if config.family == family and getattr(config, "depth", 1)]
-        changes = itertools.chain.from_iterable(levels_of_setting.values())
-        spanning.update(config.changed(**change) for config, change in zip(itertools.cycle(hidden), changes))
-    return spanning
+    turns = {
+        family: itertools.cycle([config for config in layouts().values() if has_hidden(config, family)])
+        for family in LEVELS
+    }
+    rows = [
+        (family, change)
+        for family, levels_of_setting in LEVELS.items()
+        for change in itertools.chain.from_iterable(levels_of_setting.values())
+    ]
+    return {*layouts().values(), *(next(turns[family]).changed(**change) for family, change in each_once(rows))}
+
+
+def has_hidden(config, family):
+    """Tell whether a config is one of a family, with hidden layers."""
+    return config.family == family and getattr(config, "depth", 1) > 0
 
 
 def one_of_each_kind():
@@ -200,22 +211,63 @@ def parameters_of_costly_tests():
     as_they_are = {config: variant for variant, config in layouts().items()}
     if keras.backend.backend() == "jax":
         return parameters(as_they_are, one_of_each_kind(), pytest.mark.night)
-    return parameters(some_configs(), as_they_are, pytest.mark.slow)
+    return parameters(
+        some_configs() | combined_configs(), one_of_each_kind() | set(combined_configs()), pytest.mark.night
+    )
+
+
+LEVELS_SINGLY = ("mlp_residual", "resnet18")
+"""The layouts whose levels are tested also where a test costs much."""
 
 
 def some_configs():
     """Give every layout as it is, and a perceptron and a residual network at the levels that bring other parts."""
     configs = {config: variant for variant, config in layouts().items()}
-    for variant in ("mlp_residual", "resnet18"):
-        config, classes = layouts()[variant], set()
-        for setting, changes in LEVELS[config.family].items():
-            for change in changes:
-                level = change[setting]
-                part = INITIALIZERS[level].keras_class if setting == "initializer" else level
-                if (setting, part) not in classes:
-                    classes.add((setting, part))
-                    configs.setdefault(config.changed(**change), f"{variant}-{setting}={level}")
+    for variant in LEVELS_SINGLY:
+        config = layouts()[variant]
+        for setting, change in levels_of_other_parts(config.family):
+            configs.setdefault(config.changed(**change), f"{variant}-{setting}={change[setting]}")
     return configs
+
+
+def combined_configs():
+    """Give few networks that have all these levels: each level in the first that it goes together with."""
+    configs = {}
+    for variant in LEVELS_SINGLY:
+        config, combined = layouts()[variant], []
+        for _, change in levels_of_other_parts(config.family):
+            place_with = next((each for each in combined if go_together(config, each, change)), {})
+            if not place_with:
+                combined.append(place_with)
+            place_with.update(change)
+        configs |= {config.changed(**change): f"{variant}-{number}" for number, change in enumerate(combined)}
+    return configs
+
+
+def go_together(config, *changes):
+    """Tell whether a config takes several changes at once."""
+    merged = {}
+    for change in changes:
+        if any(merged.get(name, value) != value for name, value in change.items()):
+            return False
+        merged |= change
+    try:
+        config.changed(**merged)
+    except zoo.SettingError:
+        return False
+    return True
+
+
+def levels_of_other_parts(family):
+    """Give the levels of a family that bring other parts, with their settings: of initializers of one class, one."""
+    seen = set()
+    for setting, changes in LEVELS[family].items():
+        for change in changes:
+            level = change[setting]
+            part = INITIALIZERS[level].keras_class if setting == "initializer" else level
+            if (setting, part) not in seen:
+                seen.add((setting, part))
+                yield setting, change
 
 
 def shape_of(config):

@@ -7,6 +7,7 @@ import itertools
 import keras
 import numpy as np
 import pytest
+from examples import spanning
 
 import zoo
 from zoo import topology
@@ -50,19 +51,23 @@ STARTS = [
 ]
 
 
-@pytest.mark.parametrize("values", STARTS)
-def test_zero_gamma_starts_every_block_as_its_shortcut(values):
+BLOCKS_THAT_ADD = [{}, {"block": "bottleneck", "skip_connections": "projection"}]
+
+
+@pytest.mark.parametrize(
+    ("block", "values"), spanning([(block, values) for block in BLOCKS_THAT_ADD for values in STARTS])
+)
+def test_zero_gamma_starts_every_block_as_its_shortcut(block, values):
     """Under every normalization, place and order each branch is exactly zero at first, in training too."""
-    for more in ({}, {"block": "bottleneck", "skip_connections": "projection"}):
-        model = resnet(residual_start="zero_gamma", **values, **more)
-        added = sums(model)
-        probe = keras.Model(model.input, [tensor for layer in added for tensor in [*layer.input, layer.output]])
-        for training in (False, True):
-            found = [np.asarray(value) for value in probe(images(), training=training)]
-            for shortcut, branch, output in zip(found[::3], found[1::3], found[2::3], strict=True):
-                np.testing.assert_array_equal(branch, 0)
-                np.testing.assert_array_equal(output, shortcut)
-                assert np.any(shortcut)
+    model = resnet(residual_start="zero_gamma", **values, **block)
+    added = sums(model)
+    probe = keras.Model(model.input, [tensor for layer in added for tensor in [*layer.input, layer.output]])
+    for training in (False, True):
+        found = [np.asarray(value) for value in probe(images(), training=training)]
+        for shortcut, branch, output in zip(found[::3], found[1::3], found[2::3], strict=True):
+            np.testing.assert_array_equal(branch, 0)
+            np.testing.assert_array_equal(output, shortcut)
+            assert np.any(shortcut)
 
 
 @pytest.mark.parametrize("values", STARTS)
@@ -92,11 +97,16 @@ def test_others_do_not_start_at_zero(values):
 FIXUP = {"residual_start": "fixup", "normalization": "none"}
 
 
-@pytest.mark.parametrize(("block", "m"), [("basic", 2), ("bottleneck", 3)])
-@pytest.mark.parametrize("blocks", [1, 4])
-@pytest.mark.parametrize("initializer", ["he_normal", "he_uniform", "orthogonal", "delta_orthogonal"])
-def test_fixup_scales_the_branches(block, m, blocks, initializer):
+BRANCHES = [(block, m, blocks) for block, m in (("basic", 2), ("bottleneck", 3)) for blocks in (1, 4)]
+SCALED = ["he_normal", "he_uniform", "orthogonal", "delta_orthogonal"]
+
+
+@pytest.mark.parametrize(
+    ("branches", "initializer"), spanning([(branches, initializer) for branches in BRANCHES for initializer in SCALED])
+)
+def test_fixup_scales_the_branches(branches, initializer):
     """Rules 1 and 2: head and last convolution at zero, a branch's others L^(-1/(2m-2)) times what they were."""
+    block, m, blocks = branches
     values = {"block": block, "depth": 2 + 2 * m * blocks, "initializer": initializer, "skip_connections": "projection"}
     fixup, plain = resnet(**values, **FIXUP), resnet(**values, normalization="none")
     total, seen = 2 * blocks, set()
