@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
 from benchmarks.labels import counted, whole
 from benchmarks.plan.study import NOT_UNDERSTOOD, Study
 from benchmarks.report.claims import CLAIMS_FILE, CLAIMS_FORMAT
-from benchmarks.report.render.html import VERDICT_FRAMES
+from benchmarks.report.render.html import VERDICT_FRAMES, filled
 from benchmarks.store import Registration, Store
 from zoo.settings import SettingError
 
@@ -86,16 +84,7 @@ def index_entries(store: Store, study: Study | None = None) -> list[IndexEntry]:
 
 def index_page(entries: Sequence[IndexEntry]) -> str:
     """The page as HTML, without scripts, and without times of day: the same suites give the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("benchmarks.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {function.__name__: function for function in (whole, counted)}
-    return environment.get_template("index.html.j2").render(entries=entries, most_claims=MOST_CLAIMS)
+    return filled("index.html.j2", entries=entries, most_claims=MOST_CLAIMS)
 
 
 def write_index(store: Store, study: Study | None = None) -> Path:
