@@ -14,7 +14,7 @@ from benchmarks.analysis.claims import Trials, judge_claims
 from benchmarks.analysis.judgements import Check, JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.verdicts import Evidence, Verdict
-from benchmarks.labels import NOTHING, THIN_SPACE, counted
+from benchmarks.labels import THIN_SPACE, counted
 from benchmarks.metrics import METRICS, Metric, Unit
 from benchmarks.plan.registration import Standing
 from benchmarks.report.formatting import Style, p_text, style_of
@@ -317,15 +317,14 @@ def _check_note(claim: JudgedClaim, judgement: Judgement) -> str:
 
 def _numbers(name: str, found: Evidence, verdict: Verdict | None, style: Style, p: float, adjusted_p: float) -> Numbers:
     what = "dataset" if found.unit == "datasets" else "seed" if len(found.differences) == found.n else "pair"
-    has_interval = found.state == "interval"
     difference = style.difference(found.mean)
     if found.state == "raw values":
-        difference = f"raw: {style.differences(found.differences)}"
+        difference = f"raw: {style.differences.values(found.differences)}"
     return Numbers(
         name=name,
         n=f"{found.n} of {counted(found.n_planned, what)}",
         difference=difference,
-        interval=f"{style.difference(found.ci_low)} to {style.difference(found.ci_high)}" if has_interval else NOTHING,
+        interval=style.differences.interval(found),
         p=p_text(p),
         adjusted_p=p_text(math.nan if math.isnan(p) else adjusted_p),
         verdict=f"{verdict.word}: {verdict.kind}" if verdict else "",

@@ -455,8 +455,7 @@ def _values(found: frozenset[str] | None) -> str:
 
 def _row(change: CellChange, factors: Sequence[str], styles: Mapping[str, Style]) -> dict[str, Any]:
     style, found = styles[change.metric], change.evidence
-    interval = f"{style.difference(found.ci_low)} to {style.difference(found.ci_high)}"
-    difference = style.differences(found.differences) if found.state == "raw values" else style.difference(found.mean)
+    is_raw = found.state == "raw values"
     diverged = (change.diverged_before, change.diverged_after)
     said = [change.word, change.detail, f"{diverged[0]} diverged before, {diverged[1]} after" if any(diverged) else ""]
     row = {
@@ -465,8 +464,8 @@ def _row(change: CellChange, factors: Sequence[str], styles: Mapping[str, Style]
         "seeds": len(change.seeds),
         "before": _value(change.before, style),
         "after": _value(change.after, style),
-        "change": difference,
-        "interval": interval if found.state == "interval" else None,
+        "change": style.differences.values(found.differences) if is_raw else style.difference(found.mean),
+        "interval": style.differences.interval(found) if found.state == "interval" else None,
         "adjusted p": None if math.isnan(change.adjusted_p) else f"{change.adjusted_p:.3g}",
         "found": ": ".join(part for part in said if part),
     }

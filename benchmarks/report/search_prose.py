@@ -28,7 +28,7 @@ def worth_told(worth: Worth, style: Style) -> str:
         unit = f" {style.unit_of_differences}" if style.unit_of_differences else ""
         parts.append(
             f"Averaged over all cells, the gain is {style.difference(found.mean)} "
-            f"({style.difference_interval(found)}){unit}, over {counted(found.n, 'seed')}."
+            f"({style.differences.interval(found)}){unit}, over {counted(found.n, 'seed')}."
         )
     return " ".join(parts)
 

@@ -16,17 +16,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.report import limits
 from benchmarks.report.blocks import Plot
 from benchmarks.report.formatting import Style, gain_title, sentences
-from benchmarks.report.plots.common import (
-    LETTERS,
-    LINE,
-    WIDTH,
-    bare,
-    number_axis,
-    padded,
-    page_note,
-    paged,
-    wrapped,
-)
+from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, bare, number_axis, padded, paged, paged_plots, wrapped
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 
 _MARK = 0.26
@@ -49,14 +39,7 @@ def claim_metrics(judged: JudgedClaims) -> list[str]:
 
 
 def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) -> tuple[Plot, ...]:
-    """The difference that each claim is about, with its interval, its margin shaded, and the verdict in words.
-
-    Args:
-        name: tells these figures from the others of the page.
-        judged: what `judge_claims` gave.
-        metric: one of `claim_metrics`; claims about others are left out.
-        style: how differences of it are written.
-    """
+    """The difference that each claim about a metric is about, with its interval, its margin shaded, and the verdict."""
     rows = [_row(claim, each, style) for claim in judged.claims for each in claim.judgements if each.metric == metric]
     if not rows:
         return ()
@@ -70,13 +53,8 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
         "verdict.",
         "Small strokes: single seeds, where there is no interval." if any(_is_raw(row) for row in rows) else "",
     )
-    return tuple(
-        Plot(
-            "Which claims hold?",
-            _page(f"{name}-{number}", page, metric, style, span),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
+    return paged_plots(
+        name, "Which claims hold?", note, pages, lambda name, page: _page(name, page, metric, style, span)
     )
 
 
@@ -86,16 +64,12 @@ def _row(claim: JudgedClaim, judgement: Judgement, style: Style) -> _Row:
     evidence, verdict = judgement.evidence, judgement.verdict
     word = verdict.word if verdict else "exploratory"
     said = f"{verdict.word}: {verdict.kind}" if verdict else word
+    whole = said
     if evidence.state == "interval":
-        low, high = style.difference(evidence.ci_low), style.difference(evidence.ci_high)
-        numbers = f"{style.difference(evidence.mean)} ({low} to {high})"
+        whole = f"{said}, {style.difference(evidence.mean)} ({style.differences.interval(evidence)})"
     elif evidence.state == "degenerate":
-        numbers = f"{style.difference(evidence.mean)}, all equal"
-    else:
-        numbers = ""
-    whole = f"{said}, {numbers}" if numbers else said
-    found = whole if len(whole) <= LETTERS else said
-    return _Row(tuple(lines), found, evidence, word)
+        whole = f"{said}, {style.difference(evidence.mean)}, all equal"
+    return _Row(tuple(lines), whole if len(whole) <= LETTERS else said, evidence, word)
 
 
 def _is_raw(row: _Row) -> bool:

@@ -22,13 +22,7 @@ from benchmarks.report.svg import FIRST, INK, MUTED, SECOND, draw
 
 
 def parallel_coordinates(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
-    """A line for each trial through all its settings and its score; of many groups, one for each that was chosen.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `search_outcome` gave.
-        style: how scores are written.
-    """
+    """A line for each trial through all its settings and its score; of many groups, one for each that was chosen."""
     groups = [group for group in found.groups if group.comparable]
     if len(groups) > limits.MOST_SEARCH_GROUPS:
         return _chosen_together(name, groups)
@@ -87,8 +81,7 @@ def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, .
 
 def _rank(trial: TrialOutcome, found: SearchOutcome) -> float:
     """Less is better."""
-    score = trial.record.score or 0.0
-    return -score if found.metric.better == "higher" else score
+    return -found.metric.sign * (trial.record.score or 0.0)
 
 
 def _places(settings: Iterable[SettingAxis], values: Mapping[str, Any]) -> list[float]:

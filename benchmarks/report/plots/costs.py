@@ -23,13 +23,14 @@ from benchmarks.report.plots.common import (
     WIDTH,
     Stroke,
     cost_axis,
-    cycled_strokes,
     number_axis,
     number_text,
     padded,
-    page_note,
     paged,
+    paged_plots,
     paint_key,
+    paint_marks,
+    with_strokes,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 
@@ -44,15 +45,7 @@ COSTS: Mapping[str, tuple[str, str]] = {
 def time_to_target(
     name: str, found: Sequence[TimeToTarget], metric: str, target: float, style: Style
 ) -> tuple[Plot, ...]:
-    """The share of each cell's runs that have reached a target, over time; runs that never do stay below.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `times_to_target` gave of one dataset.
-        metric: which it was of.
-        target: what was to be reached.
-        style: how values of the metric are written.
-    """
+    """The share of each cell's runs that have reached a target, over time; runs that never do stay below."""
     cells = [each for each in found if each.survival.n >= LEAST_RUNS]
     if not cells:
         return ()
@@ -79,26 +72,11 @@ def time_to_target(
         else "",
     )
     title = f"How soon do runs reach a {METRICS[metric].title} of {style.value(target)}{percent}?"
-    return tuple(
-        Plot(
-            title,
-            _survival_page(f"{name}-{number}", title, page, end),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
-    )
+    return paged_plots(name, title, note, pages, lambda name, page: _survival_page(name, title, page, end))
 
 
 def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str, style: Style) -> tuple[Plot, ...]:
-    """Every cell by what it costs and what it gives; those that no other beats in both are joined and named.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `pareto_points` gave, of one dataset.
-        cost: the column that they are of, one of `COSTS`.
-        metric: the outcome.
-        style: how its values are written.
-    """
+    """Every cell by one of `COSTS` and what it gives; those that no other beats in both are joined and named."""
     if not found:
         return ()
     front = sorted((point for point in found if point.is_on_front), key=lambda point: (point.cost, point.outcome))
@@ -153,7 +131,7 @@ def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: fl
         axes = figure.add_axes((0.13, below / height, 0.84, 1 - (below + 0.06) / height))
         axes.set_xlim(0, end * 1.02)
         axes.set_ylim(-4, 104)
-        for number, (cell, stroke) in enumerate(zip(cells, cycled_strokes(len(cells)), strict=True)):
+        for number, (cell, stroke) in enumerate(with_strokes(cells)):
             _paint_curve(axes, cell, stroke, end)
             top = LINE * (2 * (len(cells) - number) - 0.5) / height
             paint_key(figure, stroke, ", ".join(cell.levels.values()), top)
@@ -176,10 +154,7 @@ def _paint_curve(axes: Axes, cell: TimeToTarget, stroke: Stroke, end: float) -> 
     until = found.watched if ends_open else end
     times, shares = [0.0, *(time for time, _ in inside), until], [0.0, *(share for _, share in inside)]
     axes.step(times, [*shares, shares[-1]], where="post", color=stroke.colour, linestyle=stroke.dashes, linewidth=1.5)
-    face = stroke.colour if stroke.is_filled else PAPER
-    axes.plot(
-        times[1:-1], shares[1:], stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=4, clip_on=False
-    )
+    paint_marks(axes, times[1:-1], shares[1:], stroke, markersize=4, clip_on=False)
     if ends_open:
         axes.plot([found.watched], shares[-1:], "|", color=stroke.colour, markersize=9, markeredgewidth=1.6)
 

@@ -23,12 +23,13 @@ from benchmarks.report.plots.common import (
     WIDTH,
     Stroke,
     bare,
-    cycled_strokes,
     number_axis,
     padded,
-    page_note,
     paged,
+    paged_plots,
+    paint_marks,
     spread,
+    with_strokes,
 )
 from benchmarks.report.svg import FIRST, INK, PAPER, RULE, draw
 
@@ -37,13 +38,7 @@ _DARKEST = 0.6
 
 
 def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
-    """A line for each level of the second factor, over the levels of the first: parallel lines mean no interaction.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `cell_means` gave.
-        style: how values of the metric are written.
-    """
+    """A line for each level of the second factor, over the levels of the first: parallel lines mean no interaction."""
     ends = [end for each in found.means.values() for end in (each.ci_low, each.ci_high, each.mean, *_raw(each))]
     if not any(map(math.isfinite, ends)):
         return ()
@@ -63,29 +58,15 @@ def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, .
         _about(found),
     )
     title = f"Does the effect of {found.first} depend on {found.second}?"
-    return tuple(
-        Plot(
-            title,
-            _interaction_page(f"{name}-{number}", found, style, span, *page),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
-    )
+    return paged_plots(name, title, note, pages, lambda name, page: _interaction_page(name, found, style, span, *page))
 
 
 def heat_map(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
-    """The mean of each combination as a number on a tint that is the stronger, the better it is.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `cell_means` gave.
-        style: how values of the metric are written.
-    """
+    """The mean of each combination as a number on a tint that is the stronger, the better it is."""
     known = [each.mean for each in found.means.values() if math.isfinite(each.mean)]
     if not known:
         return ()
-    best = max(known) if METRICS[found.metric].better == "higher" else min(known)
-    worst = min(known) if METRICS[found.metric].better == "higher" else max(known)
+    ends = sorted((min(known), max(known)), key=lambda mean: METRICS[found.metric].sign * mean)
     pages = [
         (rows, columns)
         for rows in paged(found.first_levels, limits.MOST_MAP_ROWS)
@@ -102,14 +83,7 @@ def heat_map(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
         else "",
     )
     title = f"Which combination of {found.first} and {found.second} does best?"
-    return tuple(
-        Plot(
-            title,
-            _heat_page(f"{name}-{number}", found, style, (worst, best), *page),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
-    )
+    return paged_plots(name, title, note, pages, lambda name, page: _heat_page(name, found, style, ends, *page))
 
 
 def _raw(found: Estimate) -> tuple[float, ...]:
@@ -146,14 +120,14 @@ def _interaction_page(
         axes.set_xlim(-0.35, len(places) - 0.65)
         axes.set_ylim(span)
         last = []
-        for number, (line, stroke) in enumerate(zip(lines, cycled_strokes(len(lines)), strict=True)):
+        for number, (line, stroke) in enumerate(with_strokes(lines)):
             shift = 0.05 * (number - (len(lines) - 1) / 2)
             points = [(x + shift, found.means.get((place, line))) for x, place in enumerate(places)]
             _interaction_line(axes, points, stroke, style.factor)
             known = [style.factor * each.mean for _, each in points if each and math.isfinite(each.mean)]
             last.append(known[-1] if known else sum(span) / 2)
         least = (span[1] - span[0]) * LINE / (axes.get_position().height * height)
-        for place, line, stroke in zip(spread(last, least), lines, cycled_strokes(len(lines)), strict=True):
+        for place, (line, stroke) in zip(spread(last, least), with_strokes(lines), strict=True):
             _label_beside(axes, place, labels[line], stroke)
         axes.set_xticks(range(len(places)), [short(place, _LABEL) for place in places])
         if steep:
@@ -168,32 +142,29 @@ def _interaction_page(
 
 def _label_beside(axes: Axes, place: float, label: str, stroke: Stroke) -> None:
     """A piece of a line, and what the line is of, to the right of a plot."""
-    beside = axes.get_yaxis_transform()
-    face = stroke.colour if stroke.is_filled else PAPER
-    within: dict[str, Any] = {"color": stroke.colour, "transform": beside, "clip_on": False}
-    axes.plot([1.02, 1.1], [place, place], stroke.dashes, linewidth=1.4, **within)
-    axes.plot([1.06], [place], stroke.marker, markerfacecolor=face, **within)
-    axes.text(1.13, place, label, transform=beside, va="center")
+    beside: dict[str, Any] = {"transform": axes.get_yaxis_transform()}
+    axes.plot([1.02, 1.1], [place, place], stroke.dashes, color=stroke.colour, linewidth=1.4, clip_on=False, **beside)
+    paint_marks(axes, [1.06], [place], stroke, clip_on=False, **beside)
+    axes.text(1.13, place, label, va="center", **beside)
 
 
 def _interaction_line(axes: Axes, points: Sequence[tuple[float, Estimate | None]], stroke: Stroke, factor: int) -> None:
     known = [(x, each) for x, each in points if each and math.isfinite(each.mean)]
-    marks: dict[str, Any] = {"color": stroke.colour, "markerfacecolor": stroke.colour if stroke.is_filled else PAPER}
     heights = [factor * each.mean for _, each in known]
     axes.plot([x for x, _ in known], heights, stroke.dashes, color=stroke.colour, linewidth=1.4)
     for x, each in known:
         if each.state == "interval":
             axes.plot([x, x], [factor * each.ci_low, factor * each.ci_high], color=stroke.colour, linewidth=0.9)
-        axes.plot([x], [factor * each.mean], stroke.marker, markersize=4.5, **marks)
+        paint_marks(axes, [x], [factor * each.mean], stroke, markersize=4.5)
     for x, single in [(x, [factor * value for value in _raw(each)]) for x, each in points if each and _raw(each)]:
-        axes.plot([x] * len(single), single, stroke.marker, markersize=4, **marks | {"markerfacecolor": PAPER})
+        paint_marks(axes, [x] * len(single), single, stroke, markersize=4, markerfacecolor=PAPER)
 
 
 def _heat_page(
     name: str,
     found: CellMeans,
     style: Style,
-    ends: tuple[float, float],
+    ends: Sequence[float],
     rows: Sequence[str],
     columns: Sequence[str],
 ) -> Markup:
@@ -222,7 +193,7 @@ def _heat_page(
 
 
 def _heat_cell(
-    axes: Axes, x: int, y: int, found: CellMeans, levels: tuple[str, str], style: Style, ends: tuple[float, float]
+    axes: Axes, x: int, y: int, found: CellMeans, levels: tuple[str, str], style: Style, ends: Sequence[float]
 ) -> None:
     each = found.means.get(levels)
     worst, best = ends
@@ -236,8 +207,7 @@ def _heat_cell(
     inside = 0.02
     corner, side = (x + inside, y + inside), 1 - 2 * inside
     axes.add_patch(Rectangle(corner, side, side, facecolor=FIRST, alpha=ground, linewidth=0))
-    edge = INK if is_best else RULE
-    line = 1.6 if is_best else 0.5
+    edge, line = (INK, 1.6) if is_best else (RULE, 0.5)
     axes.add_patch(Rectangle(corner, side, side, facecolor="none", edgecolor=edge, linewidth=line))
     star = "*" if each is not None and _is_short(found, levels) else ""
     axes.text(x + 0.5, y + 0.52, text + star, ha="center", va="center", fontsize=8)

@@ -23,14 +23,7 @@ _LABEL_LENGTH = 24
 
 
 def forest_plot(name: str, contrasts: Mapping[str, Sequence[Contrast]], metric: Metric, style: Style) -> Markup:
-    """Each level's mean difference from the baseline with its interval, factor by factor.
-
-    Args:
-        name: tells this figure from the others of the page.
-        contrasts: factor -> its contrasts on one dataset, a row each.
-        metric: what is compared.
-        style: how differences of it are written.
-    """
+    """Each level's mean difference from the baseline with its interval, factor by factor."""
     rows = [row for factor, of_factor in contrasts.items() for row in _forest_rows(factor, of_factor, style)]
     height = _ROW * len(rows) + 0.5
     # Long numbers need more room than the usual ones; the plot itself keeps its size.
@@ -103,7 +96,7 @@ def _forest_text(found: Estimate, style: Style) -> str:
     if found.state == "no values":
         return "no pair yet"
     if found.state == "raw values":
-        return style.differences(found.values)
+        return style.differences.values(found.values)
     if found.state == "degenerate":
         return f"{style.difference(found.mean)}  degenerate"
-    return f"{style.difference(found.mean)}  ({style.difference_interval(found)})"
+    return f"{style.difference(found.mean)}  ({style.differences.interval(found)})"

@@ -17,12 +17,7 @@ from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 
 
 def importance_bars(name: str, found: Sequence[Importance]) -> tuple[Plot, ...]:
-    """The share of the variance between runs that each factor and each two factors explain, as omega squared.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `importance` gave of one dataset, the largest first.
-    """
+    """The share of the variance between runs that each factor and each two factors explain, as omega squared."""
     if not found:
         return ()
     shown = found[: limits.MOST_TERMS]

@@ -19,13 +19,7 @@ _LABEL = 22
 
 
 def rank_plot(name: str, found: Ranks, alpha: float = ALPHA) -> tuple[Plot, ...]:
-    """Each candidate's mean rank, the best first, with a bar beside those that are not told apart.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `rank_over_datasets` gave.
-        alpha: which it was given.
-    """
+    """Each candidate's mean rank, the best first, with a bar beside those that are not told apart."""
     if found.obstacle:
         return ()
     candidates = list(found.mean_ranks)

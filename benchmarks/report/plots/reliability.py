@@ -17,13 +17,7 @@ _LEAST_IN_A_BIN = 10
 
 
 def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[Plot, ...]:
-    """Accuracy over confidence, with the diagonal on which both agree, and how many examples each bin has.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `reliability` gave.
-        cell: whose probabilities they are, where there are several.
-    """
+    """Accuracy over confidence, with the diagonal on which both agree, and how many examples each bin has."""
     known = [each for each in found.bins if each.n]
 
     def paint(figure: Figure) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
 from benchmarks.labels import counted
@@ -16,17 +15,16 @@ from benchmarks.report.blocks import Plot
 from benchmarks.report.formatting import Style, sentences, short, titled
 from benchmarks.report.plots.common import (
     LETTERS,
-    LINE,
-    WIDTH,
     Stroke,
-    cycled_strokes,
+    draw_keyed,
     logarithmic_heights,
     number_axis,
     padded,
-    paint_key,
+    paint_marks,
+    with_strokes,
 )
 from benchmarks.report.plots.setting_axis import SettingAxis, axes_of
-from benchmarks.report.svg import INK, MUTED, PAPER, draw
+from benchmarks.report.svg import INK, MUTED
 
 _LOGARITHMIC_FROM = 30
 
@@ -38,13 +36,7 @@ _FAR = 0.95
 
 
 def slices(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
-    """Each tuned setting against the objective, one plot a setting.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `search_outcome` gave.
-        style: how scores are written.
-    """
+    """Each tuned setting against the objective, one plot a setting."""
     groups = [group for group in found.groups if group.comparable]
     tried = {path for group in groups for trial in group.comparable for path in trial.record.values}
     settings = [setting for setting in axes_of(groups) if setting.path in tried]
@@ -73,16 +65,14 @@ def _slice(
     together: bool,
 ) -> Plot:
     points = _points(setting, found, groups, style, together=together)
-    having = [groups[number] for number in sorted({point.group for point in points})]
-    keys = 0 if together or len(groups) == 1 else len(having)
-    below = 0.46 + LINE * keys + 0.04
-    height = 1.7 + below
+    having = sorted({point.group for point in points})
+    keys = [] if together or len(groups) == 1 else with_strokes([groups[number].title for number in having])
+    keys = [(title, replace(stroke, dashes="")) for title, stroke in keys]
     title = f"Which values of {setting.path} scored well?"
     span = _limits([point.height for point in points], found, together=together)
     every = 1 if keys else -(-len(points) // limits.MOST_POINTS)
 
-    def paint(figure: Figure) -> None:
-        axes = figure.add_axes((0.17, below / height, 0.8, 1 - (below + 0.06) / height))
+    def paint(axes: Axes) -> None:
         _setting_ticks(axes, setting)
         if style.unit != "share" and not together and span[0] > 0 and span[1] / span[0] > _LOGARITHMIC_FROM:
             logarithmic_heights(axes, span)
@@ -90,10 +80,8 @@ def _slice(
             axes.set_ylim(span)
             number_axis(axes, "y", most=5)
         if keys:
-            for number, (group, stroke) in enumerate(zip(having, cycled_strokes(keys), strict=True)):
-                own = [point for point in points if groups[point.group] is group]
-                _paint_points(axes, own, replace(stroke, dashes=""))
-                paint_key(figure, replace(stroke, dashes=""), group.title, LINE * (keys - number - 0.4) / height)
+            for number, (_, stroke) in zip(having, keys, strict=True):
+                _paint_points(axes, [point for point in points if point.group == number], stroke)
         else:
             _paint_points(axes, points[::every], Stroke(MUTED, "", "o", False))
         _paint_chosen(axes, [point for point in points if point.is_chosen], are_small=together)
@@ -105,7 +93,7 @@ def _slice(
         _slice_left_out(points, groups, span[1], every),
         "Other settings vary too, so a point is not the doing of this one alone.",
     )
-    return Plot(title, draw(name, title, WIDTH, height, paint), note)
+    return Plot(title, draw_keyed(name, title, paint, keys), note)
 
 
 def _slice_heights(groups: Sequence[GroupOutcome], found: SearchOutcome, style: Style, *, together: bool) -> str:
@@ -183,11 +171,7 @@ def _setting_ticks(axes: Axes, setting: SettingAxis) -> None:
 
 def _paint_points(axes: Axes, points: Sequence[_Point], stroke: Stroke) -> None:
     places, heights = [point.place for point in points], [point.height for point in points]
-    size = 4.0 if len(points) <= 60 else 2.6
-    face = stroke.colour if stroke.is_filled else PAPER
-    axes.plot(
-        places, heights, stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=size, linestyle="none"
-    )
+    paint_marks(axes, places, heights, stroke, markersize=4.0 if len(points) <= 60 else 2.6, linestyle="none")
 
 
 def _paint_chosen(axes: Axes, points: Sequence[_Point], *, are_small: bool) -> None:

@@ -25,14 +25,7 @@ _WIDTH, _HEIGHT = 3.0, 2.3
 
 
 def seed_lines(name: str, claim: JudgedClaim, judgement: Judgement, style: Style) -> tuple[Plot, ...]:
-    """A line from one level to the other for each seed, and the means beside them.
-
-    Args:
-        name: tells this figure from the others of the page.
-        claim: compares two levels.
-        judgement: on it, on one dataset.
-        style: how values of the metric are written.
-    """
+    """A line from one level of a claim to the other for each seed of a dataset, and the means beside them."""
     whole = [pair for pair in judgement.pairs if math.isfinite(pair.difference)]
     if not whole:
         return ()

@@ -12,7 +12,7 @@ import pandas as pd
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
 from benchmarks.analysis.summaries import CellSummary, sd_interval
 from benchmarks.analysis.tables import level_column
-from benchmarks.labels import NOTHING, counted
+from benchmarks.labels import counted
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Cell, Code, Column, Mark, Number, Paragraph, Table, Tag, joined
@@ -130,7 +130,7 @@ def _columns(dataset: ReportedDataset, *, shows_values: bool) -> list[Column[_Li
                 "Mean": lambda line: Number(line.found.mean, style.value(line.found.mean)),
                 "95 % interval": lambda line: style.interval(line.found),
                 "SD": lambda line: Number(line.found.sd, style.value(line.found.sd)),
-                "SD, 95 % interval": lambda line: _sd_range(line.found, style),
+                "SD, 95 % interval": lambda line: style.span(*sd_interval(line.found)),
             },
         ),
         number("Done", done),
@@ -161,11 +161,6 @@ def _tags(line: _Line, report: Report) -> tuple[Tag, ...]:
     if cell.outcome.state == "degenerate":
         tags.append(Tag("degenerate: all values equal", warns=True))
     return tuple(tags)
-
-
-def _sd_range(found: Estimate, style: Style) -> str:
-    low, high = sd_interval(found)
-    return f"{style.value(low)} to {style.value(high)}" if found.state == "interval" else NOTHING
 
 
 def _divergence(cell: CellSummary) -> str:

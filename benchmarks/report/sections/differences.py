@@ -116,10 +116,10 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
         Column("Level", _level),
         *estimate_columns(
             lambda line: line.found,
-            lambda line: style.raw_differences(line.found) if line.contrast.in_design else "not in the design",
+            lambda line: style.differences.raw(line.found) if line.contrast.in_design else "not in the design",
             {
                 "Mean": lambda line: Number(line.found.mean, style.difference(line.found.mean)),
-                "95 % interval": lambda line: style.difference_interval(line.found),
+                "95 % interval": lambda line: style.differences.interval(line.found),
                 _D_Z: lambda line: decimal(standardized_mean(line.found)),
             },
         ),
@@ -191,7 +191,7 @@ def contrasts_table(
         if not each.in_design:
             return "not in the design"
         found = each.estimate
-        return style.raw_differences(found) if found.state == "raw values" else style.difference(found.mean)
+        return style.differences.raw(found) if found.state == "raw values" else style.difference(found.mean)
 
     columns: list[Column[Contrast]] = [
         Column("factor", lambda each: each.factor),
@@ -199,7 +199,7 @@ def contrasts_table(
         Column("baseline", lambda each: baseline[each.factor]),
         number("pairs", lambda each: f"{each.estimate.n} of {each.n_planned}" if each.in_design else NOTHING),
         number("difference", difference),
-        number("95 % interval", lambda each: style.difference_interval(each.estimate)),
+        number("95 % interval", lambda each: style.differences.interval(each.estimate)),
         number("d_z", lambda each: decimal(standardized_mean(each.estimate))),
     ]
     return Table(

@@ -132,9 +132,7 @@ class _Line:
     @property
     def interval(self) -> str:
         """Of the gain."""
-        if math.isnan(self.score.ci_low):
-            return NOTHING
-        return f"{self.style.difference(self.score.ci_low)} to {self.style.difference(self.score.ci_high)}"
+        return self.style.differences.span(self.score.ci_low, self.score.ci_high)
 
 
 def build(report: Report) -> Iterable[Block]:

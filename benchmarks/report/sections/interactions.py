@@ -69,7 +69,7 @@ def _table(dataset: ReportedDataset, found: Sequence[_Adjusted]) -> Block:
         Column("Change", lambda row: f"{row[0].factor}: {row[0].level} for {row[0].than}"),
         Column("Where, against where", lambda row: f"{row[0].at_factor}: {row[0].at_level} against {row[0].at_than}"),
         number("Mean", lambda row: Number(row[0].estimate.mean, style.difference(row[0].estimate.mean))),
-        number("95 % interval", lambda row: style.difference_interval(row[0].estimate)),
+        number("95 % interval", lambda row: style.differences.interval(row[0].estimate)),
         number("p", lambda row: p_text(row[0].p)),
         number("q", lambda row: p_text(row[0].p if math.isnan(row[0].p) else row[1])),
         number("Pairs", lambda row: row[0].estimate.n),

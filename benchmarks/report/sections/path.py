@@ -75,7 +75,7 @@ def _lines(dataset: ReportedDataset, changes: Sequence[Change]) -> Iterator[_Lin
 
 
 def _gain(line: _Line, found: Estimate) -> Number:
-    return Number(found.mean, line.dataset.style.difference_estimate(found))
+    return Number(found.mean, line.dataset.style.differences.estimate(found))
 
 
 _GAINS: list[Column[_Line]] = [

@@ -141,10 +141,10 @@ def _worth_table(report: Report, worth: Worth, style: Style) -> Block:
         number("Tuned", lambda cell: Number(cell.tuned, style.value(cell.tuned))),
         *estimate_columns(
             lambda cell: cell.gain,
-            lambda cell: style.raw_differences(cell.gain),
+            lambda cell: style.differences.raw(cell.gain),
             {
                 "Gain": lambda cell: Number(cell.gain.mean, style.difference(cell.gain.mean)),
-                "95 % interval": lambda cell: style.difference_interval(cell.gain),
+                "95 % interval": lambda cell: style.differences.interval(cell.gain),
             },
         ),
         number("Pairs", lambda cell: f"{cell.gain.n} of {cell.n_planned}"),
@@ -252,12 +252,12 @@ def _trusted(search: _Search) -> Iterator[Block]:
         number("On the reported seeds", search.rerun),
         *estimate_columns(
             outcome.gap,
-            lambda group: style.raw_differences(outcome.gap(group)),
+            lambda group: style.differences.raw(outcome.gap(group)),
             {
                 "Flattered by": lambda group: Number(
                     outcome.gap(group).mean, style.difference(outcome.gap(group).mean)
                 ),
-                "95 % interval": lambda group: style.difference_interval(outcome.gap(group)),
+                "95 % interval": lambda group: style.differences.interval(outcome.gap(group)),
             },
         ),
         number("Seeds", lambda group: f"{outcome.gap(group).n} of {group.n_seeds}"),
