@@ -35,12 +35,12 @@ class _Row:
 
 def claim_metrics(judged: JudgedClaims) -> list[str]:
     """The metrics that claims are about, each of which has a plot of its own."""
-    return list(dict.fromkeys(each.metric for claim in judged.claims for each in claim.judgements))
+    return list(dict.fromkeys(each.metric for _, each in judged.judgements))
 
 
 def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) -> tuple[Plot, ...]:
     """The difference that each claim about a metric is about, with its interval, its margin shaded, and the verdict."""
-    rows = [_row(claim, each, style) for claim in judged.claims for each in claim.judgements if each.metric == metric]
+    rows = [_row(claim, each, style) for claim, each in judged.judgements if each.metric == metric]
     if not rows:
         return ()
     span = _limits(rows, style)
@@ -61,15 +61,13 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
 def _row(claim: JudgedClaim, judgement: Judgement, style: Style) -> _Row:
     where = f" (on {judgement.dataset})" if judgement.dataset and len(claim.judgements) > 1 else ""
     lines = wrapped(claim.statement + where, LETTERS, limits.MOST_STATEMENT_LINES)
-    evidence, verdict = judgement.evidence, judgement.verdict
-    word = verdict.word if verdict else "exploratory"
-    said = f"{verdict.word}: {verdict.kind}" if verdict else word
+    evidence, said = judgement.evidence, judgement.title
     whole = said
     if evidence.state == "interval":
         whole = f"{said}, {style.difference(evidence.mean)} ({style.differences.interval(evidence)})"
     elif evidence.state == "degenerate":
         whole = f"{said}, {style.difference(evidence.mean)}, all equal"
-    return _Row(tuple(lines), whole if len(whole) <= LETTERS else said, evidence, word)
+    return _Row(tuple(lines), whole if len(whole) <= LETTERS else said, evidence, judgement.word)
 
 
 def _is_raw(row: _Row) -> bool:

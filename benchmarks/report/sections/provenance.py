@@ -173,7 +173,7 @@ def _deviations(report: Report) -> Iterator[str]:
 def _checklist(report: Report) -> Iterator[_Checked]:
     suite, runs, claims = report.study.suite, report.runs, report.claims
     if claims:
-        n_claims, n_exploratory = len(claims.claims), len(claims.standing.unregistered)
+        n_claims, n_exploratory = len(claims.judged.claims), len(claims.standing.unregistered)
         registered = f"{n_claims - n_exploratory} of {counted(n_claims, 'claim')}"
         yield _Checked("Were the claims registered before there were results?", not n_exploratory, registered)
         yield _Checked(

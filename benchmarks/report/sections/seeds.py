@@ -36,8 +36,7 @@ def build(report: Report) -> Iterable[Block]:
 
 def _judgements(report: Report) -> list[tuple[JudgedClaim, Judgement]]:
     """The judgements on one dataset of which a seed has values."""
-    claims = report.claims.judged.claims if report.claims else ()
-    judgements = [(claim, each) for claim in claims for each in claim.judgements]
+    judgements = report.claims.judged.judgements if report.claims else []
     return [(claim, each) for claim, each in judgements if any(math.isfinite(pair.difference) for pair in each.pairs)]
 
 
