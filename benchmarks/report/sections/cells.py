@@ -40,7 +40,7 @@ def build(report: Report) -> Iterable[Block]:
         "A run that failed or is not there yet is a hole, and its cell is marked incomplete. The interval of the SD is "
         "by the chi-square distribution."
     )
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
     summaries = [summary for dataset in report.datasets for summary in dataset.summaries]
     yield summary_table(summaries, report.factors)
     yield runs_table(report.runs, list(report.factors))
@@ -124,14 +124,13 @@ def _columns(dataset: ReportedDataset, *, shows_values: bool) -> list[Column[_Li
     columns = [
         *level_columns(report.factors, _levels, lambda line: _tags(line, report)),
         *estimate_columns(
+            "Mean",
             lambda line: line.found,
-            lambda line: style.raw(line.found),
-            {
-                "Mean": lambda line: Number(line.found.mean, style.value(line.found.mean)),
-                "95 % interval": lambda line: style.interval(line.found),
-                "SD": lambda line: Number(line.found.sd, style.value(line.found.sd)),
-                "SD, 95 % interval": lambda line: style.span(*sd_interval(line.found)),
-            },
+            style,
+            further=[
+                number("SD", lambda line: Number(line.found.sd, style.value(line.found.sd))),
+                number("SD, 95 % interval", lambda line: style.span(*sd_interval(line.found))),
+            ],
         ),
         number("Done", done),
         number("Diverged", of_cell(_divergence)),

@@ -26,7 +26,7 @@ def build(report: Report) -> Iterable[Block]:
             else "",
         )
     )
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:

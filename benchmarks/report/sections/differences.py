@@ -16,7 +16,6 @@ from benchmarks.report.blocks import (
     Column,
     Index,
     Mark,
-    Number,
     Paragraph,
     Part,
     Plot,
@@ -47,7 +46,7 @@ def build(report: Report) -> Iterable[Block]:
             "Hochberg) over all differences of the dataset.",
         )
     )
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
 
 
 def _what(dataset: ReportedDataset) -> str:
@@ -115,13 +114,11 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
     columns: list[Column[_Line]] = [
         Column("Level", _level),
         *estimate_columns(
+            "Mean",
             lambda line: line.found,
-            lambda line: style.differences.raw(line.found) if line.contrast.in_design else "not in the design",
-            {
-                "Mean": lambda line: Number(line.found.mean, style.difference(line.found.mean)),
-                "95 % interval": lambda line: style.differences.interval(line.found),
-                _D_Z: lambda line: decimal(standardized_mean(line.found)),
-            },
+            style.differences,
+            raw=lambda line: style.differences.raw(line.found) if line.contrast.in_design else "not in the design",
+            further=[number((Index("d", "z"),), lambda line: decimal(standardized_mean(line.found)))],
         ),
         number("p", first_line(lambda line: p_text(line.explored.p))),
         number("q", first_line(lambda line: p_text(_q(line.explored)))),
@@ -139,7 +136,6 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
     )
 
 
-_D_Z: Text = (Index("d", "z"),)
 _DEGENERATE = "degenerate: all differences equal (suspect an ignored setting)"
 
 

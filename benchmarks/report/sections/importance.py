@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from benchmarks.analysis.effects import LEAST_SEEDS_FOR_IMPORTANCE, Importance, effects_obstacle, importance
 from benchmarks.labels import counted, whole
@@ -11,18 +11,13 @@ from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plots, Table
 from benchmarks.report.formatting import decimal, p_text
 from benchmarks.report.plots.importance import importance_bars
-from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import number
 
-
-def build(report: Report) -> Iterable[Block]:
-    """A bar for each factor and each two factors, and the same as a table where there are no figures."""
-    yield Paragraph(
-        "How much of the variance between runs a factor explains, or two together beyond what each does alone. "
-        "Exploratory."
-    )
-    yield from by_dataset(report, _of_dataset)
+_WHAT = (
+    "How much of the variance between runs a factor explains, or two together beyond what each does alone. Exploratory."
+)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -58,4 +53,4 @@ def _table(found: Sequence[Importance]) -> Block:
     return Table("Table of importance", columns, found[:most], caption=told)
 
 
-SECTION = Section("importance", "Importance", build)
+SECTION = Section("importance", "Importance", by_dataset(_of_dataset, _WHAT))

@@ -14,7 +14,7 @@ from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plot, Plots, Table
 from benchmarks.report.formatting import p_text
 from benchmarks.report.plots.factors import heat_map, interaction_plot
-from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import number
 from benchmarks.suite.claims import LEAST_SEEDS
@@ -23,14 +23,11 @@ _Adjusted = tuple[Interaction, float]
 """An interaction with its p adjusted for false discoveries."""
 
 
-def build(report: Report) -> Iterable[Block]:
-    """The interactions of each dataset, the smallest p first, and plots of the factors that interact most."""
-    yield Paragraph(
-        "How much more a change of one factor does at one level of another factor than at a second level, per seed. "
-        "Exploratory: p is of the t test against no interaction, q the same adjusted for false discoveries over all "
-        "interactions of the dataset."
-    )
-    yield from by_dataset(report, _of_dataset)
+_WHAT = (
+    "How much more a change of one factor does at one level of another factor than at a second level, per seed. "
+    "Exploratory: p is of the t test against no interaction, q the same adjusted for false discoveries over all "
+    "interactions of the dataset."
+)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -100,4 +97,4 @@ def _plots(dataset: ReportedDataset, found: Iterable[_Adjusted]) -> Iterator[Blo
     yield Plots(tuple(shown), caption=told if len(pairs) > limits.MOST_FACTOR_PAIRS else "")
 
 
-SECTION = Section("interactions", "Interactions", build)
+SECTION = Section("interactions", "Interactions", by_dataset(_of_dataset, _WHAT))

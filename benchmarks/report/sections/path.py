@@ -13,12 +13,12 @@ from benchmarks.metrics import METRICS
 from benchmarks.plan.combinations import Change, declared_changes
 from benchmarks.plan.path import FoundPath, changes_taken
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag, joined
+from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag
 from benchmarks.report.formatting import gain_title, sentences, style_of, titled
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section
-from benchmarks.report.tables import attributes, file_columns, left_out, number
+from benchmarks.report.tables import attributes, file_columns, number, shortened
 from benchmarks.store import StoredSearch
 from benchmarks.suite.suite import Suite
 
@@ -144,18 +144,11 @@ def _what_was_tried(path: FoundPath, tried: Sequence[_Tried]) -> Iterator[Block]
         "result. A change without a score had a run that failed or diverged, or does not go together with the changes "
         "before it."
     )
-    most = limits.MOST_CELL_ROWS
     yield Heading("What was tried")
-    yield Table(
-        "Table of the changes that were tried",
-        columns,
-        tried[:most],
-        caption=joined(told, left_out(tried, most, "", TRIED_FILE)),
-        marks=lambda each: () if each.step else ("baseline",),
-    )
-    numbers: list[Column[_Tried]] = [
-        *attributes(lambda each: each, "step", "change", "score", "is_taken"),
-    ]
+    title = "Table of the changes that were tried"
+    table = Table(title, columns, tried, caption=told, marks=lambda each: () if each.step else ("baseline",))
+    yield shortened(table, limits.MOST_CELL_ROWS, "", TRIED_FILE)
+    numbers: list[Column[_Tried]] = attributes(lambda each: each, "step", "change", "score", "is_taken")
     yield Table("Changes that were tried", numbers, tried, files=(TRIED_FILE,), is_on_pages=False)
 
 

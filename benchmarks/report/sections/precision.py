@@ -17,17 +17,12 @@ from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Heading, Number, Paragraph, Plots, Table
 from benchmarks.report.formatting import sentences
 from benchmarks.report.plots.precision import precision_plot
-from benchmarks.report.report import Report, ReportedDataset
-from benchmarks.report.section import Section, by_dataset
+from benchmarks.report.report import ReportedDataset
+from benchmarks.report.section import Section, by_dataset, outputs_obstacle
 from benchmarks.report.tables import number
 
 SIZES = (3, 6, 10, 20, 40)
 """Numbers of seeds for which the precision is told."""
-
-
-def build(report: Report) -> Iterable[Block]:
-    """The precision of the differences of each dataset, and the noise of its test examples."""
-    yield from by_dataset(report, _of_dataset)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -90,23 +85,15 @@ class _Noise:
 
 
 def _noise(dataset: ReportedDataset) -> Iterator[Block]:
-    name, facts = dataset.name.partition(":")[0], dataset.facts
     known = [each for each in dataset.simple_contrasts if each.estimate.n]
-    labels = None if facts.task == "regression" else dataset.report.study.store.labels(name, facts.version)
-    found = [] if labels is None else list(_noise_of(dataset, known, labels))
+    found = list(_noise_of(dataset, known))
     if not found:
-        obstacle = (
-            "a regression has no accuracy"
-            if facts.task == "regression"
-            else "the labels of the test examples were not kept"
-            if labels is None
-            else "of no pair of runs the outputs for the test examples were kept"
-        )
+        obstacle = outputs_obstacle(dataset, "accuracy", "pair of runs")
         yield Paragraph(f"The noise of the test examples is not given: {obstacle}.")
         return
     yield Heading("How much hangs on the test examples?", 4)
     yield Paragraph(
-        f"All runs are tested on the same {counted(facts.num_test, 'example')}. With as many other ones, the "
+        f"All runs are tested on the same {counted(dataset.facts.num_test, 'example')}. With as many other ones, the "
         "difference in accuracy of a pair of runs would be off by its noise: a standard error, the mean over the "
         "pairs. Further seeds are tested on the same examples, and do not take all of it away."
     )
@@ -132,10 +119,11 @@ def _noise_table(dataset: ReportedDataset, found: Sequence[_Noise], n_difference
     return Table("Table of the noise of the test examples", columns, found, caption=told)
 
 
-def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast], labels: np.ndarray) -> Iterator[_Noise]:
+def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast]) -> Iterator[_Noise]:
     """Hold which examples the runs of a level have right against those of the baseline, seed by seed."""
-    report = dataset.report
-    done = dataset.runs[dataset.runs["status"] == "done"]
+    report, done, labels = dataset.report, dataset.done, dataset.labels
+    if dataset.facts.task == "regression" or labels is None:
+        return
 
     def right(levels: Mapping[str, str], seeds: Sequence[int]) -> dict[int, np.ndarray]:
         cell = done[(done[[level_column(each) for each in levels]] == list(levels.values())).all(axis="columns")]
@@ -153,4 +141,4 @@ def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast], labels: n
             yield _Noise(contrast, pairs)
 
 
-SECTION = Section("precision", "Precision", build)
+SECTION = Section("precision", "Precision", by_dataset(_of_dataset))

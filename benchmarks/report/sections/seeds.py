@@ -31,7 +31,7 @@ def build(report: Report) -> Iterable[Block]:
         told = f"{counted(n_left_out, 'more panel')} left out for want of room." if n_left_out else ""
         yield Paragraph(told, "caption")
         yield Heading("Of the differences from the baseline")
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
 
 
 def _judgements(report: Report) -> list[tuple[JudgedClaim, Judgement]]:
