@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from benchmarks.errors import UserError
@@ -135,17 +134,13 @@ def written_verdicts(folder: Path) -> tuple[IndexClaim, ...]:
     Raises:
         OSError, ValueError, KeyError, TypeError, AttributeError: there is no such file, or it is another one.
     """
-    return tuple(_claims(json.loads((folder / CLAIMS_FILE).read_text(encoding="utf-8"))))
-
-
-def _claims(written: Mapping[str, Any]) -> Iterator[IndexClaim]:
-    """The judgements of a claims.json."""
+    written = json.loads((folder / CLAIMS_FILE).read_text(encoding="utf-8"))
     if written["format"] != CLAIMS_FORMAT:
         raise ValueError("of another format")
+    found = []
     for claim in written["claims"]:
-        judgements = claim["judgements"]
-        for judgement in judgements:
-            dataset = (judgement["dataset"] or "") if len(judgements) > 1 else ""
-            verdict = judgement["verdict"]
-            word, kind = (verdict["word"], verdict["kind"]) if verdict else ("exploratory", "")
-            yield IndexClaim(claim["statement"], dataset, word, kind)
+        for each in claim["judgements"]:
+            dataset = (each["dataset"] or "") if len(claim["judgements"]) > 1 else ""
+            verdict = each["verdict"] or {"word": "exploratory", "kind": ""}
+            found.append(IndexClaim(claim["statement"], dataset, verdict["word"], verdict["kind"]))
+    return tuple(found)

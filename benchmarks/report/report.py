@@ -12,13 +12,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.analysis.claims import explore
-from benchmarks.analysis.contrasts import (
-    Contrast,
-    is_balanced,
-    main_effects,
-    main_effects_obstacle,
-    simple_contrasts,
-)
+from benchmarks.analysis.contrasts import Contrast, is_balanced, main_effects, main_effects_obstacle, simple_contrasts
 from benchmarks.analysis.judgements import Explored
 from benchmarks.analysis.reading import read_tables, tuning_trials
 from benchmarks.analysis.summaries import CellSummary, cell_summaries

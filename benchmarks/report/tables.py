@@ -19,6 +19,13 @@ def number(head: Text, cell: Callable[[Item], Cell], name: str | None = None) ->
     return Column(head, cell, is_number=True, name=name)
 
 
+def valued(
+    head: Text, value: Callable[[Item], float], text: Callable[[float], str], name: str | None = None
+) -> Column[Item]:
+    """A column of numbers that a reader sees as text."""
+    return number(head, lambda item: Number(value(item), text(value(item))), name)
+
+
 def attributes(of: Callable[[Item], Any], *names: str) -> list[Column[Item]]:
     """A column of numbers for each of some attributes, by their names."""
 
@@ -67,7 +74,7 @@ def estimate_columns(
         further: what else is about the mean.
     """
     columns: list[Column[Item]] = [
-        number(head, lambda item: Number(found(item).mean, style.value(found(item).mean))),
+        valued(head, lambda item: found(item).mean, style.value),
         number("95 % interval", lambda item: style.interval(found(item))),
         *further,
     ]

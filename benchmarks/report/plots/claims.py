@@ -47,7 +47,7 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
     pages = paged(rows, limits.MOST_JUDGEMENTS)
     note = sentences(
         "Shaded: differences within the margin, which do not matter; the upright lines are what is tested against.",
-        f"Bars: {_percent(1 - judged.alpha_per_look)} t intervals, not widened for the number of claims, as the "
+        f"Bars: {100 * (1 - judged.alpha_per_look):.4g} % t intervals, not widened for the number of claims, as the "
         "verdicts are.",
         "Filled circle: supported; cross: refuted; hollow circle: inconclusive; diamond: exploratory, without a "
         "verdict.",
@@ -143,7 +143,3 @@ def _paint_mark(axes: Axes, row: _Row, middle: float, factor: int) -> None:
         axes.plot(
             [factor * evidence.mean], [middle], marker, color=colour, markerfacecolor=face, markersize=6, zorder=4
         )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"

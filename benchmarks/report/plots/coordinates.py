@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.analysis.searches import GroupOutcome, SearchOutcome, TrialOutcome
+from benchmarks.analysis.searches import GroupOutcome, SearchOutcome
 from benchmarks.labels import counted
 from benchmarks.report import limits
 from benchmarks.report.blocks import Plot
@@ -34,7 +34,7 @@ def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Styl
     scores = [style.factor * trial.record.score for trial in group.comparable if trial.record.score is not None]
     low, high = min(scores), worst_shown(scores, found)
     n_far = sum(score > high for score in scores)
-    order = sorted(group.comparable, key=lambda trial: _rank(trial, found), reverse=True)
+    order = sorted(group.comparable, key=lambda trial: found.metric.sign * (trial.record.score or 0.0))
     n_good = max(1, len(order) // 4)
     lines = [
         (
@@ -77,11 +77,6 @@ def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, .
     )
     labels = [setting.path for setting in settings]
     return (Plot(title, _coordinates(name, title, settings, lines, labels, None), note),)
-
-
-def _rank(trial: TrialOutcome, found: SearchOutcome) -> float:
-    """Less is better."""
-    return -found.metric.sign * (trial.record.score or 0.0)
 
 
 def _places(settings: Iterable[SettingAxis], values: Mapping[str, Any]) -> list[float]:

@@ -101,12 +101,7 @@ def _about(found: CellMeans) -> str:
 
 
 def _interaction_page(
-    name: str,
-    found: CellMeans,
-    style: Style,
-    span: tuple[float, float],
-    places: Sequence[str],
-    lines: Sequence[str],
+    name: str, found: CellMeans, style: Style, span: tuple[float, float], places: Sequence[str], lines: Sequence[str]
 ) -> Markup:
     steep = max(map(len, places)) * len(places) > 34
     below = 0.22 + (0.64 * CHARACTER * min(_LABEL, max(map(len, places))) if steep else 0.06)
@@ -161,12 +156,7 @@ def _interaction_line(axes: Axes, points: Sequence[tuple[float, Estimate | None]
 
 
 def _heat_page(
-    name: str,
-    found: CellMeans,
-    style: Style,
-    ends: Sequence[float],
-    rows: Sequence[str],
-    columns: Sequence[str],
+    name: str, found: CellMeans, style: Style, ends: Sequence[float], rows: Sequence[str], columns: Sequence[str]
 ) -> Markup:
     label = CHARACTER * min(_LABEL, max(map(len, rows))) + 0.1
     head = 0.62 * CHARACTER * 1.35 * min(_LABEL, max(map(len, columns))) + 0.14

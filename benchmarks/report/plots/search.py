@@ -135,9 +135,11 @@ def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, s
 
         return paint
 
-    return paged_plots(
-        name, title, note, pages, lambda name, page: _rows_page(name, title, map(_level_title, page), paint_page(page))
-    )
+    def drawn(name: str, page: Sequence[Sensitivity]) -> Markup:
+        labels = [f"{each.level} ({each.factor.rpartition('.')[2]})" for each in page]
+        return _rows_page(name, title, labels, paint_page(page))
+
+    return paged_plots(name, title, note, pages, drawn)
 
 
 def _best_line(group: GroupOutcome, cost: Cost, *, together: bool) -> list[tuple[float, float]]:
@@ -254,10 +256,6 @@ def _paint_spread(axes: Axes, place: int, found: Sensitivity, factor: int) -> No
     axes.plot([median, median], [place - 0.3, place + 0.3], color=INK, linewidth=1.5)
     axes.plot([best], [place], "o", color=INK, markersize=4.5)
     axes.axhspan(place - 0.42, place + 0.42, color=RULE, alpha=0.25, linewidth=0)
-
-
-def _level_title(found: Sensitivity) -> str:
-    return f"{found.level} ({found.factor.rpartition('.')[2]})"
 
 
 def _wide_label(axes: Axes, label: str) -> None:

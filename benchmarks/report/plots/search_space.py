@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -119,7 +119,8 @@ def _points(
     setting: SettingAxis, found: SearchOutcome, groups: Sequence[GroupOutcome], style: Style, *, together: bool
 ) -> list[_Point]:
     """Every trial in which a setting applies; those far away at the edge."""
-    trials = [(number, trial) for number, group in enumerate(groups) for trial in _with(setting, group.comparable)]
+    found_in = [(number, trial) for number, group in enumerate(groups) for trial in group.comparable]
+    trials = [(number, trial) for number, trial in found_in if setting.path in trial.record.values]
     heights = [_height(trial, groups[number], style, together=together) for number, trial in trials]
     top = _limits(heights, found, together=together)[1]
     return [
@@ -131,11 +132,6 @@ def _points(
         )
         for (number, trial), height in zip(trials, heights, strict=True)
     ]
-
-
-def _with(setting: SettingAxis, trials: Iterable[TrialOutcome]) -> list[TrialOutcome]:
-    """The trials in which the setting applies."""
-    return [trial for trial in trials if setting.path in trial.record.values]
 
 
 def _height(trial: TrialOutcome, group: GroupOutcome, style: Style, *, together: bool) -> float:

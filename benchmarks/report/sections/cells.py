@@ -15,7 +15,7 @@ from benchmarks.analysis.tables import level_column
 from benchmarks.labels import counted
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Cell, Code, Column, Mark, Number, Paragraph, Table, Tag, joined
+from benchmarks.report.blocks import Block, Cell, Code, Column, Mark, Paragraph, Table, Tag, joined
 from benchmarks.report.formatting import Style, digits, titled
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part, of_datasets
@@ -27,6 +27,7 @@ from benchmarks.report.tables import (
     left_out,
     level_columns,
     number,
+    valued,
 )
 
 SUMMARY_FILE, RUNS_FILE = "summary.csv", "runs.csv"
@@ -128,7 +129,7 @@ def _columns(dataset: ReportedDataset, *, shows_values: bool) -> list[Column[_Li
             lambda line: line.found,
             style,
             further=[
-                number("SD", lambda line: Number(line.found.sd, style.value(line.found.sd))),
+                valued("SD", lambda line: line.found.sd, style.value),
                 number("SD, 95 % interval", lambda line: style.span(*sd_interval(line.found))),
             ],
         ),
@@ -201,6 +202,10 @@ def summary_table(summaries: Sequence[CellSummary], factors: Iterable[str]) -> T
     The further metrics of the tasks of all cells follow, over the runs that are done.
     """
     named = {name for each in summaries for name in FURTHER_METRICS[each.task]}
+
+    def further(name: str) -> list[Column[CellSummary]]:
+        return file_columns(f"{name}_", lambda each: each.further.get(name, NO_ESTIMATE))
+
     columns: list[Column[CellSummary]] = [
         Column("dataset", lambda each: each.dataset),
         *level_columns(factors, lambda each: each.levels),
@@ -210,13 +215,9 @@ def summary_table(summaries: Sequence[CellSummary], factors: Iterable[str]) -> T
         Column("values", lambda each: " ".join(map(digits, each.outcome.values))),
         number("parameters", lambda each: each.parameters),
         Column("metric", lambda each: OUTCOME_METRICS[each.task]),
-        *(column for name in METRICS if name in named for column in _further_columns(name)),
+        *(column for name in METRICS if name in named for column in further(name)),
     ]
     return Table("All cells", columns, summaries, files=(SUMMARY_FILE,), is_on_pages=False)
-
-
-def _further_columns(name: str) -> list[Column[CellSummary]]:
-    return file_columns(f"{name}_", lambda each: each.further.get(name, NO_ESTIMATE))
 
 
 def runs_table(runs: pd.DataFrame, factors: Iterable[str]) -> Table[Any]:

@@ -10,20 +10,7 @@ from benchmarks.analysis.estimates import Estimate, standardized_mean
 from benchmarks.analysis.judgements import Explored
 from benchmarks.labels import NOTHING
 from benchmarks.metrics import Metric
-from benchmarks.report.blocks import (
-    Block,
-    Code,
-    Column,
-    Index,
-    Mark,
-    Paragraph,
-    Part,
-    Plot,
-    Plots,
-    Table,
-    Tag,
-    Text,
-)
+from benchmarks.report.blocks import Block, Code, Column, Index, Mark, Paragraph, Part, Plot, Plots, Table, Tag, Text
 from benchmarks.report.formatting import Style, decimal, gain_title, p_text, sentences, titled
 from benchmarks.report.plots.forest import forest_plot
 from benchmarks.report.report import Report, ReportedDataset

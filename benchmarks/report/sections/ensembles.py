@@ -23,7 +23,7 @@ from benchmarks.analysis.ensembles import (
 from benchmarks.analysis.tables import nearest_cells
 from benchmarks.labels import counted, whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plot, Plots, Table, Tag
+from benchmarks.report.blocks import Block, Column, Paragraph, Plot, Plots, Table, Tag
 from benchmarks.report.formatting import Style, percent, sentences, style_of, titled
 from benchmarks.report.plots.ensembles import size_plot
 from benchmarks.report.report import Report, ReportedDataset
@@ -133,9 +133,9 @@ def build(report: Report) -> Iterable[Block]:
 
 
 _NUMBERS: list[Column[_Line]] = [
-    number("Mean member", lambda line: Number(line.score.member, line.style.value(line.score.member))),
-    number("Ensemble", lambda line: Number(line.score.ensemble, line.style.value(line.score.ensemble))),
-    number("Gain", lambda line: Number(line.score.gain, line.style.difference(line.score.gain))),
+    number("Mean member", lambda line: line.style.value(line.score.member)),
+    number("Ensemble", lambda line: line.style.value(line.score.ensemble)),
+    number("Gain", lambda line: line.style.difference(line.score.gain)),
     number("95 % interval", lambda line: line.style.differences.span(line.score.ci_low, line.score.ci_high)),
 ]
 

@@ -11,12 +11,12 @@ from scipy import stats
 from benchmarks.analysis.effects import Interaction, cell_means, effects_obstacle, interactions
 from benchmarks.labels import counted, whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plot, Plots, Table
+from benchmarks.report.blocks import Block, Column, Paragraph, Plot, Plots, Table
 from benchmarks.report.formatting import p_text
 from benchmarks.report.plots.factors import heat_map, interaction_plot
 from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
-from benchmarks.report.tables import number
+from benchmarks.report.tables import number, valued
 from benchmarks.suite.claims import LEAST_SEEDS
 
 _Adjusted = tuple[Interaction, float]
@@ -65,7 +65,7 @@ def _table(dataset: ReportedDataset, found: Sequence[_Adjusted]) -> Block:
     columns: list[Column[_Adjusted]] = [
         Column("Change", lambda row: f"{row[0].factor}: {row[0].level} for {row[0].than}"),
         Column("Where, against where", lambda row: f"{row[0].at_factor}: {row[0].at_level} against {row[0].at_than}"),
-        number("Mean", lambda row: Number(row[0].estimate.mean, style.difference(row[0].estimate.mean))),
+        valued("Mean", lambda row: row[0].estimate.mean, style.difference),
         number("95 % interval", lambda row: style.differences.interval(row[0].estimate)),
         number("p", lambda row: p_text(row[0].p)),
         number("q", lambda row: p_text(row[0].p if math.isnan(row[0].p) else row[1])),

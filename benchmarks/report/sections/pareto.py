@@ -12,12 +12,12 @@ from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.effects import ParetoPoint, pareto_points
 from benchmarks.labels import whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Heading, Number, Paragraph, Plot, Plots, Table
+from benchmarks.report.blocks import Block, Heading, Paragraph, Plot, Plots, Table
 from benchmarks.report.formatting import sentences, titled
 from benchmarks.report.plots.costs import pareto_front
 from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
-from benchmarks.report.tables import level_columns, number
+from benchmarks.report.tables import level_columns, valued
 
 COSTS: Mapping[str, str] = {
     "seconds": "seconds of training",
@@ -50,15 +50,15 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
 def _table(dataset: ReportedDataset, cost: str, points: Sequence[ParetoPoint]) -> Block:
     report, style, front = dataset.report, dataset.style, front_of(points)
 
-    def told(point: ParetoPoint) -> str:
-        return f"{point.cost:.3g}" if cost == "seconds" else whole(round(point.cost))
+    def told(value: float) -> str:
+        return f"{value:.3g}" if cost == "seconds" else whole(round(value))
 
     return Table(
         "Table of the front",
         [
             *level_columns(report.factors, lambda point: point.levels),
-            number(COSTS[cost].capitalize(), lambda point: Number(point.cost, told(point))),
-            number(titled(dataset.metric.title, ""), lambda point: Number(point.outcome, style.value(point.outcome))),
+            valued(COSTS[cost].capitalize(), lambda point: point.cost, told),
+            valued(titled(dataset.metric.title, ""), lambda point: point.outcome, style.value),
         ],
         front[: limits.MOST_EFFECT_ROWS],
         caption=f"On the front: {len(front)} of {whole(dataset.n_cells)} cells.",

@@ -18,7 +18,7 @@ from benchmarks.report.formatting import gain_title, sentences, style_of, titled
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section
-from benchmarks.report.tables import attributes, file_columns, number, shortened
+from benchmarks.report.tables import attributes, file_columns, number, shortened, valued
 from benchmarks.store import StoredSearch
 from benchmarks.suite.suite import Suite
 
@@ -136,7 +136,7 @@ def _what_was_tried(path: FoundPath, tried: Sequence[_Tried]) -> Iterator[Block]
     style = style_of(metric.unit, (each.score for each in tried))
     columns: list[Column[_Tried]] = [
         number("Step", lambda each: each.step or ""),
-        number("Score", lambda each: Number(each.score, style.value(each.score))),
+        valued("Score", lambda each: each.score, style.value),
         Column("Change", lambda each: (each.change, *((Tag("taken"),) if each.is_taken else ()))),
     ]
     told = (

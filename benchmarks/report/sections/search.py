@@ -36,6 +36,7 @@ from benchmarks.report.tables import (
     level_columns,
     number,
     shortened,
+    valued,
 )
 
 Item = TypeVar("Item")
@@ -150,8 +151,8 @@ def _worth_table(report: Report, worth: Worth, style: Style) -> Block:
         *level_columns(
             report.factors, lambda cell: cell.levels, lambda cell: () if cell.is_changed else (Tag("nothing changed"),)
         ),
-        number("Untuned", lambda cell: Number(cell.untuned, style.value(cell.untuned))),
-        number("Tuned", lambda cell: Number(cell.tuned, style.value(cell.tuned))),
+        valued("Untuned", lambda cell: cell.untuned, style.value),
+        valued("Tuned", lambda cell: cell.tuned, style.value),
         *estimate_columns("Gain", lambda cell: cell.gain, style.differences),
         number("Pairs", lambda cell: f"{cell.gain.n} of {cell.n_planned}"),
         number("Diverged", lambda cell: cell.n_diverged),
@@ -190,7 +191,7 @@ def _spent(search: _Search) -> Iterator[Block]:
         number("Without a score", lambda group: group.n_without_score),
         number("Runs", lambda group: group.budget.runs),
         number("Epochs", lambda group: group.budget.epochs),
-        number("Seconds", lambda group: Number(group.budget.seconds, f"{group.budget.seconds:.3g}")),
+        valued("Seconds", lambda group: group.budget.seconds, "{:.3g}".format),
     ]
     yield Heading("What was spent")
     yield Paragraph(
