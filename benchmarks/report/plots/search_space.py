@@ -39,11 +39,9 @@ def slices(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
     """Each tuned setting against the objective, one plot a setting."""
     groups = [group for group in found.groups if group.comparable]
     tried = {path for group in groups for trial in group.comparable for path in trial.record.values}
-    settings = [setting for setting in axes_of(groups) if setting.path in tried]
-    together = len(groups) > limits.MOST_SEARCH_GROUPS
+    settings = [setting for setting in axes_of(groups) if setting.path in tried][: limits.MOST_SETTINGS]
     return tuple(
-        _slice(f"{name}-{number}", setting, groups, found, style, together=together)
-        for number, setting in enumerate(settings[: limits.MOST_SETTINGS])
+        _Slice(setting, groups, found, style).plot(f"{name}-{place}") for place, setting in enumerate(settings)
     )
 
 
@@ -55,98 +53,94 @@ class _Point:
     is_chosen: bool
 
 
-def _slice(
-    name: str,
-    setting: SettingAxis,
-    groups: Sequence[GroupOutcome],
-    found: SearchOutcome,
-    style: Style,
-    *,
-    together: bool,
-) -> Plot:
-    points = _points(setting, found, groups, style, together=together)
-    having = sorted({point.group for point in points})
-    keys = [] if together or len(groups) == 1 else with_strokes([groups[number].title for number in having])
-    keys = [(title, replace(stroke, dashes="")) for title, stroke in keys]
-    title = f"Which values of {setting.path} scored well?"
-    span = _limits([point.height for point in points], found, together=together)
-    every = 1 if keys else -(-len(points) // limits.MOST_POINTS)
+@dataclass(frozen=True)
+class _Slice:
+    """The trials of a search by one of the settings."""
 
-    def paint(axes: Axes) -> None:
-        _setting_ticks(axes, setting)
-        if style.unit != "share" and not together and span[0] > 0 and span[1] / span[0] > _LOGARITHMIC_FROM:
+    setting: SettingAxis
+    groups: Sequence[GroupOutcome]
+    """Those that have trials to compare."""
+    found: SearchOutcome
+    style: Style
+
+    @property
+    def is_together(self) -> bool:
+        """Whether the groups are not told apart, and heights are distances from the best of each."""
+        return len(self.groups) > limits.MOST_SEARCH_GROUPS
+
+    def plot(self, name: str) -> Plot:
+        points = self._points()
+        having = sorted({point.group for point in points})
+        is_one = self.is_together or len(self.groups) == 1
+        keys = [] if is_one else with_strokes([self.groups[number].title for number in having])
+        keys = [(title, replace(stroke, dashes="")) for title, stroke in keys]
+        span = self._limits([point.height for point in points])
+        every = 1 if keys else -(-len(points) // limits.MOST_POINTS)
+
+        def paint(axes: Axes) -> None:
+            _setting_ticks(axes, self.setting)
+            self._height_axis(axes, span)
+            for number, (_, stroke) in zip(having, keys, strict=False):
+                _paint_points(axes, [point for point in points if point.group == number], stroke)
+            if not keys:
+                _paint_points(axes, points[::every], Stroke(MUTED, "", "o", False))
+            _paint_chosen(axes, [point for point in points if point.is_chosen], are_small=self.is_together)
+            axes.set_xlabel(short(self.setting.path, round(0.8 * LETTERS)), labelpad=2)
+
+        title = f"Which values of {self.setting.path} scored well?"
+        return Plot(title, draw_keyed(name, title, paint, keys), self._note(points, span[1], every))
+
+    def _points(self) -> list[_Point]:
+        """Every trial in which the setting applies; those far away at the edge."""
+        every = [(number, trial) for number, group in enumerate(self.groups) for trial in group.comparable]
+        trials = [(number, trial) for number, trial in every if self.setting.path in trial.record.values]
+        heights = [self._height(trial, self.groups[number]) for number, trial in trials]
+        places = [
+            self.setting.spread_place(trial.record.values[self.setting.path], trial.record.number)
+            for _, trial in trials
+        ]
+        top = self._limits(heights)[1]
+        return [
+            _Point(place, min(height, top), number, trial is self.groups[number].best)
+            for (number, trial), place, height in zip(trials, places, heights, strict=True)
+        ]
+
+    def _height(self, trial: TrialOutcome, group: GroupOutcome) -> float:
+        score, best = trial.record.score, group.search_score
+        assert score is not None  # as those that are comparable have
+        return self.style.factor * (abs(score - best) if self.is_together and best is not None else score)
+
+    def _limits(self, heights: Sequence[float]) -> tuple[float, float]:
+        if self.is_together:
+            far = float(np.quantile(heights, _FAR)) or max(heights) or 1.0
+            return -0.05 * far, 1.05 * far
+        low, high = min(heights), worst_shown(heights, self.found)
+        return (low / 1.2, high * 1.2) if low > 0 and high / low > _LOGARITHMIC_FROM else padded((low, high))
+
+    def _height_axis(self, axes: Axes, span: tuple[float, float]) -> None:
+        is_scored = self.style.unit != "share" and not self.is_together
+        if is_scored and span[0] > 0 and span[1] / span[0] > _LOGARITHMIC_FROM:
             logarithmic_heights(axes, span)
         else:
             axes.set_ylim(span)
             number_axis(axes, "y", most=5)
-        if keys:
-            for number, (_, stroke) in zip(having, keys, strict=True):
-                _paint_points(axes, [point for point in points if point.group == number], stroke)
-        else:
-            _paint_points(axes, points[::every], Stroke(MUTED, "", "o", False))
-        _paint_chosen(axes, [point for point in points if point.is_chosen], are_small=together)
-        axes.set_xlabel(short(setting.path, round(0.8 * LETTERS)), labelpad=2)
 
-    note = sentences(
-        _slice_heights(groups, found, style, together=together),
-        "Ringed: what was chosen.",
-        _slice_left_out(points, groups, span[1], every),
-        "Other settings vary too, so a point is not the doing of this one alone.",
-    )
-    return Plot(title, draw_keyed(name, title, paint, keys), note)
-
-
-def _slice_heights(groups: Sequence[GroupOutcome], found: SearchOutcome, style: Style, *, together: bool) -> str:
-    if together:
-        scores = f"{found.metric.title} {style.unit_of_differences}".rstrip()
-        return f"How much worse than the best trial of its group, {scores}, for all {len(groups)} groups together."
-    return f"{titled(found.metric.title, style.unit_of_values)}, by trial; {found.metric.better} is better."
-
-
-def _slice_left_out(points: Sequence[_Point], groups: Sequence[GroupOutcome], top: float, every: int) -> str:
-    """Trials that are not there, or not where they belong, in sentences."""
-    n_trials, n_tried = sum(len(each.comparable) for each in groups), sum(len(each.trials) for each in groups)
-    n_far = sum(point.height >= top for point in points)
-    return sentences(
-        f"The {len(points)} of {counted(n_trials, 'trial')} in which it applies." if len(points) < n_trials else "",
-        f"One trial in {every} is shown." if every > 1 else "",
-        f"{counted(n_far, 'trial')} that did worse stand at the upper edge." if n_far else "",
-        f"{counted(n_tried - n_trials, 'trial')} without a score to compare not shown." if n_trials < n_tried else "",
-    )
-
-
-def _points(
-    setting: SettingAxis, found: SearchOutcome, groups: Sequence[GroupOutcome], style: Style, *, together: bool
-) -> list[_Point]:
-    """Every trial in which a setting applies; those far away at the edge."""
-    found_in = [(number, trial) for number, group in enumerate(groups) for trial in group.comparable]
-    trials = [(number, trial) for number, trial in found_in if setting.path in trial.record.values]
-    heights = [_height(trial, groups[number], style, together=together) for number, trial in trials]
-    top = _limits(heights, found, together=together)[1]
-    return [
-        _Point(
-            setting.spread_place(trial.record.values[setting.path], trial.record.number),
-            min(height, top),
-            number,
-            trial is groups[number].best,
+    def _note(self, points: Sequence[_Point], top: float, every: int) -> str:
+        metric, groups = self.found.metric, self.groups
+        scores = f"{metric.title} {self.style.unit_of_differences}".rstrip()
+        n_trials, n_tried = sum(len(each.comparable) for each in groups), sum(len(each.trials) for each in groups)
+        n_far, n_without = sum(point.height >= top for point in points), n_tried - n_trials
+        return sentences(
+            f"How much worse than the best trial of its group, {scores}, for all {len(groups)} groups together."
+            if self.is_together
+            else f"{titled(metric.title, self.style.unit_of_values)}, by trial; {metric.better} is better.",
+            "Ringed: what was chosen.",
+            f"The {len(points)} of {counted(n_trials, 'trial')} in which it applies." if len(points) < n_trials else "",
+            f"One trial in {every} is shown." if every > 1 else "",
+            f"{counted(n_far, 'trial')} that did worse stand at the upper edge." if n_far else "",
+            f"{counted(n_without, 'trial')} without a score to compare not shown." if n_without > 0 else "",
+            "Other settings vary too, so a point is not the doing of this one alone.",
         )
-        for (number, trial), height in zip(trials, heights, strict=True)
-    ]
-
-
-def _height(trial: TrialOutcome, group: GroupOutcome, style: Style, *, together: bool) -> float:
-    score = trial.record.score
-    assert score is not None  # as those that are comparable have
-    best = group.search_score
-    return style.factor * (abs(score - best) if together and best is not None else score)
-
-
-def _limits(heights: Sequence[float], found: SearchOutcome, *, together: bool) -> tuple[float, float]:
-    if not together:
-        low, high = min(heights), worst_shown(heights, found)
-        return (low / 1.2, high * 1.2) if low > 0 and high / low > _LOGARITHMIC_FROM else padded((low, high))
-    far = float(np.quantile(heights, _FAR)) or max(heights) or 1.0
-    return -0.05 * far, 1.05 * far
 
 
 def worst_shown(scores: Sequence[float], found: SearchOutcome) -> float:

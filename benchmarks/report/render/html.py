@@ -10,30 +10,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from benchmarks.labels import counted, whole
-from benchmarks.report.blocks import (
-    COVERED,
-    Block,
-    Bullets,
-    Card,
-    Cell,
-    Code,
-    Column,
-    Facts,
-    File,
-    Heading,
-    Index,
-    Paragraph,
-    Part,
-    Plot,
-    Plots,
-    Source,
-    Spanning,
-    Strong,
-    Table,
-    Tag,
-    Text,
-    Word,
-)
+from benchmarks.report import blocks
+from benchmarks.report.blocks import Block, Cell, Part, Table, Text
 from benchmarks.report.render.text import plain, text_of
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
@@ -79,15 +57,15 @@ def html_text(text: Text) -> Markup:
 
 def _part(part: Part) -> Markup:
     match part:
-        case Code(text):
+        case blocks.Code(text):
             return Markup("<code>{}</code>").format(text)
-        case Strong(text):
+        case blocks.Strong(text):
             return Markup("<b>{}</b>").format(text)
-        case Index(symbol, index):
+        case blocks.Index(symbol, index):
             return Markup("{}<sub>{}</sub>").format(symbol, index)
-        case Tag(text, warns):
+        case blocks.Tag(text, warns):
             return Markup(' <span class="tag{}">{}</span>').format(" warn" if warns else "", text)
-        case Word(text):
+        case blocks.Word(text):
             return Markup('<span class="word {}">{}</span>').format(VERDICT_FRAMES[text], text)
         case _:
             return escape(part)
@@ -95,26 +73,26 @@ def _part(part: Part) -> Markup:
 
 def _set(block: Block) -> Markup:
     match block:
-        case Paragraph():
+        case blocks.Paragraph():
             return _paragraph(block.text, block.kind)
-        case Heading(text, level):
+        case blocks.Heading(text, level):
             return Markup("<h{0}>{1}</h{0}>").format(level, html_text(text))
-        case Bullets(items):
+        case blocks.Bullets(items):
             return Markup("<ul>\n{}\n</ul>").format(_lines(map(Markup("<li>{}</li>").format, map(html_text, items))))
-        case Facts(items, are_many):
+        case blocks.Facts(items, are_many):
             pattern = "<div><dt>{}</dt><dd>{}</dd></div>" if are_many else "<dt>{}</dt><dd>{}</dd>"
             frame = '<div class="columns"><dl>\n{}\n</dl></div>' if are_many else "<dl>\n{}\n</dl>"
             return Markup(frame).format(_lines(Markup(pattern).format(name, html_text(text)) for name, text in items))
-        case Source(text):
+        case blocks.Source(text):
             return Markup('<pre tabindex="0"><code>{}</code></pre>').format(text)
-        case Plots():
+        case blocks.Plots():
             return _plots(block)
-        case Card(title, blocks):
-            body = _lines(_table(each, stacks=True) if isinstance(each, Table) else _set(each) for each in blocks)
+        case blocks.Card(title, parts):
+            body = _lines(_table(each, stacks=True) if isinstance(each, Table) else _set(each) for each in parts)
             return Markup('<article class="card">\n<h3>{}</h3>\n{}\n</article>').format(title, body)
         case Table():
             return _table(block)
-        case File():
+        case blocks.File():
             return Markup("")
 
 
@@ -132,7 +110,7 @@ def _class(names: str) -> Markup:
     return Markup(' class="{}"').format(names) if names else Markup("")
 
 
-def _plots(block: Plots) -> Markup:
+def _plots(block: blocks.Plots) -> Markup:
     if not block.plots:
         return _paragraph(block.caption)
     if block.size == "wide":
@@ -143,7 +121,7 @@ def _plots(block: Plots) -> Markup:
     return _lines((plots, _paragraph(block.caption)))
 
 
-def _plot(plot: Plot) -> Markup:
+def _plot(plot: blocks.Plot) -> Markup:
     body = _lines((plot.svg, _paragraph(plot.note)))
     return Markup("<figure><figcaption>{}</figcaption>\n{}</figure>").format(html_text(plot.title), body)
 
@@ -169,7 +147,7 @@ def _table(table: Table[Any], *, stacks: bool = False) -> Markup:
     return _lines((frame, _paragraph(table.caption)))
 
 
-def _heads(columns: Sequence[Column[Any]]) -> Markup:
+def _heads(columns: Sequence[blocks.Column[Any]]) -> Markup:
     if not any(column.head for column in columns):
         return Markup("")
     cells = (Markup("<th{}>{}</th>").format(_class_of(column), html_text(column.head)) for column in columns)
@@ -189,13 +167,13 @@ def _row(table: Table[Any], item: Any, *, stacks: bool) -> Markup:
     return Markup("<tr{}>{}</tr>").format(_class(" ".join(table.marks(item)) if table.marks else ""), cells)
 
 
-def _cell(column: Column[Any], cell: Cell, *, stacks: bool) -> Markup:
-    if cell is COVERED:
+def _cell(column: blocks.Column[Any], cell: Cell, *, stacks: bool) -> Markup:
+    if cell is blocks.COVERED:
         return Markup("")
     label = Markup(' data-label="{}"').format(plain(column.head)) if stacks else ""
-    span = Markup(' colspan="{}"').format(cell.columns) if isinstance(cell, Spanning) else ""
+    span = Markup(' colspan="{}"').format(cell.columns) if isinstance(cell, blocks.Spanning) else ""
     return Markup("<td{}{}{}>{}</td>").format(_class_of(column), label, span, html_text(text_of(cell)))
 
 
-def _class_of(column: Column[Any]) -> Markup:
+def _class_of(column: blocks.Column[Any]) -> Markup:
     return _class("n" if column.is_number else "" if column.wraps == "never" else column.wraps)

@@ -6,25 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.report.blocks import (
-    Block,
-    Bullets,
-    Card,
-    Code,
-    Facts,
-    File,
-    Heading,
-    Index,
-    Paragraph,
-    Part,
-    Plots,
-    Source,
-    Strong,
-    Table,
-    Tag,
-    Text,
-    Word,
-)
+from benchmarks.report import blocks
+from benchmarks.report.blocks import Block, Part, Table, Text
 from benchmarks.report.formatting import markdown
 from benchmarks.report.render.text import text_of, with_groups
 from benchmarks.report.report import Report
@@ -44,11 +27,11 @@ def markdown_page(report: Report, sections: Iterable[tuple[Section, Sequence[Blo
     parts += [f"Question: {markdown(report.study.suite.question)}"] if report.study.suite.question else []
     parts += [
         markdown(report.state),
-        markdown_text((*report.standing, " The figures are in ", Code("report.html"), ".")),
+        markdown_text((*report.standing, " The figures are in ", blocks.Code("report.html"), ".")),
     ]
-    for section, blocks in sections:
+    for section, built in sections:
         if not section.is_drawn:
-            parts += [f"## {section.title}", markdown_blocks(blocks)]
+            parts += [f"## {section.title}", markdown_blocks(built)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -64,15 +47,15 @@ def markdown_text(text: Text) -> str:
 
 def _part(part: Part) -> str:
     match part:
-        case Code(text):
+        case blocks.Code(text):
             return f"`{text}`" if _HARMLESS.fullmatch(text) else markdown(text)
-        case Strong(text):
+        case blocks.Strong(text):
             return f"**{markdown(text)}:**"
-        case Index(symbol, index):
+        case blocks.Index(symbol, index):
             return markdown(f"{symbol}_{index}")
-        case Tag(text):
+        case blocks.Tag(text):
             return f" ({markdown(text)})"
-        case Word(text):
+        case blocks.Word(text):
             return f"**{markdown(text)}:** "
         case _:
             # Blanks at its ends part it from what stands beside it.
@@ -81,26 +64,26 @@ def _part(part: Part) -> str:
 
 def _set(block: Block) -> str:
     match block:
-        case Paragraph(text):
+        case blocks.Paragraph(text):
             return markdown_text(text)
-        case Heading(text, level):
+        case blocks.Heading(text, level):
             return f"{'#' * level} {markdown_text(text)}"
-        case Bullets(items):
+        case blocks.Bullets(items):
             return "\n".join(f"- {markdown_text(item)}" for item in items)
-        case Facts(items):
+        case blocks.Facts(items):
             return "\n".join(f"- {markdown(name)}: {markdown_text(text)}" for name, text in items)
-        case Source(text, language):
+        case blocks.Source(text, language):
             fence = "```"
             while fence in text:
                 fence += "`"
             return f"{fence}{language}\n{text.rstrip()}\n{fence}"
-        case Plots():
+        case blocks.Plots():
             return markdown_blocks(block.instead)
-        case Card(title, blocks):
-            return f"### {markdown(title)}\n\n{markdown_blocks(blocks)}"
+        case blocks.Card(title, parts):
+            return f"### {markdown(title)}\n\n{markdown_blocks(parts)}"
         case Table():
             return _table(block)
-        case File():
+        case blocks.File():
             return ""
 
 
