@@ -143,9 +143,9 @@ def gain_title(metric: Metric, style: Style) -> str:
     return ", ".join(filter(None, (f"{turn} {metric.title}", style.unit_of_differences)))
 
 
-def sentences(*parts: str) -> str:
-    """Those of the sentences that are not empty, one after the other."""
-    return " ".join(part for part in parts if part)
+def sentences(*parts: object) -> str:
+    """Those of the sentences that are something, one after the other: `condition and sentence` may be nothing."""
+    return " ".join(str(part) for part in parts if part)
 
 
 def short(text: str, length: int) -> str:

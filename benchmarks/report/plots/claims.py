@@ -51,7 +51,7 @@ def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) ->
         "verdicts are.",
         "Filled circle: supported; cross: refuted; hollow circle: inconclusive; diamond: exploratory, without a "
         "verdict.",
-        "Small strokes: single seeds, where there is no interval." if any(_is_raw(row) for row in rows) else "",
+        any(_is_raw(row) for row in rows) and "Small strokes: single seeds, where there is no interval.",
     )
     return paged_plots(
         name, "Which claims hold?", note, pages, lambda name, page: _page(name, page, metric, style, span)

@@ -54,8 +54,8 @@ def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Styl
     note = sentences(
         f"A line for each trial through its settings, and at the right its {score}; {found.metric.better} is better.",
         f"Bold: the chosen one. Dashed: the best quarter, {counted(n_good, 'trial')}. Thin: the others.",
-        f"{counted(n_far, 'trial')} that did worse end at the top." if n_far else "",
-        "A line is broken at a setting that does not apply to its trial." if _has_gaps(lines) else "",
+        n_far and f"{counted(n_far, 'trial')} that did worse end at the top.",
+        _has_gaps(lines) and "A line is broken at a setting that does not apply to its trial.",
         _left_out([group]),
     )
     labels = [*(setting.path for setting in settings), score]
@@ -71,8 +71,8 @@ def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, .
     title = "Was the same chosen in all groups?"
     note = sentences(
         f"A line for what was chosen in each of {len(lines)} groups, through the settings.",
-        f"Shown is one group in {every}." if every > 1 else "",
-        "A line is broken at a setting that does not apply." if _has_gaps(lines) else "",
+        every > 1 and f"Shown is one group in {every}.",
+        _has_gaps(lines) and "A line is broken at a setting that does not apply.",
         _left_out(groups),
     )
     labels = [setting.path for setting in settings]

@@ -64,12 +64,11 @@ def time_to_target(
         "end: runs that diverged or stopped are counted as not there yet until then.",
         f"Below each cell: its runs that came there, and the mean time, {number_text(horizon)} epochs standing for all "
         "later times.",
-        "That is as long as the shortest training." if horizon < end else "",
-        f"The {len(shown)} soonest of {len(cells)} cells, by that mean." if len(shown) < len(cells) else "",
-        f"{counted(few, 'cell')} with fewer than {LEAST_RUNS} runs left out." if few else "",
-        f"{counted(left_out, 'run')} that failed or {'is' if left_out == 1 else 'are'} missing not counted."
-        if left_out
-        else "",
+        horizon < end and "That is as long as the shortest training.",
+        len(shown) < len(cells) and f"The {len(shown)} soonest of {len(cells)} cells, by that mean.",
+        few and f"{counted(few, 'cell')} with fewer than {LEAST_RUNS} runs left out.",
+        left_out
+        and f"{counted(left_out, 'run')} that failed or {'is' if left_out == 1 else 'are'} missing not counted.",
     )
     title = f"How soon do runs reach a {METRICS[metric].title} of {style.value(target)}{percent}?"
     return paged_plots(name, title, note, pages, lambda name, page: _survival_page(name, title, page, end))
@@ -117,7 +116,7 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
         titled(points.title, style.unit_of_values) + f", mean over the seeds; {points.better} is better.",
         "Filled and joined: no other cell is as good for less, or better for as much. Hollow: the others.",
         "One seed more or less can change which cells these are.",
-        f"The cheapest {len(named)} of the {len(front)} are named." if len(named) < len(front) else "",
+        len(named) < len(front) and f"The cheapest {len(named)} of the {len(front)} are named.",
     )
     title = f"Which cells give the most for their {question}?"
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)

@@ -38,6 +38,6 @@ def size_plot(
         f"{titled(metric.title, style.unit_of_values)}; {metric.better} is better.",
         "One member: the mean of the runs. Each further number: the mean over the ensembles of so many of them"
         f"{'' if has_all_subsets else ', or over some drawn by chance where they are many'}.",
-        f"The first {len(lines)} of {len(cells)} cells of the table." if len(cells) > len(lines) else "",
+        len(cells) > len(lines) and f"The first {len(lines)} of {len(cells)} cells of the table.",
     )
     return (Plot(title, draw_keyed(name, title, paint, keys, height=1.8), note),)

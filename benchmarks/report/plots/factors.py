@@ -51,10 +51,8 @@ def interaction_plot(name: str, found: CellMeans, style: Style) -> tuple[Plot, .
     note = sentences(
         titled(METRICS[found.metric].title, style.unit_of_values) + f"; {METRICS[found.metric].better} is better.",
         "Lines that do not run side by side speak for an interaction.",
-        "Bars: 95 % t intervals of the means."
-        if any(each.state == "interval" for each in found.means.values())
-        else "",
-        "Marks without a line: single seeds, too few for a mean." if any(map(_raw, found.means.values())) else "",
+        any(each.state == "interval" for each in found.means.values()) and "Bars: 95 % t intervals of the means.",
+        any(map(_raw, found.means.values())) and "Marks without a line: single seeds, too few for a mean.",
         _about(found),
     )
     title = f"Does the effect of {found.first} depend on {found.second}?"
@@ -77,10 +75,9 @@ def heat_map(name: str, found: CellMeans, style: Style) -> tuple[Plot, ...]:
         + f", mean over the seeds; {METRICS[found.metric].better} is better. "
         "The stronger the tint, the better; the best is framed.",
         _about(found),
-        "A dash: not in the design." if len(found.means) < len(found.first_levels) * len(found.second_levels) else "",
-        "n and a number: so few values have no mean."
-        if any(each.state == "raw values" for each in found.means.values())
-        else "",
+        len(found.means) < len(found.first_levels) * len(found.second_levels) and "A dash: not in the design.",
+        any(each.state == "raw values" for each in found.means.values())
+        and "n and a number: so few values have no mean.",
     )
     title = f"Which combination of {found.first} and {found.second} does best?"
     return paged_plots(name, title, note, pages, lambda name, page: _heat_page(name, found, style, ends, *page))
@@ -94,9 +91,9 @@ def _about(found: CellMeans) -> str:
     held = ", ".join(f"{factor} = {level}" for factor, level in found.held.items())
     short_of = sum(each.n < found.n_planned for each in found.means.values())
     return sentences(
-        f"Averaged over {', '.join(found.averaged_over)} within each seed." if found.averaged_over else "",
-        f"The others are at their baseline: {held}." if held else "",
-        f"A star: fewer than the {found.n_planned} seeds planned; what is missing is left out." if short_of else "",
+        found.averaged_over and f"Averaged over {', '.join(found.averaged_over)} within each seed.",
+        held and f"The others are at their baseline: {held}.",
+        short_of and f"A star: fewer than the {found.n_planned} seeds planned; what is missing is left out.",
     )
 
 

@@ -44,12 +44,11 @@ def importance_bars(name: str, found: Sequence[Importance]) -> tuple[Plot, ...]:
     note = sentences(
         "Omega squared: about the share of the variance between runs that a factor explains; chance puts it a little "
         "below zero where there is nothing.",
-        "Filled: factors; hollow: what two of them do together." if any(len(e.term) > 1 for e in shown) else "",
+        any(len(e.term) > 1 for e in shown) and "Filled: factors; hollow: what two of them do together.",
         "p of the F test, not corrected for the number of bars.",
-        f"{counted(left_out, 'further term')}, each with {decimal(found[len(shown)].omega_squared)} or less, "
-        f"{'is' if left_out == 1 else 'are'} left out."
-        if left_out
-        else "",
+        left_out
+        and f"{counted(left_out, 'further term')}, each with {decimal(found[len(shown)].omega_squared)} or less, "
+        f"{'is' if left_out == 1 else 'are'} left out.",
     )
     title = "Which factor matters most?"
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)

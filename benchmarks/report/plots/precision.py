@@ -62,7 +62,7 @@ def precision_plot(
     note = sentences(
         f"Half the {100 * CONFIDENCE:.4g} % t interval of a difference in {METRICS[metric].title}{unit}, by the number "
         "of seeds.",
-        f"Of {len(lines)} differences together: their median, and the range of all of them shaded." if together else "",
+        together and f"Of {len(lines)} differences together: their median, and the range of all of them shaded.",
         "Marks: the seeds so far, in their order. Without marks, and thinner: what further seeds would give if the "
         "spread stays as it is.",
         "To add seeds until the result pleases is no test: further seeds need looks that were declared.",

@@ -50,8 +50,8 @@ def rank_plot(name: str, found: Ranks, alpha: float = ALPHA) -> tuple[Plot, ...]
         f"An upright bar joins candidates that {tested} do not tell apart."
         if found.pairs
         else "No pair is told apart: Friedman's test does not find that the candidates differ at all.",
-        f"{found.note[:1].upper()}{found.note[1:]}." if found.note else "",
-        f"The first {len(shown)} of {len(candidates)} candidates are shown." if len(shown) < len(candidates) else "",
+        found.note and f"{found.note[:1].upper()}{found.note[1:]}.",
+        len(shown) < len(candidates) and f"The first {len(shown)} of {len(candidates)} candidates are shown.",
     )
     title = "Which candidate ranks first over the datasets?"
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)

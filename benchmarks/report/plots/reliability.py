@@ -54,9 +54,8 @@ def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[
         f"test examples{of_runs}.",
         f"Expected calibration error {ece_told(found)}{runs}; if every probability were true, a run with this n "
         f"would still show about {percent(found.ece_by_chance)} %.",
-        f"Hollow: fewer than {_LEAST_IN_A_BIN} examples in the bin."
-        if any(each.n < _LEAST_IN_A_BIN for each in known)
-        else "",
+        any(each.n < _LEAST_IN_A_BIN for each in known)
+        and f"Hollow: fewer than {_LEAST_IN_A_BIN} examples in the bin.",
     )
     return (Plot(title, draw(name, title, _WIDTH, _HEIGHT, paint), note),)
 

@@ -122,7 +122,7 @@ def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, s
         "Dot: the best trial. Thick: the middle half of the trials, with the median as a stroke. Thin: up to the "
         "worst.",
         "A long bar says that the level needs its settings, a short one that most settings do.",
-        f"The first {shown} of {len(known)} levels." if shown < len(known) else "",
+        shown < len(known) and f"The first {shown} of {len(known)} levels.",
     )
     title = "How much does each level hang on the tuned settings?"
 

@@ -135,10 +135,10 @@ class _Slice:
             if self.is_together
             else f"{titled(metric.title, self.style.unit_of_values)}, by trial; {metric.better} is better.",
             "Ringed: what was chosen.",
-            f"The {len(points)} of {counted(n_trials, 'trial')} in which it applies." if len(points) < n_trials else "",
-            f"One trial in {every} is shown." if every > 1 else "",
-            f"{counted(n_far, 'trial')} that did worse stand at the upper edge." if n_far else "",
-            f"{counted(n_without, 'trial')} without a score to compare not shown." if n_without > 0 else "",
+            len(points) < n_trials and f"The {len(points)} of {counted(n_trials, 'trial')} in which it applies.",
+            every > 1 and f"One trial in {every} is shown.",
+            n_far and f"{counted(n_far, 'trial')} that did worse stand at the upper edge.",
+            n_without > 0 and f"{counted(n_without, 'trial')} without a score to compare not shown.",
             "Other settings vary too, so a point is not the doing of this one alone.",
         )
 

@@ -52,11 +52,11 @@ def seed_lines(name: str, claim: JudgedClaim, judgement: Judgement, style: Style
         titled(metric.title, style.unit_of_values) + f"; {metric.better} is better.",
         f"{_won(whole)} Solid: {claim.better} is better; dashed: it is worse; dotted: no difference.",
         _means(sides, style, claim),
-        f"Averaged over {', '.join(claim.averaged_over)} within each seed." if claim.averaged_over else "",
-        f"Changing with it: {', '.join(claim.changing_with)}." if claim.changing_with else "",
-        "Crosses: a run diverged." if any(pair.diverged for pair in shown) else "",
-        f"{counted(holes, 'seed')} left out: a run has no value." if holes else "",
-        f"The first {len(shown)} of {len(whole)} seeds are drawn." if len(shown) < len(whole) else "",
+        claim.averaged_over and f"Averaged over {', '.join(claim.averaged_over)} within each seed.",
+        claim.changing_with and f"Changing with it: {', '.join(claim.changing_with)}.",
+        any(pair.diverged for pair in shown) and "Crosses: a run diverged.",
+        holes and f"{counted(holes, 'seed')} left out: a run has no value.",
+        len(shown) < len(whole) and f"The first {len(shown)} of {len(whole)} seeds are drawn.",
     )
     title = f"Do the seeds agree on {claim.better} against {claim.than}?"
     return (Plot(title, draw(name, title, _WIDTH, _HEIGHT, paint), note),)

@@ -86,8 +86,8 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
         caption=joined(
             left_out(cells, limits.MOST_CELL_ROWS, "cells", SUMMARY_FILE),
             f"{counted(n_diverged, 'run')} diverged.",
-            _IN_BRACKETS if n_diverged else "",
-            "" if shows_values else ("Every single value is in ", Code(SUMMARY_FILE), "."),
+            n_diverged and _IN_BRACKETS,
+            not shows_values and ("Every single value is in ", Code(SUMMARY_FILE), "."),
         ),
         marks=lambda line: tuple(_marks(line, report)),
     )

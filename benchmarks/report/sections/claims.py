@@ -60,19 +60,16 @@ def _rules(claims: Claims) -> str:
         f"seeds, a p below {judged.alpha_per_look:.4g} after Holm’s correction over "
         f"{counted(judged.family, 'registered judgement')}, and two tests that agree: one by sign flips, and a t test "
         "that allows for skewness.",
-        f"{judged.looks} looks at the results were declared before the first, at {', '.join(map(str, standing.looks))} "
-        f"seeds; this is number {judged.look}. Alpha = {judged.alpha:g} is divided evenly among them, so that stopping "
-        "at any of them is fair."
-        if judged.looks > 1
-        else "",
-        "What was added, edited or given other seeds after there were results is exploratory: it has no verdict, and "
-        "its p is adjusted for false discoveries (Benjamini and Hochberg)."
-        if standing.unregistered
-        else "",
-        f"{counted(len(standing.withdrawn), 'registered claim')} taken out, edited or registered anew after there were "
-        "results still count in the correction."
-        if standing.withdrawn
-        else "",
+        judged.looks > 1
+        and f"{judged.looks} looks at the results were declared before the first, at "
+        f"{', '.join(map(str, standing.looks))} seeds; this is number {judged.look}. Alpha = {judged.alpha:g} is "
+        "divided evenly among them, so that stopping at any of them is fair.",
+        standing.unregistered
+        and "What was added, edited or given other seeds after there were results is exploratory: it has no verdict, "
+        "and its p is adjusted for false discoveries (Benjamini and Hochberg).",
+        standing.withdrawn
+        and f"{counted(len(standing.withdrawn), 'registered claim')} taken out, edited or registered anew after there "
+        "were results still count in the correction.",
     )
 
 
@@ -134,15 +131,12 @@ def _contrast(claim: JudgedClaim) -> str:
 def _check_note(claim: JudgedClaim, judgement: Judgement) -> str:
     """What the checks are."""
     return sentences(
-        "At single levels of what is averaged over: where these verdicts differ, the mean has none."
-        if judgement.simple_effects
-        else "",
-        ""
-        if claim.has_simple_effects
-        else "This design cannot tell whether it holds at each level of what is averaged over.",
-        "Without the seeds of which a run diverged: a check; diverged runs are outcomes and count."
-        if judgement.without_diverged
-        else "",
+        judgement.simple_effects
+        and "At single levels of what is averaged over: where these verdicts differ, the mean has none.",
+        not claim.has_simple_effects
+        and "This design cannot tell whether it holds at each level of what is averaged over.",
+        judgement.without_diverged
+        and "Without the seeds of which a run diverged: a check; diverged runs are outcomes and count.",
     )
 
 

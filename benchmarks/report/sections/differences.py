@@ -57,11 +57,10 @@ def _marks(dataset: ReportedDataset) -> str:
     shown = [each for of_factor in dataset.contrasts.values() for each in of_factor]
     return sentences(
         "Filled: mean over the seeds with its 95 % t interval.",
-        "Hollow: single seeds, where there are fewer than 3 pairs." if _has_raw_values(dataset) else "",
-        "Squares (“without diverged”): the same without the pairs of which a run diverged."
-        if any(each.without_diverged for each in shown)
-        else "",
-        "" if dataset.main_obstacle else "Diamonds (“averaged”): main effects.",
+        _has_raw_values(dataset) and "Hollow: single seeds, where there are fewer than 3 pairs.",
+        any(each.without_diverged for each in shown)
+        and "Squares (“without diverged”): the same without the pairs of which a run diverged.",
+        not dataset.main_obstacle and "Diamonds (“averaged”): main effects.",
     )
 
 
@@ -154,10 +153,9 @@ def _caption(dataset: ReportedDataset) -> Text:
         Index("d", "z"),
         ": mean over standard deviation of the differences, with Hedges’s correction. ",
         sentences(
-            f"The report shows {n_intervals} such intervals, each 95 % on its own and none corrected for the number of "
-            "them."
-            if n_intervals > 1
-            else "",
+            n_intervals > 1
+            and f"The report shows {n_intervals} such intervals, each 95 % on its own and none corrected for the "
+            "number of them.",
             f"No main effects are given: {dataset.main_obstacle}."
             if dataset.main_obstacle
             else "Averaged: main effects, each seed averaged over the levels of the other factors.",

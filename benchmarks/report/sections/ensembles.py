@@ -240,11 +240,10 @@ def _told(found: _Found) -> str:
         f"No interval stands where fewer than {LEAST_DIFFERENT} of them tell the ensemble from its members"
         f"{'' if is_regression else ', nor for the ECE, which is no mean over examples'}.",
         "The t interval knows no bounds: it can reach below zero where a gain cannot.",
-        f"{len(found.cells)} of {whole(found.n_cells)} cells with two runs that are done: the baseline, and those that "
-        "differ from it in the fewest factors, as far as their outputs were kept."
-        if len(found.cells) < found.n_cells
-        else "",
-        f"Cells without an ensemble, since fewer than two runs are done: {whole(n_too_few)}." if n_too_few else "",
+        len(found.cells) < found.n_cells
+        and f"{len(found.cells)} of {whole(found.n_cells)} cells with two runs that are done: the baseline, and those "
+        "that differ from it in the fewest factors, as far as their outputs were kept.",
+        n_too_few and f"Cells without an ensemble, since fewer than two runs are done: {whole(n_too_few)}.",
     )
 
 

@@ -17,7 +17,7 @@ from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Parag
 from benchmarks.report.formatting import gain_title, sentences, style_of, titled
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.report import Report, ReportedDataset
-from benchmarks.report.section import Section
+from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import attributes, file_columns, number, shortened, valued
 from benchmarks.store import StoredSearch
 from benchmarks.suite.suite import Suite
@@ -56,22 +56,18 @@ def build(report: Report) -> Iterable[Block]:
     search = study.searches.get(path.key) if path else None
     changes = changes_taken(search.chosen if search else None) if path else declared_changes(suite)
     yield Paragraph(_how_found(path, search, changes) if path else _how_declared(suite))
-    lines = [line for dataset in report.datasets for line in _lines(dataset, changes)]
-    for dataset in report.datasets:
-        own = [line for line in lines if line.dataset is dataset]
-        if own and report.has_several_datasets:
-            yield Heading(dataset.name)
-        if own:
-            yield from _of_dataset(dataset, own)
-    yield from _files(lines)
+    lines = {
+        dataset.name: [
+            _Line(dataset, place, step)
+            for place, step in enumerate(steps_along(dataset.runs, dataset.report.factors, changes), start=1)
+        ]
+        for dataset in report.datasets
+    }
+    if changes:
+        yield from by_dataset(lambda dataset: _of_dataset(dataset, lines[dataset.name]))(report)
+    yield from _files([line for of_dataset in lines.values() for line in of_dataset])
     if path and search:
         yield from _what_was_tried(path, list(_tried(search, changes)))
-
-
-def _lines(dataset: ReportedDataset, changes: Sequence[Change]) -> Iterator[_Line]:
-    steps = steps_along(dataset.runs, dataset.report.factors, changes)
-    for place, step in enumerate(steps, start=1):
-        yield _Line(dataset, place, step)
 
 
 def _gain(line: _Line, found: Estimate) -> Number:

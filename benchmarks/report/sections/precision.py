@@ -96,9 +96,7 @@ def _noise_table(dataset: ReportedDataset, found: Sequence[_Noise], n_difference
     ]
     told = sentences(
         f"Noise and SD {style.unit_of_differences}; right alone: share of the examples, mean over the pairs.",
-        f"{len(found)} of {counted(n_differences, 'difference')} from the baseline."
-        if len(found) < n_differences
-        else "",
+        len(found) < n_differences and f"{len(found)} of {counted(n_differences, 'difference')} from the baseline.",
     )
     return Table("Table of the noise of the test examples", columns, found, caption=told)
 

@@ -30,7 +30,7 @@ def build(report: Report) -> Iterable[Block]:
     yield Paragraph(
         sentences(
             f"Mean rank over {ranks.n_datasets} datasets, 1 for the best. Exploratory.",
-            "" if math.isnan(ranks.friedman_p) else friedman,
+            not math.isnan(ranks.friedman_p) and friedman,
             ranks.note,
         )
     )

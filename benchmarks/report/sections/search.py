@@ -261,9 +261,8 @@ def _trusted(search: _Search) -> Iterator[Block]:
         left_out(search.ended, limits.MOST_GROUP_ROWS, "groups", CHOSEN_FILE),
         "Intervals are over the reported seeds alone: the score in the search is one number, and how it would vary is "
         "not known.",
-        f"{counted(n_left_out, 'seed')} of groups left out, with which a run of a cell has no such score."
-        if n_left_out
-        else "",
+        n_left_out
+        and f"{counted(n_left_out, 'seed')} of groups left out, with which a run of a cell has no such score.",
     )
     rows = search.ended[: limits.MOST_GROUP_ROWS]
     yield Table("Table of scores in the search and on the reported seeds", columns, rows, caption=told)
