@@ -202,9 +202,14 @@ class ReportedDataset:
         return {factor: tuple(each.contrast for each in of_factor) for factor, of_factor in self.explored.items()}
 
     @property
+    def all_contrasts(self) -> list[Contrast]:
+        """Those of all factors, one factor after the other."""
+        return [each for of_factor in self.contrasts.values() for each in of_factor]
+
+    @property
     def simple_contrasts(self) -> list[Contrast]:
         """The differences from the baseline."""
-        return [each for of_factor in self.contrasts.values() for each in of_factor if each.kind == "simple"]
+        return [each for each in self.all_contrasts if each.kind == "simple"]
 
     @cached_property
     def main_obstacle(self) -> str | None:

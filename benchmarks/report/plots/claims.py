@@ -90,13 +90,12 @@ def _page(name: str, rows: Sequence[_Row], metric: str, style: Style, span: tupl
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.02, bottom / height, 0.96, 1 - bottom / height))
-        axes.set_xlim(span)
-        axes.set_ylim(sum(heights), 0)
+        axes.set(xlim=span, ylim=(sum(heights), 0))
         top = 0.0
         for row, room in zip(rows, heights, strict=True):
             _paint_row(axes, row, top, style.factor, span)
             top += room
-        bare(axes, "left")
+        bare(axes)
         axes.grid(visible=False)
         axes.set_xlabel(gain_title(METRICS[metric], style))
         number_axis(axes, "x", most=6, sign="+")

@@ -85,16 +85,12 @@ def paged_plots(
 ) -> tuple[Plot, ...]:
     """A plot for each page, which says which of several it is.
 
-    Args:
-        name: tells these figures from the others of the report.
-        title: of each.
-        note: of each.
-        pages: what is on them.
-        drawn: name of the figure and what is on its page -> the figure.
+    `drawn` gives the figure from its name and what is on its page.
     """
-    told = [f"Page {number} of {len(pages)}." if len(pages) > 1 else "" for number in range(1, len(pages) + 1)]
+    several = len(pages) > 1
     return tuple(
-        Plot(title, drawn(f"{name}-{number}", page), sentences(note, told[number])) for number, page in enumerate(pages)
+        Plot(title, drawn(f"{name}-{number}", page), sentences(note, several and f"Page {number + 1} of {len(pages)}."))
+        for number, page in enumerate(pages)
     )
 
 
@@ -162,10 +158,9 @@ def _number_axis(axes: Axes, which: str, numbers: Iterable[int], sign: str, room
 def row_labels(axes: Axes, labels: Sequence[str]) -> None:
     """A label for each row of a plot, the first at the top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
+    bare(axes)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", labelcolor=INK)
-    axes.grid(axis="y", visible=False)
-    axes.spines["left"].set_visible(False)
 
 
 def logarithmic_heights(axes: Axes, span: tuple[float, float]) -> None:
@@ -181,13 +176,7 @@ def _powers_of_ten(axis: Axis, ratio: float) -> None:
 
 
 def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
-    """A horizontal axis of costs, logarithmic where they span a factor of ten.
-
-    Args:
-        axes: where.
-        values: the costs.
-        counts: whether they are counts, which are shortened: 1 200 000 is 1.2M.
-    """
+    """A horizontal axis of costs, logarithmic where they span a factor of ten; counts are shortened to such as 1.2M."""
     low, high = min(values), max(values)
     if low > 0 and high / low > _LOGARITHMIC_FROM:
         axes.set(xscale="log", xlim=(low / (high / low) ** 0.06, high * (high / low) ** 0.06))
@@ -201,12 +190,11 @@ def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
     )
 
 
-def bare(axes: Axes, *sides: str) -> None:
-    """Take away the grid and the line of an axis that has no numbers."""
-    for side in sides:
-        axes.spines[side].set_visible(False)
-        axes.grid(axis="y" if side == "left" else "x", visible=False)
-        (axes.set_yticks if side == "left" else axes.set_xticks)([])
+def bare(axes: Axes) -> None:
+    """Take away the grid and the line of a vertical axis that has no numbers."""
+    axes.set_yticks([])
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
 
 
 def with_strokes(items: Sequence[Item]) -> list[tuple[Item, Stroke]]:
@@ -244,15 +232,9 @@ def draw_keyed(
     height: float = 1.7,
     across: tuple[float, float] = (0.17, 0.8),
 ) -> Markup:
-    """A plot with a key for each of its lines below.
+    """A plot with a key below for each of its lines, which are given by label and stroke.
 
-    Args:
-        name: tells this figure from the others of the report.
-        title: of the plot.
-        paint: draws on its axes.
-        keys: label of a line and its stroke.
-        height: of the plot alone, in inches.
-        across: where the axes begin, and how wide they are, as shares of the width.
+    The height, in inches, is that of the plot alone. Across it, the axes begin at a share of its width, and have one.
     """
     below = 0.46 + LINE * len(keys) + 0.04
     whole = height + below
@@ -266,17 +248,9 @@ def draw_keyed(
 
 
 def paint_key(figure: Figure, stroke: Stroke, label: str, place: float) -> None:
-    """A piece of a line with its label beside it, below a plot.
-
-    Args:
-        figure: where.
-        stroke: of the line.
-        label: what it is; a long one is cut short.
-        place: the height of its middle as a share of the figure's.
-    """
-    axes = figure.add_axes((0.02, place - 0.01, KEY_WIDTH - 0.04, 0.02))
+    """A piece of a line with its label, cut short, beside it; its place is a share of the figure's height."""
+    axes = figure.add_axes((0.02, place - 0.01, KEY_WIDTH - 0.04, 0.02), ylim=(-1, 1))
     axes.set_axis_off()
-    axes.set_ylim(-1, 1)
     axes.plot([0, 1], [0, 0], stroke.dashes, color=stroke.colour, linewidth=1.5, clip_on=False)
     paint_marks(axes, [0.5], [0], stroke, markersize=4.5, clip_on=False)
     figure.text(KEY_WIDTH, place, short(label, round((0.98 - KEY_WIDTH) * WIDTH / CHARACTER)), va="center")

@@ -100,7 +100,9 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
             markersize=size,
             markeredgewidth=0.8,
         )
-        _paint_front(axes, front, style.factor)
+        costs, outcomes = [point.cost for point in front], [style.factor * point.outcome for point in front]
+        axes.step(costs, outcomes, where="post", color=FIRST, linewidth=1.2)
+        axes.plot(costs, outcomes, "o", color=FIRST, markeredgecolor=INK, markeredgewidth=0.8, markersize=5.5, zorder=3)
         for number, point in enumerate(named, 1):
             place = (point.cost, style.factor * point.outcome)
             up = 6 if METRICS[metric].better == "higher" else -11
@@ -128,8 +130,7 @@ def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: fl
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.13, below / height, 0.84, 1 - (below + 0.06) / height))
-        axes.set_xlim(0, end * 1.02)
-        axes.set_ylim(-4, 104)
+        axes.set(xlim=(0, end * 1.02), ylim=(-4, 104))
         for number, (cell, stroke) in enumerate(with_strokes(cells)):
             _paint_curve(axes, cell, stroke, end)
             top = LINE * (2 * (len(cells) - number) - 0.5) / height
@@ -162,9 +163,3 @@ def _told(cell: TimeToTarget) -> str:
     found = cell.survival
     mean = number_text(float(f"{found.restricted_mean:.3g}"))
     return f"{found.n_reached} of {counted(found.n, 'run')}, mean {mean} epochs"
-
-
-def _paint_front(axes: Axes, front: Sequence[ParetoPoint], factor: int) -> None:
-    costs, outcomes = [point.cost for point in front], [factor * point.outcome for point in front]
-    axes.step(costs, outcomes, where="post", color=FIRST, linewidth=1.2)
-    axes.plot(costs, outcomes, "o", color=FIRST, markeredgecolor=INK, markeredgewidth=0.8, markersize=5.5, zorder=3)

@@ -109,8 +109,7 @@ def _interaction_page(
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.13, below / height, 0.86 - right, 1 - (below + 0.06) / height))
-        axes.set_xlim(-0.35, len(places) - 0.65)
-        axes.set_ylim(span)
+        axes.set(xlim=(-0.35, len(places) - 0.65), ylim=span)
         last = []
         for number, (line, stroke) in enumerate(with_strokes(lines)):
             shift = 0.05 * (number - (len(lines) - 1) / 2)
@@ -164,8 +163,7 @@ def _heat_page(
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((label / WIDTH, 0.06 / height, wide * len(columns) / WIDTH, tall * len(rows) / height))
-        axes.set_xlim(0, len(columns))
-        axes.set_ylim(len(rows), 0)
+        axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
         for y, row in enumerate(rows):
             axes.text(-0.06 / wide, y + 0.5, short(row, _LABEL), va="center", ha="right")
             for x, column in enumerate(columns):
@@ -173,7 +171,7 @@ def _heat_page(
         for x, column in enumerate(columns):
             axes.text(x + 0.5, -0.15, short(column, _LABEL), rotation=40, rotation_mode="anchor", ha="left")
         axes.spines["bottom"].set_visible(False)
-        bare(axes, "left")
+        bare(axes)
         axes.set_xticks([])
 
     return draw(name, f"Means of each combination of {found.first} and {found.second}", WIDTH, height, paint)

@@ -13,7 +13,7 @@ from benchmarks.analysis.contrasts import Contrast
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
 from benchmarks.metrics import Metric
 from benchmarks.report.formatting import Style, gain_title, short
-from benchmarks.report.plots.common import DIGIT, difference_axis, ends_of, padded
+from benchmarks.report.plots.common import DIGIT, bare, difference_axis, ends_of, padded
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND, draw
 
 _WIDTH = 5.8
@@ -41,9 +41,7 @@ def forest_plot(name: str, contrasts: Mapping[str, Sequence[Contrast]], metric: 
             axes.text(row.indent, position, row.label, transform=beside, va="center", color=row.ink, weight=row.weight)
             axes.text(1.04, position, row.text, transform=beside, va="center", color=row.ink)
             _forest_mark(axes, position, row, style.factor)
-        axes.set_yticks([])
-        axes.grid(axis="y", visible=False)
-        axes.spines["left"].set_visible(False)
+        bare(axes)
         difference_axis(axes, gain_title(metric, style))
 
     return draw(name, "Difference of each level from the baseline, with intervals", width, height, paint)

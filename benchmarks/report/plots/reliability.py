@@ -35,11 +35,8 @@ def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[
             place, width = 100 * each.low, 100 * (each.high - each.low)
             below.bar(place, 100 * each.n / total, width, align="edge", facecolor=FIRST, alpha=0.6, edgecolor=PAPER)
         for each_axes in (axes, below):
-            each_axes.set_xlim(0, 100)
-            each_axes.set_xticks([0, 25, 50, 75, 100])
-        axes.set_ylim(0, 100)
-        axes.set_yticks([0, 25, 50, 75, 100])
-        axes.set_xticklabels([])
+            each_axes.set(xlim=(0, 100), xticks=[0, 25, 50, 75, 100])
+        axes.set(ylim=(0, 100), yticks=[0, 25, 50, 75, 100], xticklabels=[])
         axes.set_ylabel("right, %", labelpad=2, color=INK)
         below.set_yticks([0, 50, 100] if max(each.n for each in known) > total / 2 else [0, 25, 50])
         below.set_ylabel("share, %", labelpad=2, color=INK)

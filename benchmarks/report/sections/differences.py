@@ -54,18 +54,17 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
 
 def _marks(dataset: ReportedDataset) -> str:
     """How the forest plot is to be read."""
-    shown = [each for of_factor in dataset.contrasts.values() for each in of_factor]
     return sentences(
         "Filled: mean over the seeds with its 95 % t interval.",
         _has_raw_values(dataset) and "Hollow: single seeds, where there are fewer than 3 pairs.",
-        any(each.without_diverged for each in shown)
+        any(each.without_diverged for each in dataset.all_contrasts)
         and "Squares (“without diverged”): the same without the pairs of which a run diverged.",
         not dataset.main_obstacle and "Diamonds (“averaged”): main effects.",
     )
 
 
 def _has_raw_values(dataset: ReportedDataset) -> bool:
-    return any(each.estimate.state == "raw values" for of_factor in dataset.contrasts.values() for each in of_factor)
+    return any(each.estimate.state == "raw values" for each in dataset.all_contrasts)
 
 
 @dataclass(frozen=True)
@@ -134,10 +133,10 @@ def _marks_of(line: _Line) -> tuple[Mark, ...]:
 def _level(line: _Line) -> Text:
     if line.is_second:
         return "without diverged"
-    contrast = line.contrast
-    averaged = (Tag("averaged"),) if contrast.kind == "main" else ()
-    is_short = contrast.in_design and contrast.estimate.n < contrast.n_planned
-    return (contrast.level, *averaged, *((Tag("incomplete", warns=True),) if is_short else ()))
+    tags = [Tag("averaged")] if line.contrast.kind == "main" else []
+    if line.contrast.in_design and line.found.n < line.contrast.n_planned:
+        tags.append(Tag("incomplete", warns=True))
+    return (line.contrast.level, *tags)
 
 
 def _q(explored: Explored) -> float:
@@ -145,8 +144,8 @@ def _q(explored: Explored) -> float:
 
 
 def _caption(dataset: ReportedDataset) -> Text:
-    factors = [contrasts for each in dataset.report.datasets for contrasts in each.contrasts.values()]
-    n_intervals = sum(contrast.estimate.state == "interval" for contrasts in factors for contrast in contrasts)
+    shown = [contrast for each in dataset.report.datasets for contrast in each.all_contrasts]
+    n_intervals = sum(contrast.estimate.state == "interval" for contrast in shown)
     few = "; raw values in place of them where there are fewer than 3 pairs" if _has_raw_values(dataset) else ""
     return (
         f"Means and 95 % t intervals {dataset.style.unit_of_differences}{few}. ",

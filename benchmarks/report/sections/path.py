@@ -20,7 +20,6 @@ from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import attributes, file_columns, number, shortened, valued
 from benchmarks.store import StoredSearch
-from benchmarks.suite.suite import Suite
 
 PATH_FILE, TRIED_FILE, PATH_TEX = "path.csv", "path_tried.csv", "path.tex"
 
@@ -55,7 +54,9 @@ def build(report: Report) -> Iterable[Block]:
     path = study.path_to_find
     search = study.searches.get(path.key) if path else None
     changes = changes_taken(search.chosen if search else None) if path else declared_changes(suite)
-    yield Paragraph(_how_found(path, search, changes) if path else _how_declared(suite))
+    where = "declared in the suite" if suite.chosen_design.order else "that of the suite’s factors"
+    declared = f"The order of the changes was {where}, and does not follow from any result. {_READING}"
+    yield Paragraph(_how_found(path, search, changes) if path else declared)
     lines = {
         dataset.name: [
             _Line(dataset, place, step)
@@ -152,11 +153,6 @@ _READING = (
     "A gain is of a cell over the one before it on the path, paired over the seeds and turned so that positive means "
     "better. Exploratory; no interval is corrected for their number."
 )
-
-
-def _how_declared(suite: Suite) -> str:
-    where = "declared in the suite" if suite.chosen_design.order else "that of the suite’s factors"
-    return f"The order of the changes was {where}, and does not follow from any result. {_READING}"
 
 
 def _how_found(path: FoundPath, search: StoredSearch | None, changes: Sequence[Change]) -> str:

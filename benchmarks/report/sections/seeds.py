@@ -23,7 +23,8 @@ def build(report: Report) -> Iterable[Block]:
         "The same differences, one dot a seed, in the order of the seeds from the top of a row to its bottom; the bar "
         "is their mean. A cross is a pair of which a run diverged. Each panel has a scale of its own."
     )
-    judgements = _judgements(report)
+    judged = report.claims.judged.judgements if report.claims else []
+    judgements = [each for each in judged if any(math.isfinite(pair.difference) for pair in each[1].pairs)]
     if judgements:
         yield Heading("Of the claims")
         yield Plots(tuple(_claims(report, judgements[: limits.MOST_SEED_PANELS])))
@@ -32,12 +33,6 @@ def build(report: Report) -> Iterable[Block]:
         yield Paragraph(told, "caption")
         yield Heading("Of the differences from the baseline")
     yield from by_dataset(_of_dataset)(report)
-
-
-def _judgements(report: Report) -> list[tuple[JudgedClaim, Judgement]]:
-    """The judgements on one dataset of which a seed has values."""
-    judgements = report.claims.judged.judgements if report.claims else []
-    return [(claim, each) for claim, each in judgements if any(math.isfinite(pair.difference) for pair in each.pairs)]
 
 
 def _claims(report: Report, shown: Iterable[tuple[JudgedClaim, Judgement]]) -> Iterator[Plot]:
