@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -146,6 +146,11 @@ def gain_title(metric: Metric, style: Style) -> str:
 def sentences(*parts: object) -> str:
     """Those of the sentences that are something, one after the other: `condition and sentence` may be nothing."""
     return " ".join(str(part) for part in parts if part)
+
+
+def named_seeds(seeds: Sequence[int]) -> str:
+    """Such as: seeds 1000, 1001."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def short(text: str, length: int) -> str:

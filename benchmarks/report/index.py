@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -46,13 +46,13 @@ class IndexEntry:
     """A suite of a runs folder."""
 
     name: str
-    question: str
-    counts: Mapping[str, int]
+    question: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
     """Status -> number of runs; empty where the suite is not understood."""
-    claims: tuple[IndexClaim, ...]
-    link: str
+    claims: tuple[IndexClaim, ...] = ()
+    link: str = ""
     """Where its report is, seen from the page; empty where there is none."""
-    problem: str
+    problem: str = ""
     """Why something of it is not shown; empty where nothing is in the way."""
 
     @property
@@ -115,9 +115,9 @@ def _entry(registration: Registration, store: Store, known: Study | None) -> Ind
     link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
     try:
         study = Study.registered(registration, store, known)
-        entry = IndexEntry(name, study.suite.question, study.counts, claims=(), link=link, problem="")
+        entry = IndexEntry(name, study.suite.question, study.counts, link=link)
     except SettingError:
-        return IndexEntry(name, question="", counts={}, claims=(), link=link, problem=NOT_UNDERSTOOD)
+        return IndexEntry(name, link=link, problem=NOT_UNDERSTOOD)
     if not link:
         return replace(entry, problem="no report yet")
     if not study.suite.claims:

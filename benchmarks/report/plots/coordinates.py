@@ -29,25 +29,35 @@ def parallel_coordinates(name: str, found: SearchOutcome, style: Style) -> tuple
     return tuple(_trials_of(f"{name}-{number}", group, found, style) for number, group in enumerate(groups))
 
 
+_Line = tuple[Sequence[float], str]
+"""Places on all axes, and which of `_DRAWN` it is."""
+
+_DRAWN: Mapping[str, Mapping[str, Any]] = {
+    "other": {"color": MUTED, "linewidth": 0.6, "alpha": 0.55, "zorder": 2},
+    "good": {"color": SECOND, "linewidth": 1.1, "linestyle": "--", "zorder": 3},
+    "chosen": {"color": FIRST, "linewidth": 2.6, "zorder": 4},
+    "one of many": {"color": FIRST, "linewidth": 1.0, "alpha": 0.5, "zorder": 2},
+}
+
+_Axis = tuple[str, Sequence[tuple[float, str]]]
+"""What an axis is called, and what stands where on it."""
+
+
 def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Style) -> Plot:
     settings = axes_of([group])[: limits.MOST_SETTINGS]
-    scores = [style.factor * trial.record.score for trial in group.comparable if trial.record.score is not None]
-    low, high = min(scores), worst_shown(scores, found)
-    n_far = sum(score > high for score in scores)
     order = sorted(group.comparable, key=lambda trial: found.metric.sign * (trial.record.score or 0.0))
-    n_good = max(1, len(order) // 4)
+    scores = [style.factor * (trial.record.score or 0.0) for trial in order]
+    low, high = min(scores), worst_shown(scores, found)
+    n_far, n_good = sum(score > high for score in scores), max(1, len(order) // 4)
+    kinds = ["other"] * (len(order) - n_good) + ["good"] * n_good
     lines = [
         (
-            [
-                *_places(settings, trial.record.values),
-                (min(style.factor * (trial.record.score or 0.0), high) - low) / (high - low or 1),
-            ],
-            "chosen" if trial is group.best else "good" if number >= len(order) - n_good else "other",
+            [*_places(settings, trial.record.values), (min(score, high) - low) / (high - low or 1)],
+            "chosen" if trial is group.best else kind,
         )
-        for number, trial in enumerate(order)
+        for trial, score, kind in zip(order, scores, kinds, strict=True)
     ]
     ends = [number_text(float(f"{end:.4g}")) for end in (low, high)]
-    last = (ends[0], f"≥ {ends[1]}" if n_far else ends[1])
     score = titled(found.metric.title, style.unit_of_values)
     whose = f" ({group.title})" if len(found.groups) > 1 else ""
     title = f"How do the settings of good trials go together{whose}?"
@@ -58,8 +68,8 @@ def _trials_of(name: str, group: GroupOutcome, found: SearchOutcome, style: Styl
         _has_gaps(lines) and "A line is broken at a setting that does not apply to its trial.",
         _left_out([group]),
     )
-    labels = [*(setting.path for setting in settings), score]
-    return Plot(title, _coordinates(name, title, settings, lines, labels, last), note)
+    last = (score, [(0.0, ends[0]), (1.0, f"≥ {ends[1]}" if n_far else ends[1])])
+    return Plot(title, _coordinates(name, title, [*_axes(settings), last], lines), note)
 
 
 def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, ...]:
@@ -67,7 +77,7 @@ def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, .
     if len(settings) < 2:
         return ()
     every = -(-len(groups) // limits.MOST_POINTS)
-    lines = [(_places(settings, group.chosen), "one") for group in groups[::every] if group.best]
+    lines = [(_places(settings, group.chosen), "one of many") for group in groups[::every] if group.best]
     title = "Was the same chosen in all groups?"
     note = sentences(
         f"A line for what was chosen in each of {len(lines)} groups, through the settings.",
@@ -75,15 +85,18 @@ def _chosen_together(name: str, groups: Sequence[GroupOutcome]) -> tuple[Plot, .
         _has_gaps(lines) and "A line is broken at a setting that does not apply.",
         _left_out(groups),
     )
-    labels = [setting.path for setting in settings]
-    return (Plot(title, _coordinates(name, title, settings, lines, labels, None), note),)
+    return (Plot(title, _coordinates(name, title, _axes(settings), lines), note),)
+
+
+def _axes(settings: Iterable[SettingAxis]) -> list[_Axis]:
+    return [(each.path, [(where, short(text, 9)) for where, text in each.ticks]) for each in settings]
 
 
 def _places(settings: Iterable[SettingAxis], values: Mapping[str, Any]) -> list[float]:
     return [setting.place(values[setting.path]) if setting.path in values else math.nan for setting in settings]
 
 
-def _has_gaps(lines: Iterable[tuple[Sequence[float], str]]) -> bool:
+def _has_gaps(lines: Iterable[_Line]) -> bool:
     return any(math.isnan(place) for places, _ in lines for place in places)
 
 
@@ -92,54 +105,27 @@ def _left_out(groups: Iterable[GroupOutcome]) -> str:
     return f"The first {limits.MOST_SETTINGS} of {number} settings." if number > limits.MOST_SETTINGS else ""
 
 
-def _coordinates(
-    name: str,
-    title: str,
-    settings: Sequence[SettingAxis],
-    lines: Sequence[tuple[Sequence[float], str]],
-    labels: Sequence[str],
-    last: tuple[str, str] | None,
-) -> Markup:
-    """Lines through upright axes, which are numbered, with their names below.
-
-    Args:
-        name: tells this figure from others.
-        title: of the plot.
-        settings: an axis for each.
-        lines: the places on all axes, and what the line is: "chosen", "good", "other", or "one" of many choices.
-        labels: the names of all axes.
-        last: what stands at the ends of the last axis, where it is the score's.
-    """
-    below = 0.3 + LINE * len(labels) + 0.04
+def _coordinates(name: str, title: str, upright: Sequence[_Axis], lines: Iterable[_Line]) -> Markup:
+    """Lines through upright axes, which are numbered, with their names below."""
+    below = 0.3 + LINE * len(upright) + 0.04
     height = 2.0 + below
-    drawn: dict[str, dict[str, Any]] = {
-        "other": {"color": MUTED, "linewidth": 0.6, "alpha": 0.55, "zorder": 2},
-        "good": {"color": SECOND, "linewidth": 1.1, "linestyle": "--", "zorder": 3},
-        "chosen": {"color": FIRST, "linewidth": 2.6, "zorder": 4},
-        "one": {"color": FIRST, "linewidth": 1.0, "alpha": 0.5, "zorder": 2},
-    }
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.04, below / height, 0.80, 1 - (below + 0.1) / height))
         axes.set_axis_off()
-        axes.set_xlim(-0.1, max(1, len(labels) - 1) + 0.1)
-        axes.set_ylim(-0.06, 1.06)
-        for place in range(len(labels)):
+        axes.set(xlim=(-0.1, max(1, len(upright) - 1) + 0.1), ylim=(-0.06, 1.06))
+        for place in range(len(upright)):
             axes.plot([place, place], [0, 1], color=INK, linewidth=0.8, zorder=1)
             axes.text(place, -0.16, str(place + 1), ha="center", va="center", weight="bold")
         for places, kind in lines:
-            axes.plot(range(len(places)), places, **drawn[kind])
+            axes.plot(range(len(places)), places, **_DRAWN[kind])
             alone = [index for index in range(len(places)) if _stands_alone(places, index)]
-            axes.plot(alone, [places[index] for index in alone], ".", color=drawn[kind]["color"], markersize=7)
-        for place, setting in enumerate(settings):
-            for where, text in setting.ticks:
-                _tick(axes, place, where, short(text, 9))
-        if last:
-            for where, text in zip((0, 1), last, strict=True):
-                _tick(axes, len(labels) - 1, where, text)
-        for number, label in enumerate(labels):
-            top = LINE * (len(labels) - number - 0.3) / height
-            figure.text(0.02, top, short(f"{number + 1}: {label}", LETTERS), va="center")
+            axes.plot(alone, [places[index] for index in alone], ".", color=_DRAWN[kind]["color"], markersize=7)
+        for place, (label, ticks) in enumerate(upright):
+            for where, text in ticks:
+                _tick(axes, place, where, text)
+            top = LINE * (len(upright) - place - 0.3) / height
+            figure.text(0.02, top, short(f"{place + 1}: {label}", LETTERS), va="center")
 
     return draw(name, title, WIDTH, height, paint)
 

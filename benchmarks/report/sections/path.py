@@ -14,7 +14,7 @@ from benchmarks.plan.combinations import Change, declared_changes
 from benchmarks.plan.path import FoundPath, changes_taken
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag
-from benchmarks.report.formatting import gain_title, sentences, style_of, titled
+from benchmarks.report.formatting import gain_title, named_seeds, sentences, style_of, titled
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset
@@ -156,12 +156,11 @@ _READING = (
 
 
 def _how_found(path: FoundPath, search: StoredSearch | None, changes: Sequence[Change]) -> str:
-    seeds = f"seed{'s' if len(path.seeds) > 1 else ''} {', '.join(map(str, path.seeds))}"
     metric = METRICS[path.objective]
     how = (
         f"The order of the changes was not declared but found: at each step every change that was left was tried, and "
         f"the one with the best {metric.title} was taken if that was better than before. What counts is the mean over "
-        f"the datasets and {seeds}, none of which is reported; the test examples played no part."
+        f"the datasets and {named_seeds(path.seeds)}, none of which is reported; the test examples played no part."
     )
     if search is None:
         return f"{how} The path has not been found yet: the same “ablate run” goes on with it."
