@@ -60,7 +60,7 @@ Text = str | tuple[Part, ...]
 class Number:
     """A number of a table: a file for programs has its value, and a reader its text."""
 
-    value: float
+    value: float | None
     text: str
 
 

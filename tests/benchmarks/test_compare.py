@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
+from studies import recorded
 
 from benchmarks import cli
 from benchmarks.analysis.changes import MatchedCell, find_changes
@@ -83,15 +84,7 @@ def worse_tanh(run):
 
 def stored(folder, text=SUITE, result=usual, facts=None, machine=MACHINE):
     """Record every run of a suite, but those whose result is None; gives the folder."""
-    suite = parse_suite(text, "suite.toml")
-    facts = facts or {name: {"digits": DIGITS, "houses": HOUSES}[name] for name in suite.datasets}
-    store = Store.create_or_open(folder)
-    store.register(suite.name, text, suite.seed_list, facts)
-    for run in expand_runs(expand_cells(suite), suite.seed_list, {name: each.version for name, each in facts.items()}):
-        found = result(run)
-        if found is not None:
-            store.record(run, found, machine)
-    store.close()
+    recorded(folder, text, facts or {"digits": DIGITS, "houses": HOUSES}, result, machine).close()
     return str(folder)
 
 

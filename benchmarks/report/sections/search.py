@@ -22,9 +22,8 @@ from benchmarks.labels import NOTHING, counted, level_label
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag, joined
 from benchmarks.report.formatting import Style, style_of, titled
-from benchmarks.report.plots.coordinates import parallel_coordinates
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
-from benchmarks.report.plots.search_space import slices
+from benchmarks.report.plots.search_space import parallel_coordinates, slices
 from benchmarks.report.report import Report
 from benchmarks.report.search_prose import budgets_told, gaps_told, how_searched, worth_told
 from benchmarks.report.section import Section
@@ -60,12 +59,10 @@ class _Search:
 
     @property
     def title(self) -> str:
-        """Of the objective."""
         return titled(self.outcome.metric.title, self.style.unit_of_values)
 
     @property
     def ended(self) -> list[GroupOutcome]:
-        """The groups whose search has ended."""
         return [group for group in self.outcome.groups if group.has_ended]
 
     @property
@@ -85,7 +82,7 @@ class _Search:
 
     def score(self, group: GroupOutcome) -> Number:
         """The score for which a group's settings were chosen."""
-        return Number(_known(group.search_score), self.style.value(group.search_score))
+        return Number(group.search_score, self.style.value(group.search_score))
 
     def rerun(self, group: GroupOutcome) -> Number:
         """The mean score of the settings on the reported seeds."""
@@ -305,10 +302,6 @@ def _facts(runs: pd.DataFrame, objective: str) -> dict[str, RunFacts]:
     }
 
 
-def _known(score: float | None) -> float:
-    return math.nan if score is None else score
-
-
 _Trial = tuple[GroupOutcome, TrialOutcome, float | None]
 """A trial of a group, and the best score until then."""
 
@@ -359,10 +352,10 @@ def _trial_columns(search: _Search) -> list[Column[_Trial]]:
         *attributes(lambda row: row[1].record, "round", "number"),
         *(_value_column(path, lambda row: row[1].record.values) for path in search.tried),
         *attributes(lambda row: row[1].record, "budget", "resumes"),
-        number("score", lambda row: _known(row[1].record.score)),
+        number("score", lambda row: row[1].record.score),
         Column("is_comparable", lambda row: row[1].is_comparable),
         Column("is_chosen", lambda row: row[1] is row[0].best),
-        number("best_so_far", lambda row: _known(row[2])),
+        number("best_so_far", lambda row: row[2]),
         Column("statuses", lambda row: " ".join(row[1].statuses)),
         *attributes(lambda row: row[1], "epochs", "seconds"),
         Column("keys", lambda row: " ".join(row[1].record.keys)),
