@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import math
 import statistics
@@ -25,6 +26,7 @@ from benchmarks.report.plots.common import (
     CHARACTER,
     LETTERS,
     WIDTH,
+    Item,
     Stroke,
     cost_axis,
     draw_keyed,
@@ -112,34 +114,28 @@ def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot,
 
 def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, style: Style) -> tuple[Plot, ...]:
     """How the scores of a level's trials are spread: how much each level of one dataset hangs on the tuned settings."""
-    known = [each for each in levels if each.best is not None]
-    pages = paged(known, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
-    shown = sum(map(len, pages))
-    values = [style.factor * end for each in known[:shown] for end in (each.best, each.worst) if end is not None]
+    rows = [(f"{each.level} ({each.factor.rpartition('.')[2]})", each) for each in levels if each.best is not None]
     what = titled(metric.title, style.unit_of_values)
     note = sentences(
         f"{what}, over all trials whose scores can be compared; {metric.better} is better.",
         "Dot: the best trial. Thick: the middle half of the trials, with the median as a stroke. Thin: up to the "
         "worst.",
         "A long bar says that the level needs its settings, a short one that most settings do.",
-        shown < len(known) and f"The first {shown} of {len(known)} levels.",
     )
+
+    def spread_axis(axes: Axes, shown: Iterable[Sensitivity]) -> None:
+        values = [style.factor * end for each in shown for end in (each.best, each.worst) if end is not None]
+        low, high = min(values), max(values)
+        if style.unit != "share" and low > 0 and high / low > _LOGARITHMIC_FROM:
+            cost_axis(axes, values, counts=False)
+        else:
+            axes.set_xlim(padded(values))
+            number_axis(axes, "x", most=5)
+        _wide_label(axes, what)
+
     title = "How much does each level hang on the tuned settings?"
-
-    def paint_page(page: Sequence[Sensitivity]) -> Callable[[Axes], None]:
-        def paint(axes: Axes) -> None:
-            _spread_axis(axes, values, style)
-            for place, each in enumerate(page):
-                _paint_spread(axes, place, each, style.factor)
-            _wide_label(axes, what)
-
-        return paint
-
-    def drawn(name: str, page: Sequence[Sensitivity]) -> Markup:
-        labels = [f"{each.level} ({each.factor.rpartition('.')[2]})" for each in page]
-        return _rows_page(name, title, labels, paint_page(page))
-
-    return paged_plots(name, title, note, pages, drawn)
+    paint = functools.partial(_paint_spread, factor=style.factor)
+    return _rows(name, title, note, rows, noun="levels", set_axis=spread_axis, paint_row=paint)
 
 
 def _best_line(group: GroupOutcome, cost: Cost, *, together: bool) -> list[tuple[float, float]]:
@@ -186,43 +182,47 @@ def rows_plot(
     name: str, title: str, rows: Sequence[tuple[str, Estimate]], label: str, style: Style, note: str
 ) -> tuple[Plot, ...]:
     """A row for each estimate: its mean with its interval; raw values where there is none."""
-    if not rows:
-        return ()
-    pages = paged(rows, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
-    shown = sum(map(len, pages))
-    ends = [end for _, found in rows[:shown] for end in ends_of(found)]
-    span = padded([0.0, *(style.factor * end for end in ends)])
-    left_out = f"The first {shown} of {len(rows)} rows." if shown < len(rows) else ""
     has_raw = any(found.state == "raw values" for _, found in rows)
-    few = "Small strokes: single seeds, where there is no interval." if has_raw else ""
+    told = sentences(note, has_raw and "Small strokes: single seeds, where there is no interval.")
 
-    def paint_page(page: Sequence[tuple[str, Estimate]]) -> Callable[[Axes], None]:
-        def paint(axes: Axes) -> None:
-            axes.set_xlim(span)
-            axes.axvline(0, color=MUTED, linewidth=1)
-            for place, (_, found) in enumerate(page):
-                _paint_estimate(axes, place, found, style.factor)
-            number_axis(axes, "x", most=5, sign="+")
-            _wide_label(axes, label)
+    def gain_axis(axes: Axes, shown: Iterable[Estimate]) -> None:
+        axes.set_xlim(padded([0.0, *(style.factor * end for found in shown for end in ends_of(found))]))
+        axes.axvline(0, color=MUTED, linewidth=1)
+        number_axis(axes, "x", most=5, sign="+")
+        _wide_label(axes, label)
 
-        return paint
-
-    def drawn(name: str, page: Sequence[tuple[str, Estimate]]) -> Markup:
-        return _rows_page(name, title, (label for label, _ in page), paint_page(page))
-
-    return paged_plots(name, title, sentences(note, few, left_out), pages, drawn)
+    paint = functools.partial(_paint_estimate, factor=style.factor)
+    return _rows(name, title, told, rows, noun="rows", set_axis=gain_axis, paint_row=paint)
 
 
-def _rows_page(name: str, title: str, labels: Iterable[str], paint_rows: Callable[[Axes], None]) -> Markup:
-    shown = [short(label, round((_LABEL - 0.03) * WIDTH / CHARACTER)) for label in labels]
-    height = _ROW * len(shown) + 0.52
+def _rows(
+    name: str,
+    title: str,
+    note: str,
+    rows: Sequence[tuple[str, Item]],
+    *,
+    noun: str,
+    set_axis: Callable[[Axes, Iterable[Item]], None],
+    paint_row: Callable[[Axes, int, Item], None],
+) -> tuple[Plot, ...]:
+    """A row for each item beside its label, over pages whose axis is the same; so many as there is room for."""
+    pages = paged(rows, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
+    shown = [item for page in pages for _, item in page]
 
-    def paint(figure: Figure) -> None:
-        axes = figure.add_axes((_LABEL, 0.46 / height, 0.97 - _LABEL, 1 - 0.52 / height))
-        row_labels(axes, shown)
-        paint_rows(axes)
+    def drawn(name: str, page: Sequence[tuple[str, Item]]) -> Markup:
+        height = _ROW * len(page) + 0.52
 
-    return draw(name, title, WIDTH, height, paint)
+        def paint(figure: Figure) -> None:
+            axes = figure.add_axes((_LABEL, 0.46 / height, 0.97 - _LABEL, 1 - 0.52 / height))
+            row_labels(axes, [short(text, round((_LABEL - 0.03) * WIDTH / CHARACTER)) for text, _ in page])
+            set_axis(axes, shown)
+            for place, (_, item) in enumerate(page):
+                paint_row(axes, place, item)
+
+        return draw(name, title, WIDTH, height, paint)
+
+    left_out = len(shown) < len(rows) and f"The first {len(shown)} of {len(rows)} {noun}."
+    return paged_plots(name, title, sentences(note, left_out), pages, drawn)
 
 
 def _paint_estimate(axes: Axes, place: int, found: Estimate, factor: int) -> None:
@@ -237,15 +237,6 @@ def _paint_estimate(axes: Axes, place: int, found: Estimate, factor: int) -> Non
     axes.plot([factor * found.ci_low, factor * found.ci_high], [place] * 2, color=colour, linewidth=1.6)
     face = PAPER if holds_zero else colour
     axes.plot([factor * found.mean], [place], marker, color=colour, markerfacecolor=face, markersize=5)
-
-
-def _spread_axis(axes: Axes, values: Sequence[float], style: Style) -> None:
-    low, high = min(values), max(values)
-    if style.unit != "share" and low > 0 and high / low > _LOGARITHMIC_FROM:
-        cost_axis(axes, values, counts=False)
-    else:
-        axes.set_xlim(padded(values))
-        number_axis(axes, "x", most=5)
 
 
 def _paint_spread(axes: Axes, place: int, found: Sensitivity, factor: int) -> None:
