@@ -56,14 +56,9 @@ class IndexEntry:
     """Why something of it is not shown; empty where nothing is in the way."""
 
     @property
-    def n_runs(self) -> int:
-        """Runs that are planned."""
-        return sum(self.counts.values())
-
-    @property
     def state(self) -> str:
         """How much of the plan has run, such as: 38 of 40 runs done; 1 diverged, 1 missing."""
-        done = f"{whole(self.counts.get('done', 0))} of {counted(self.n_runs, 'run')} done"
+        done = f"{whole(self.counts.get('done', 0))} of {counted(sum(self.counts.values()), 'run')} done"
         others = [f"{whole(number)} {status}" for status, number in self.counts.items() if number and status != "done"]
         return "; ".join(filter(None, (done, ", ".join(others))))
 

@@ -12,7 +12,7 @@ from benchmarks.labels import NOTHING
 from benchmarks.metrics import Metric
 from benchmarks.report.blocks import Block, Code, Column, Index, Mark, Paragraph, Part, Plot, Plots, Table, Tag, Text
 from benchmarks.report.formatting import Style, decimal, gain_title, p_text, sentences, titled
-from benchmarks.report.plots.forest import forest_plot
+from benchmarks.report.plots.differences import forest_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part, of_datasets
 from benchmarks.report.tables import estimate_columns, number

@@ -25,7 +25,7 @@ from benchmarks.labels import counted, whole
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Paragraph, Plot, Plots, Table, Tag
 from benchmarks.report.formatting import Style, percent, sentences, style_of, titled
-from benchmarks.report.plots.ensembles import size_plot
+from benchmarks.report.plots.sizes import size_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part
 from benchmarks.report.tables import attributes, baseline_tag, level_columns, number

@@ -10,7 +10,7 @@ from benchmarks.labels import counted, whole
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Paragraph, Plots, Table
 from benchmarks.report.formatting import decimal, p_text
-from benchmarks.report.plots.importance import importance_bars
+from benchmarks.report.plots.bars import importance_bars
 from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import number, valued

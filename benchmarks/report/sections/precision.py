@@ -17,7 +17,7 @@ from benchmarks.labels import counted
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Heading, Paragraph, Plots, Table
 from benchmarks.report.formatting import sentences
-from benchmarks.report.plots.precision import precision_plot
+from benchmarks.report.plots.sizes import precision_plot
 from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset, outputs_obstacle
 from benchmarks.report.tables import number, valued

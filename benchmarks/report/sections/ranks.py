@@ -13,7 +13,7 @@ from benchmarks.analysis.tables import level_column
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Column, Paragraph, Plots, Table
 from benchmarks.report.formatting import decimal, p_text, sentences
-from benchmarks.report.plots.ranks import rank_plot
+from benchmarks.report.plots.bars import rank_plot
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
 from benchmarks.report.tables import valued

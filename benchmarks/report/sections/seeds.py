@@ -12,7 +12,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Heading, Paragraph, Plot, Plots, Tag
 from benchmarks.report.formatting import style_of
-from benchmarks.report.plots.seeds import paired_dots, seed_lines
+from benchmarks.report.plots.differences import paired_dots, seed_lines
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 
