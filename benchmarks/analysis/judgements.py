@@ -52,6 +52,16 @@ class Judgement:
     simple_effects: tuple[Check, ...]
     """At each level of each factor that is averaged over."""
 
+    @property
+    def word(self) -> str:
+        """The first word of the verdict, or "exploratory"."""
+        return self.verdict.word if self.verdict else "exploratory"
+
+    @property
+    def title(self) -> str:
+        """The title of the verdict, or "exploratory"."""
+        return self.verdict.title if self.verdict else "exploratory"
+
 
 @dataclass(frozen=True)
 class JudgedClaim:
@@ -86,6 +96,11 @@ class JudgedClaims:
     family: int
     """The number of p-values that Holm's correction is over."""
     claims: tuple[JudgedClaim, ...]
+
+    @property
+    def judgements(self) -> list[tuple[JudgedClaim, Judgement]]:
+        """Each claim with each of its judgements."""
+        return [(claim, each) for claim in self.claims for each in claim.judgements]
 
 
 @dataclass(frozen=True)

@@ -114,9 +114,14 @@ class Verdict:
     detail: str = ""
 
     @property
+    def title(self) -> str:
+        """Such as: refuted: equivalent."""
+        return f"{self.word}: {self.kind}"
+
+    @property
     def text(self) -> str:
-        """As a report prints it."""
-        return f"{self.word}: {self.kind}" + (f" ({self.detail})" if self.detail else "")
+        """The same with its detail."""
+        return f"{self.title} ({self.detail})" if self.detail else self.title
 
 
 def evidence_of(

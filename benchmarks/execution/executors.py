@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from benchmarks.errors import UserError
-from zoo.settings import nearest
+from zoo.settings import unknown
 
 EXECUTORS = ("local", "ray")
 
@@ -36,11 +36,7 @@ def cluster_of(
         UserError: they do not go together, or Ray is not installed.
     """
     if executor not in EXECUTORS:
-        closest = nearest(executor, EXECUTORS)
-        raise UserError(
-            f"--executor: no such executor\n  given:   {executor}\n  allowed: {', '.join(EXECUTORS)}"
-            + (f"\n  nearest: {closest}" if closest else "")
-        )
+        raise UserError(str(unknown("--executor", "executor", executor, EXECUTORS)))
     if executor == "local":
         for option, given in {"--address": address, "--gpus": gpus, "--task-memory": task_gib}.items():
             if given is not None:

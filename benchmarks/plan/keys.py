@@ -8,7 +8,7 @@ from benchmarks.errors import UserError
 from benchmarks.plan.study import Study
 from benchmarks.runs import Run
 from benchmarks.store import Store
-from zoo.settings import SettingError, nearest
+from zoo.settings import Problem, SettingError, nearest
 
 PREFIX_LENGTH = 8
 """Characters of a key that listings show, unless more are needed to tell keys apart."""
@@ -40,15 +40,13 @@ def one_key(given: str, known: Collection[str], store: Store) -> str:
         return found[0]
     if found:
         shown = ", ".join(found[:_MOST_SHOWN]) + (", ..." if len(found) > _MOST_SHOWN else "")
-        raise UserError(f"RUN: {len(found)} keys begin like this\n  given:   {given}\n  allowed: more of it: {shown}")
+        raise UserError(str(Problem("RUN", f"{len(found)} keys begin like this", given, f"more of it: {shown}")))
     # Of a beginning, the nearest is what begins most alike.
     beginnings = {key[: max(len(given), PREFIX_LENGTH)]: key for key in known}
     closest = nearest(given, beginnings)
-    raise UserError(
-        f"RUN: no such run in {store.place}\n  given:   {given}\n"
-        "  allowed: a key, or the beginning of one; `ablate runs SUITE` lists them"
-        + (f"\n  nearest: {beginnings[closest]}" if closest else "")
-    )
+    allowed = "a key, or the beginning of one; `ablate runs SUITE` lists them"
+    message = f"no such run in {store.place}"
+    raise UserError(str(Problem("RUN", message, given, allowed, beginnings[closest] if closest else None)))
 
 
 def planned_runs(store: Store) -> Iterator[tuple[str, Run]]:

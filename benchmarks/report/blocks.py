@@ -60,7 +60,7 @@ Text = str | tuple[Part, ...]
 class Number:
     """A number of a table: a file for programs has its value, and a reader its text."""
 
-    value: float
+    value: float | None
     text: str
 
 
@@ -206,10 +206,11 @@ def caption(*parts: Part) -> Paragraph:
     return Paragraph(parts, "caption")
 
 
-def joined(*texts: Text) -> Text:
-    """Those of the texts that are not empty, with a blank between."""
+def joined(*texts: Text | int) -> Text:
+    """Those of the texts that are something, with a blank between: `condition and text` may be nothing."""
     parts: list[Part] = []
-    for text in filter(None, texts):
-        parts += [" "] if parts else []
-        parts += [text] if isinstance(text, str) else text
+    for text in texts:
+        if text and not isinstance(text, int):
+            parts += [" "] if parts else []
+            parts += [text] if isinstance(text, str) else text
     return tuple(parts)

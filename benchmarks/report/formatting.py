@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from benchmarks.labels import NOTHING, THIN_SPACE
 from benchmarks.metrics import Metric, Unit
@@ -15,6 +15,7 @@ from benchmarks.settings.run import canonical_json
 
 if TYPE_CHECKING:
     from benchmarks.analysis.estimates import Estimate
+    from benchmarks.analysis.verdicts import Evidence
 
 _UNITS: dict[Unit, tuple[str, str]] = {
     "share": ("in per cent", "in percentage points"),
@@ -40,6 +41,13 @@ class Style:
     factor: int
     """What a value is multiplied by."""
     decimals: int
+    sign: Literal["", "+"] = ""
+    """What stands before a value above zero."""
+
+    @property
+    def differences(self) -> Style:
+        """How the differences are written: with their signs, unless they round to zero."""
+        return replace(self, sign="+")
 
     @property
     def unit_of_values(self) -> str:
@@ -53,54 +61,41 @@ class Style:
 
     def value(self, value: float | None) -> str:
         """A value without its unit, with a true minus and thin spaces between thousands, never as minus zero."""
-        return self._written(value, "")
+        if value is None or math.isnan(value):
+            return NOTHING
+        scaled = self.factor * value
+        if abs(scaled) >= _LARGEST or self.decimals > _MOST_DECIMALS:
+            text = f"{scaled:{self.sign}.{_DIGITS - 1}e}"
+        else:
+            text = f"{scaled:{self.sign},.{self.decimals}f}".replace(",", THIN_SPACE)
+        is_zero = not re.search("[1-9]", text.partition("e")[0]) and math.isfinite(scaled)
+        return text.lstrip("+-") if is_zero else text.replace("-", "−")
 
     def difference(self, difference: float | None) -> str:
-        """A difference, with its sign unless it rounds to zero."""
-        return self._written(difference, "+")
-
-    def interval(self, found: Estimate) -> str:
-        """The interval of a mean value."""
-        return _interval(found, self.value)
-
-    def difference_interval(self, found: Estimate) -> str:
-        """The interval of a mean difference."""
-        return _interval(found, self.difference)
+        """One of the differences."""
+        return self.differences.value(difference)
 
     def values(self, values: Iterable[float]) -> str:
         """Raw values, side by side."""
         return ", ".join(map(self.value, values)) or NOTHING
 
-    def differences(self, differences: Iterable[float]) -> str:
-        """Raw differences, side by side."""
-        return ", ".join(map(self.difference, differences)) or NOTHING
+    def interval(self, found: Estimate | Evidence) -> str:
+        """The interval of a mean."""
+        return self.span(found.ci_low, found.ci_high)
+
+    def span(self, low: float, high: float) -> str:
+        """From one value to another; nothing where they are not known."""
+        return NOTHING if math.isnan(low) else f"{self.value(low)} to {self.value(high)}"
 
     def raw(self, found: Estimate) -> str:
         """The values of an estimate that has no mean."""
         return f"raw: {self.values(found.values)}" if found.n else NOTHING
 
-    def raw_differences(self, found: Estimate) -> str:
-        """The same of differences."""
-        return f"raw: {self.differences(found.values)}" if found.n else NOTHING
-
     def estimate(self, found: Estimate) -> str:
-        """A mean value with its interval, or what there is in its place."""
-        return _estimate(found, self.value, self.raw)
-
-    def difference_estimate(self, found: Estimate) -> str:
-        """The same of differences."""
-        return _estimate(found, self.difference, self.raw_differences)
-
-    def _written(self, value: float | None, sign: str) -> str:
-        if value is None or math.isnan(value):
-            return NOTHING
-        scaled = self.factor * value
-        if abs(scaled) >= _LARGEST or self.decimals > _MOST_DECIMALS:
-            text = f"{scaled:{sign}.{_DIGITS - 1}e}"
-        else:
-            text = f"{scaled:{sign},.{self.decimals}f}".replace(",", THIN_SPACE)
-        is_zero = not re.search("[1-9]", text.partition("e")[0]) and math.isfinite(scaled)
-        return text.lstrip("+-") if is_zero else text.replace("-", "−")
+        """A mean with its interval, or what there is in its place."""
+        if found.state == "interval":
+            return f"{self.value(found.mean)} ({self.interval(found)})"
+        return f"{self.value(found.mean)} (all equal)" if found.state == "degenerate" else self.raw(found)
 
 
 def style_of(unit: Unit, values: Iterable[float] = ()) -> Style:
@@ -117,16 +112,6 @@ def style_of(unit: Unit, values: Iterable[float] = ()) -> Style:
     sizes = [abs(value) for value in values if math.isfinite(value) and value]
     typical = statistics.median(sizes) if sizes else 1.0
     return Style(unit, 1, max(0, _DIGITS - 1 - math.floor(math.log10(typical))))
-
-
-def _interval(found: Estimate, written: Callable[[float], str]) -> str:
-    return f"{written(found.ci_low)} to {written(found.ci_high)}" if found.state == "interval" else NOTHING
-
-
-def _estimate(found: Estimate, written: Callable[[float], str], raw: Callable[[Estimate], str]) -> str:
-    if found.state == "interval":
-        return f"{written(found.mean)} ({_interval(found, written)})"
-    return f"{written(found.mean)} (all equal)" if found.state == "degenerate" else raw(found)
 
 
 def decimal(value: float | None) -> str:
@@ -158,9 +143,14 @@ def gain_title(metric: Metric, style: Style) -> str:
     return ", ".join(filter(None, (f"{turn} {metric.title}", style.unit_of_differences)))
 
 
-def sentences(*parts: str) -> str:
-    """Those of the sentences that are not empty, one after the other."""
-    return " ".join(part for part in parts if part)
+def sentences(*parts: object) -> str:
+    """Those of the sentences that are something, one after the other: `condition and sentence` may be nothing."""
+    return " ".join(str(part) for part in parts if part)
+
+
+def named_seeds(seeds: Sequence[int]) -> str:
+    """Such as: seeds 1000, 1001."""
+    return f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}"
 
 
 def short(text: str, length: int) -> str:

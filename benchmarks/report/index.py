@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
-
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from benchmarks.errors import UserError
 from benchmarks.files import replaced
 from benchmarks.labels import counted, whole
 from benchmarks.plan.study import NOT_UNDERSTOOD, Study
 from benchmarks.report.claims import CLAIMS_FILE, CLAIMS_FORMAT
-from benchmarks.report.render.html import VERDICT_FRAMES
+from benchmarks.report.render.html import VERDICT_FRAMES, filled
 from benchmarks.store import Registration, Store
 from zoo.settings import SettingError
 
@@ -49,24 +46,19 @@ class IndexEntry:
     """A suite of a runs folder."""
 
     name: str
-    question: str
-    counts: Mapping[str, int]
+    question: str = ""
+    counts: Mapping[str, int] = field(default_factory=dict)
     """Status -> number of runs; empty where the suite is not understood."""
-    claims: tuple[IndexClaim, ...]
-    link: str
+    claims: tuple[IndexClaim, ...] = ()
+    link: str = ""
     """Where its report is, seen from the page; empty where there is none."""
-    problem: str
+    problem: str = ""
     """Why something of it is not shown; empty where nothing is in the way."""
-
-    @property
-    def n_runs(self) -> int:
-        """Runs that are planned."""
-        return sum(self.counts.values())
 
     @property
     def state(self) -> str:
         """How much of the plan has run, such as: 38 of 40 runs done; 1 diverged, 1 missing."""
-        done = f"{whole(self.counts.get('done', 0))} of {counted(self.n_runs, 'run')} done"
+        done = f"{whole(self.counts.get('done', 0))} of {counted(sum(self.counts.values()), 'run')} done"
         others = [f"{whole(number)} {status}" for status, number in self.counts.items() if number and status != "done"]
         return "; ".join(filter(None, (done, ", ".join(others))))
 
@@ -86,16 +78,7 @@ def index_entries(store: Store, study: Study | None = None) -> list[IndexEntry]:
 
 def index_page(entries: Sequence[IndexEntry]) -> str:
     """The page as HTML, without scripts, and without times of day: the same suites give the same bytes."""
-    environment = Environment(
-        loader=PackageLoader("benchmarks.report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters |= {function.__name__: function for function in (whole, counted)}
-    return environment.get_template("index.html.j2").render(entries=entries, most_claims=MOST_CLAIMS)
+    return filled("index.html.j2", entries=entries, most_claims=MOST_CLAIMS)
 
 
 def write_index(store: Store, study: Study | None = None) -> Path:
@@ -127,9 +110,9 @@ def _entry(registration: Registration, store: Store, known: Study | None) -> Ind
     link = f"{quote(name)}/report.html" if (folder / "report.html").is_file() else ""
     try:
         study = Study.registered(registration, store, known)
-        entry = IndexEntry(name, study.suite.question, study.counts, claims=(), link=link, problem="")
+        entry = IndexEntry(name, study.suite.question, study.counts, link=link)
     except SettingError:
-        return IndexEntry(name, question="", counts={}, claims=(), link=link, problem=NOT_UNDERSTOOD)
+        return IndexEntry(name, link=link, problem=NOT_UNDERSTOOD)
     if not link:
         return replace(entry, problem="no report yet")
     if not study.suite.claims:
@@ -146,17 +129,13 @@ def written_verdicts(folder: Path) -> tuple[IndexClaim, ...]:
     Raises:
         OSError, ValueError, KeyError, TypeError, AttributeError: there is no such file, or it is another one.
     """
-    return tuple(_claims(json.loads((folder / CLAIMS_FILE).read_text(encoding="utf-8"))))
-
-
-def _claims(written: Mapping[str, Any]) -> Iterator[IndexClaim]:
-    """The judgements of a claims.json."""
+    written = json.loads((folder / CLAIMS_FILE).read_text(encoding="utf-8"))
     if written["format"] != CLAIMS_FORMAT:
         raise ValueError("of another format")
+    found = []
     for claim in written["claims"]:
-        judgements = claim["judgements"]
-        for judgement in judgements:
-            dataset = (judgement["dataset"] or "") if len(judgements) > 1 else ""
-            verdict = judgement["verdict"]
-            word, kind = (verdict["word"], verdict["kind"]) if verdict else ("exploratory", "")
-            yield IndexClaim(claim["statement"], dataset, word, kind)
+        for each in claim["judgements"]:
+            dataset = (each["dataset"] or "") if len(claim["judgements"]) > 1 else ""
+            verdict = each["verdict"] or {"word": "exploratory", "kind": ""}
+            found.append(IndexClaim(claim["statement"], dataset, verdict["word"], verdict["kind"]))
+    return tuple(found)

@@ -14,11 +14,7 @@ from benchmarks.suite.claims import AcrossDatasets, ClaimKind
 
 DECIDED: Mapping[tuple[ClaimKind, str, str], str] = {
     ("superiority", "supported", "superior"): "{better} is better than {than}{by_more}{scope}",
-    (
-        "superiority",
-        "refuted",
-        "reversed",
-    ): "{than} is better than {better}{by_more}{scope}",
+    ("superiority", "refuted", "reversed"): "{than} is better than {better}{by_more}{scope}",
     ("superiority", "refuted", "equivalent"): (
         "{better} and {than} differ by less than {margin}{scope}, whichever is ahead"
     ),
@@ -28,16 +24,8 @@ DECIDED: Mapping[tuple[ClaimKind, str, str], str] = {
     ("equivalence", "supported", "equivalent"): (
         "{better} and {than} differ by less than {margin}{scope}, whichever is ahead"
     ),
-    (
-        "equivalence",
-        "refuted",
-        "superior",
-    ): "{better} is better than {than}{by_more}{scope}",
-    (
-        "equivalence",
-        "refuted",
-        "inferior",
-    ): "{better} is worse than {than} by more than {margin}{scope}",
+    ("equivalence", "refuted", "superior"): "{better} is better than {than}{by_more}{scope}",
+    ("equivalence", "refuted", "inferior"): "{better} is worse than {than} by more than {margin}{scope}",
     ("non_inferiority", "supported", "non-inferior"): (
         "{better} falls behind {than} by less than {margin}{scope}; whether it is better is not part of the claim"
     ),

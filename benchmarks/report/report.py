@@ -6,17 +6,13 @@ import itertools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from benchmarks.analysis.claims import explore
-from benchmarks.analysis.contrasts import (
-    Contrast,
-    is_balanced,
-    main_effects,
-    main_effects_obstacle,
-    simple_contrasts,
-)
+from benchmarks.analysis.contrasts import Contrast, is_balanced, main_effects, main_effects_obstacle, simple_contrasts
 from benchmarks.analysis.judgements import Explored
 from benchmarks.analysis.reading import read_tables, tuning_trials
 from benchmarks.analysis.summaries import CellSummary, cell_summaries
@@ -25,7 +21,7 @@ from benchmarks.labels import counted, whole
 from benchmarks.metrics import METRICS, OUTCOME_METRICS, Metric
 from benchmarks.plan.registration import standing
 from benchmarks.plan.study import Study
-from benchmarks.report.blocks import Code, Part
+from benchmarks.report.blocks import Code, Mark, Part
 from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.formatting import Style, style_of
 from benchmarks.results import FAILURES
@@ -115,6 +111,10 @@ class Report:
         found = {run.cell.settings.train.checkpoint for run in self.study.runs}
         return ", or ".join(told for rule, told in _EVALUATED.items() if rule in found)
 
+    def baseline_mark(self, item: Any) -> tuple[Mark, ...]:
+        """What marks the row of a table that is of the baseline."""
+        return ("baseline",) if self.is_baseline(item.levels) else ()
+
     def is_baseline(self, levels: Mapping[str, str]) -> bool:
         """Whether a cell with these levels is the baseline."""
         return dict(levels) == dict(self.factors.baseline)
@@ -147,6 +147,21 @@ class ReportedDataset:
     def epochs(self) -> pd.DataFrame:
         """Its rows of the epoch table."""
         return self.report.epochs[self.report.epochs["dataset"] == self.name]
+
+    @cached_property
+    def done(self) -> pd.DataFrame:
+        """Those of its runs that are done."""
+        return self.runs[self.runs["status"] == "done"]
+
+    @property
+    def n_cells(self) -> int:
+        """How many cells it has."""
+        return int(self.runs["cell"].nunique())
+
+    @cached_property
+    def labels(self) -> np.ndarray | None:
+        """The class or target of each test example; None where they were not kept."""
+        return self.report.study.store.labels(self.name.partition(":")[0], self.facts.version)
 
     @property
     def outcome(self) -> str:
@@ -187,9 +202,14 @@ class ReportedDataset:
         return {factor: tuple(each.contrast for each in of_factor) for factor, of_factor in self.explored.items()}
 
     @property
+    def all_contrasts(self) -> list[Contrast]:
+        """Those of all factors, one factor after the other."""
+        return [each for of_factor in self.contrasts.values() for each in of_factor]
+
+    @property
     def simple_contrasts(self) -> list[Contrast]:
         """The differences from the baseline."""
-        return [each for of_factor in self.contrasts.values() for each in of_factor if each.kind == "simple"]
+        return [each for each in self.all_contrasts if each.kind == "simple"]
 
     @cached_property
     def main_obstacle(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmarks.analysis.searches import SearchOutcome
 from benchmarks.analysis.tuning_gain import Worth
 from benchmarks.labels import counted
-from benchmarks.report.formatting import Style
+from benchmarks.report.formatting import Style, named_seeds, sentences
 from benchmarks.suite.search import NARROWING
 
 _WAYS = {"grid": "a grid", "random": "a random search", "bayesian": "a Bayesian search", "hyperband": "Hyperband"}
@@ -18,40 +18,35 @@ def worth_told(worth: Worth, style: Style) -> str:
         return "No pair of a tuned and an untuned run is there yet."
     n_equal = sum(cell.gain.state == "degenerate" for cell in worth.cells)
     n_few = sum(cell.gain.state in ("raw values", "no values") for cell in worth.cells)
-    parts = [
-        f"Of {counted(len(worth.cells), 'cell')}, the 95 % interval of the gain lies above zero in "
-        f"{worth.n_above}, holds zero in {worth.n_around}, and lies below zero in {worth.n_below}."
-    ]
-    parts += [f"In {n_equal} all differences are equal."] if n_equal else []
-    parts += [f"In {n_few} there are too few pairs for an interval."] if n_few else []
-    if len(worth.cells) > 1 and found.state == "interval":
-        unit = f" {style.unit_of_differences}" if style.unit_of_differences else ""
-        parts.append(
-            f"Averaged over all cells, the gain is {style.difference(found.mean)} "
-            f"({style.difference_interval(found)}){unit}, over {counted(found.n, 'seed')}."
-        )
-    return " ".join(parts)
+    unit = f" {style.unit_of_differences}".rstrip()
+    return sentences(
+        f"Of {counted(len(worth.cells), 'cell')}, the 95 % interval of the gain lies above zero in {worth.n_above}, "
+        f"holds zero in {worth.n_around}, and lies below zero in {worth.n_below}.",
+        n_equal and f"In {n_equal} all differences are equal.",
+        n_few and f"In {n_few} there are too few pairs for an interval.",
+        len(worth.cells) > 1
+        and found.state == "interval"
+        and f"Averaged over all cells, the gain is {style.difference(found.mean)} "
+        f"({style.differences.interval(found)}){unit}, over {counted(found.n, 'seed')}.",
+    )
 
 
 def how_searched(outcome: SearchOutcome) -> str:
     """How it was searched, in sentences."""
     table, ended = outcome.table, [group for group in outcome.groups if group.has_ended]
     ways = " or ".join(_WAYS[strategy] for strategy in dict.fromkeys(group.strategy for group in outcome.groups))
-    seeds = f"seed{'s' if len(table.seeds) > 1 else ''} {', '.join(map(str, table.seeds))}"
-    told = [
-        f"Before the runs of this report were trained, {counted(len(outcome.groups), 'group')} of cells "
-        f"{'was' if len(outcome.groups) == 1 else 'were'} tuned by {ways} for the best "
-        f"{outcome.metric.title}, with {seeds}: none that is reported. The test examples played no part."
-    ]
-    if (rounds := max((group.n_rounds for group in ended), default=1)) > 1:
-        up_to = "" if all(group.n_rounds == rounds for group in ended) else "at most "
-        told.append(
-            f"A search went from coarse to fine in {up_to}{rounds} rounds: after each, every range became "
-            f"{NARROWING} times narrower around the best trial so far."
-        )
-    if len(ended) < len(outcome.groups):
-        told.append(f"{len(outcome.groups) - len(ended)} of {len(outcome.groups)} searches have not ended.")
-    return " ".join(told)
+    n_groups, n_open = len(outcome.groups), len(outcome.groups) - len(ended)
+    rounds = max((group.n_rounds for group in ended), default=1)
+    up_to = "" if all(group.n_rounds == rounds for group in ended) else "at most "
+    return sentences(
+        f"Before the runs of this report were trained, {counted(n_groups, 'group')} of cells "
+        f"{'was' if n_groups == 1 else 'were'} tuned by {ways} for the best {outcome.metric.title}, with "
+        f"{named_seeds(table.seeds)}: none that is reported. The test examples played no part.",
+        rounds > 1
+        and f"A search went from coarse to fine in {up_to}{rounds} rounds: after each, every range became {NARROWING} "
+        "times narrower around the best trial so far.",
+        n_open and f"{n_open} of {n_groups} searches have not ended.",
+    )
 
 
 def budgets_told(outcome: SearchOutcome) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from benchmarks.report.blocks import Block, Heading
+from benchmarks.report.blocks import Block, Heading, Paragraph
 from benchmarks.report.report import Report, ReportedDataset
 
 
@@ -26,12 +26,34 @@ class Section:
     """All files that it can leave beside the pages; `{dataset}` stands for each dataset."""
 
 
-def by_dataset(report: Report, build: Callable[[ReportedDataset], Iterable[Block]]) -> Iterator[Block]:
-    """What is said of each dataset, headed by its name where there are several."""
-    for dataset in report.datasets:
-        if report.has_several_datasets:
-            yield Heading(dataset.name)
-        yield from build(dataset)
+def by_dataset(
+    of_dataset: Callable[[ReportedDataset], Iterable[Block]], *prose: str
+) -> Callable[[Report], Iterator[Block]]:
+    """Builds a section of prose and of what is said of each dataset, headed by its name where there are several."""
+
+    def build(report: Report) -> Iterator[Block]:
+        yield from map(Paragraph, prose)
+        for dataset in report.datasets:
+            if report.has_several_datasets:
+                yield Heading(dataset.name)
+            yield from of_dataset(dataset)
+
+    return build
+
+
+def outputs_obstacle(dataset: ReportedDataset, what: str, whose: str) -> str:
+    """Why nothing is told of the classes that models named, as a clause.
+
+    Args:
+        dataset: of which.
+        what: would be told, and a regression does not have.
+        whose: outputs were needed.
+    """
+    if dataset.facts.task == "regression":
+        return f"a regression has no {what}"
+    if dataset.labels is None:
+        return "the labels of the test examples were not kept"
+    return f"of no {whose} the outputs for the test examples were kept"
 
 
 def of_datasets(report: Report, told: Callable[[ReportedDataset], str]) -> tuple[str, ...]:

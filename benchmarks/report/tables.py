@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.labels import whole
-from benchmarks.report.blocks import COVERED, Cell, Code, Column, Spanning, Tag, Text
+from benchmarks.report.blocks import COVERED, Cell, Code, Column, Number, Spanning, Table, Tag, Text, joined
+from benchmarks.report.formatting import Style
 
 Item = TypeVar("Item")
 
@@ -18,13 +19,15 @@ def number(head: Text, cell: Callable[[Item], Cell], name: str | None = None) ->
     return Column(head, cell, is_number=True, name=name)
 
 
-def attributes(of: Callable[[Item], Any], *names: str) -> list[Column[Item]]:
-    """A column of numbers for each of some attributes, by their names.
+def valued(
+    head: Text, value: Callable[[Item], float], text: Callable[[float], str], name: str | None = None
+) -> Column[Item]:
+    """A column of numbers that a reader sees as text."""
+    return number(head, lambda item: Number(value(item), text(value(item))), name)
 
-    Args:
-        of: item -> what has them.
-        names: of the attributes, and of the columns.
-    """
+
+def attributes(of: Callable[[Item], Any], *names: str) -> list[Column[Item]]:
+    """A column of numbers for each of some attributes, by their names."""
 
     def column(name: str) -> Column[Item]:
         return number(name, lambda item: getattr(of(item), name))
@@ -37,13 +40,7 @@ def level_columns(
     levels: Callable[[Item], Mapping[str, str | None]],
     tags: Callable[[Item], tuple[Tag, ...]] = lambda _: (),
 ) -> list[Column[Item]]:
-    """A column for each factor, with the tags of the row in the first.
-
-    Args:
-        factors: of the table.
-        levels: item -> factor -> label of its level.
-        tags: item -> what is said of its cell.
-    """
+    """A column for each factor, with the tags of the row in the first."""
 
     def column(factor: str, is_first: bool) -> Column[Item]:
         def cell(item: Item) -> Text:
@@ -60,31 +57,50 @@ def baseline_tag(is_baseline: bool) -> tuple[Tag, ...]:
 
 
 def estimate_columns(
-    found: Callable[[Item], Estimate], raw: Callable[[Item], str], columns: Mapping[Text, Callable[[Item], Cell]]
+    head: str,
+    found: Callable[[Item], Estimate],
+    style: Style,
+    *,
+    raw: Callable[[Item], str] | None = None,
+    further: Sequence[Column[Item]] = (),
 ) -> list[Column[Item]]:
-    """Columns about the mean of an estimate; where it has too few values for one, these stand across all of them.
+    """The mean of an estimate with its interval; where it has too few values for one, these stand across all columns.
 
     Args:
+        head: of the column of means.
         found: item -> the estimate.
-        raw: item -> its values, written.
-        columns: head -> what stands there.
+        style: how it is written.
+        raw: item -> its values, where they are not written as the style has it.
+        further: what else is about the mean.
     """
+    columns: list[Column[Item]] = [
+        valued(head, lambda item: found(item).mean, style.value),
+        number("95 % interval", lambda item: style.interval(found(item))),
+        *further,
+    ]
 
-    def column(head: Text, cell: Callable[[Item], Cell], is_first: bool) -> Column[Item]:
-        def covered(item: Item) -> Cell:
+    def covered(column: Column[Item]) -> Column[Item]:
+        def cell(item: Item) -> Cell:
             if found(item).state in ("interval", "degenerate"):
-                return cell(item)
-            return Spanning(raw(item), len(columns)) if is_first else COVERED
+                return column.cell(item)
+            is_first = column is columns[0]
+            return Spanning(raw(item) if raw else style.raw(found(item)), len(columns)) if is_first else COVERED
 
-        return number(head, covered)
+        return replace(column, cell=cell)
 
-    return [column(head, cell, place == 0) for place, (head, cell) in enumerate(columns.items())]
+    return [covered(column) for column in columns]
 
 
 def file_columns(prefix: str, found: Callable[[Item], Estimate]) -> list[Column[Item]]:
     """Mean, standard deviation and interval of an estimate, for a file."""
     columns = attributes(found, "mean", "sd", "ci_low", "ci_high")
     return [replace(column, head=f"{prefix}{column.head}") for column in columns]
+
+
+def shortened(table: Table[Item], most: int, noun: str, file: str = "") -> Table[Item]:
+    """The first rows of a table, which says so, and which file has them all."""
+    told = left_out(table.rows, most, noun, file)
+    return replace(table, rows=table.rows[:most], caption=joined(table.caption, told))
 
 
 def left_out(rows: Sequence[Any], most: int, noun: str, file: str = "") -> Text:

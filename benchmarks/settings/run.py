@@ -23,6 +23,9 @@ from zoo.settings import Problem, SettingError, Settings, unknown
 Changes = Mapping[str, Any]
 """Dotted path of a setting -> the value it takes."""
 
+Revisions = tuple[int, int]
+"""Of the zoo and of the training: what settings mean to the code."""
+
 SECTION_CONFIGS: dict[str, tuple[type[Settings], ...]] = {
     "model": zoo.FAMILIES,
     "train": (TrainConfig,),
@@ -132,13 +135,24 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def run_key(settings: RunSettings, dataset: str, dataset_version: str, seed: int) -> str:
-    """The content key of a run: equal exactly where dataset, settings, seed and the code's meaning are equal."""
+def current_revisions() -> Revisions:
+    """Those of this code."""
+    return zoo.REVISION, training.REVISION
+
+
+def run_key(
+    settings: RunSettings, dataset: str, dataset_version: str, seed: int, revisions: Revisions | None = None
+) -> str:
+    """The content key of a run: equal exactly where dataset, settings, seed and the code's meaning are equal.
+
+    The code is that of now where no other `revisions` are given.
+    """
+    zoo_revision, training_revision = revisions or current_revisions()
     identity = settings.identity() | {
         "dataset": dataset,
         "dataset_version": dataset_version,
         "seed": seed,
-        "zoo_revision": zoo.REVISION,
-        "training_revision": training.REVISION,
+        "zoo_revision": zoo_revision,
+        "training_revision": training_revision,
     }
     return hashlib.sha256(canonical_json(identity).encode()).hexdigest()[:32]

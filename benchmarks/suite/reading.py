@@ -54,8 +54,7 @@ def read_suite_text(path: Path) -> str:
         raise UserError(f"{path}: not a TOML file: it is not UTF-8 text") from None
     except FileNotFoundError:
         siblings = [str(path.with_name(other.name)) for other in path.parent.glob("*.toml")]
-        closest = nearest(path, siblings)
-        raise UserError(f"{path}: no such file" + (f"\n  nearest: {closest}" if closest else "")) from None
+        raise UserError(str(Problem(str(path), "no such file", nearest=nearest(path, siblings)))) from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import ttost_paired
+from studies import recorded
 
 from benchmarks import cli
 from benchmarks.analysis.changes import MatchedCell, find_changes
 from benchmarks.analysis.tables import level_column
 from benchmarks.errors import UserError
 from benchmarks.plan.expansion import expand_cells, expand_runs
-from benchmarks.report.comparing import compare, key_at, rows_of, summary_of
+from benchmarks.report.comparing import compare, rows_of, summary_of
 from benchmarks.results import RunResult
 from benchmarks.settings import training
 from benchmarks.store import DatasetFacts, Store
@@ -83,15 +84,7 @@ def worse_tanh(run):
 
 def stored(folder, text=SUITE, result=usual, facts=None, machine=MACHINE):
     """Record every run of a suite, but those whose result is None; gives the folder."""
-    suite = parse_suite(text, "suite.toml")
-    facts = facts or {name: {"digits": DIGITS, "houses": HOUSES}[name] for name in suite.datasets}
-    store = Store.create_or_open(folder)
-    store.register(suite.name, text, suite.seed_list, facts)
-    for run in expand_runs(expand_cells(suite), suite.seed_list, {name: each.version for name, each in facts.items()}):
-        found = result(run)
-        if found is not None:
-            store.record(run, found, machine)
-    store.close()
+    recorded(folder, text, facts or {"digits": DIGITS, "houses": HOUSES}, result, machine).close()
     return str(folder)
 
 
@@ -289,16 +282,6 @@ def test_changed_code_is_labelled(tmp_path, monkeypatch):
     found = compare(before, stored(tmp_path / "after", result=worse_tanh))
     assert any(f"training {training.REVISION - 1} before" in note for note in found.notes)
     assert changes_by_level(found)["tanh"].word == "worse"
-
-
-def test_keys_of_the_current_code(issue_suite):
-    """What finds runs of earlier code gives the keys of this code for its own revisions."""
-    import zoo
-
-    suite = parse_suite(issue_suite, "suite.toml")
-    for run in expand_runs(expand_cells(suite), [0, 3], {"digits": "1.0.0"}):
-        assert key_at(run, (zoo.REVISION, training.REVISION)) == run.key
-        assert key_at(run, (zoo.REVISION, training.REVISION + 1)) != run.key
 
 
 def test_other_machines_are_told(release, tmp_path):

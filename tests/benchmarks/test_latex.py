@@ -89,9 +89,9 @@ def claims(suite_of):
     return claims_of(suite, runs, ["Nobody claimed it"])
 
 
-def cells_tex(runs, caption=""):
+def cells_tex(runs):
     """The table of all cells of a run table."""
-    return latex_table(cells_table(cell_summaries(runs), ACCURACY, STYLE, "x.tex"), caption)
+    return latex_table(cells_table(cell_summaries(runs), ACCURACY, STYLE, "x.tex"))
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +104,6 @@ def tables(claims):
         contrasts.setdefault(each.factor, []).append(each)
     return {
         "cells": cells_tex(runs),
-        "cells with a caption": cells_tex(runs, caption=EVIL),
         "many cells": cells_tex(many),
         "contrasts": latex_table(contrasts_table(contrasts, BASELINE, ACCURACY, STYLE, "x.tex")),
         "claims": latex_table(claims_table(claims)),
@@ -112,7 +111,7 @@ def tables(claims):
 
 
 COMMANDS = {
-    *("begin", "end", "toprule", "midrule", "bottomrule", "centering", "caption", "raggedright", "arraybackslash"),
+    *("begin", "end", "toprule", "midrule", "bottomrule", "raggedright", "arraybackslash"),
     *("linewidth", "endfirsthead", "endhead", "endfoot", "endlastfoot", "multicolumn", "usepackage", "ensuremath"),
     *("textbackslash", "textasciicircum", "textasciitilde", "textless", "textgreater", "textbar", "textsuperscript"),
     *("ldots", "times", "pm", "leq", "geq", "omega"),
@@ -159,7 +158,7 @@ def check(text):
     return rows
 
 
-@pytest.mark.parametrize("name", ["cells", "cells with a caption", "many cells", "contrasts", "claims"])
+@pytest.mark.parametrize("name", ["cells", "many cells", "contrasts", "claims"])
 def test_tables_are_sound(name, tables):
     """Only known commands, balanced, every row of as many cells as the table has columns, whatever the labels are."""
     rows = check(tables[name])

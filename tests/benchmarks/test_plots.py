@@ -25,16 +25,14 @@ from benchmarks.metrics import METRICS
 from benchmarks.metrics import test_metrics as metrics_of_outputs
 from benchmarks.report import limits
 from benchmarks.report.formatting import style_of
+from benchmarks.report.plots.bars import importance_bars, rank_plot
 from benchmarks.report.plots.claims import claim_metrics, claims_forest
 from benchmarks.report.plots.common import CHARACTER, paged, spread, wrapped
 from benchmarks.report.plots.costs import pareto_front, time_to_target
-from benchmarks.report.plots.ensembles import size_plot
+from benchmarks.report.plots.differences import seed_lines
 from benchmarks.report.plots.factors import heat_map, interaction_plot
-from benchmarks.report.plots.importance import importance_bars
-from benchmarks.report.plots.precision import precision_plot
-from benchmarks.report.plots.ranks import rank_plot
 from benchmarks.report.plots.reliability import reliability_diagram
-from benchmarks.report.plots.seeds import seed_lines
+from benchmarks.report.plots.sizes import precision_plot, size_plot
 from benchmarks.results import kept_predictions
 from benchmarks.runs import Factors
 

@@ -10,14 +10,12 @@ import sqlite3
 
 import numpy as np
 import pytest
-from studies import study_of
+from studies import recorded, study_of
 
-from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import limits
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
-from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite.reading import parse_suite
+from benchmarks.store import DatasetFacts
 
 CLASSES = DatasetFacts("1.0.0", 60, 40, 2, (8, 8, 1), "official test split", task="classification")
 NUMBERS = DatasetFacts("1.0.0", 60, 40, 1, (8,), "official test split", task="regression", mean_rmse=1.0)
@@ -42,19 +40,17 @@ def write(tmp_path):
     """Records a suite with made-up predictions and writes its report; a run without them is a diverged one."""
 
     def written(predictions, labels=LABELS, widths=(8, 16), facts=CLASSES, seeds=3):
-        text = SUITE.format(widths=list(widths), seeds=seeds)
-        suite = parse_suite(text, "suite.toml")
-        store = Store.create_or_open(tmp_path)
-        store.register(suite.name, text, suite.seed_list, {"digits": facts})
-        for run in expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"}):
+        def result(run):
             made = predictions(run)
             status = "diverged" if isinstance(made, str) else "done"
             metrics = {"test_accuracy": 0.75, "test_rmse": 1.0} if status == "done" else {}
             kept = None if isinstance(made, str) else made
-            store.record(run, RunResult(status, metrics, {"train_loss": [1.0]}, 9, 0.1, "", predictions=kept), {})
+            return RunResult(status, metrics, {"train_loss": [1.0]}, 9, 0.1, "", predictions=kept)
+
+        store = recorded(tmp_path, SUITE.format(widths=list(widths), seeds=seeds), {"digits": facts}, result)
         if labels is not None:
             store.keep_labels("digits", "1.0.0", labels)
-        folder = write_report(study_of(store, suite.name), tmp_path / "report").parent
+        folder = write_report(study_of(store, "together"), tmp_path / "report").parent
         files = {path.name: path.read_text(encoding="utf-8") for path in folder.iterdir()}
         page = files["report.html"].split('id="ensembles"')[1].split("</section>")[0]
         return page, files["report.md"].split("## Ensembles")[1].split("## Failures")[0], files

@@ -86,9 +86,9 @@ def test_whole_and_counted():
 def test_intervals():
     """Intervals are given where there are some."""
     found = estimate([0.01, 0.02, -0.06])
-    assert SHARE.difference_interval(found) == "−11.83 to +9.83"
+    assert SHARE.differences.interval(found) == "−11.83 to +9.83"
     assert SHARE.interval(found) == "−11.83 to 9.83"
-    assert SHARE.difference_interval(estimate([0.01, 0.02])) == "–"
+    assert SHARE.differences.interval(estimate([0.01, 0.02])) == "–"
 
 
 @pytest.mark.parametrize(
@@ -107,9 +107,9 @@ def test_estimates(values, expected):
 
 def test_lists():
     """Raw values stand side by side."""
-    assert SHARE.differences([0.01, -0.02]) == "+1.00, −2.00"
+    assert SHARE.differences.values([0.01, -0.02]) == "+1.00, −2.00"
     assert SHARE.values([0.5, 0.25]) == "50.00, 25.00"
-    assert SHARE.differences([]) == "–"
+    assert SHARE.differences.values([]) == "–"
 
 
 def test_short():

@@ -7,15 +7,13 @@ import re
 import numpy as np
 import pytest
 from scipy import stats
-from studies import study_of
+from studies import recorded, study_of
 
-from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import limits
 from benchmarks.report.limits import MOST_RELIABILITY_CELLS
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
-from benchmarks.store import DatasetFacts, Store
-from benchmarks.suite.reading import parse_suite
+from benchmarks.store import DatasetFacts
 
 FACTS = DatasetFacts("1.0.0", 60, 40, 2, (8, 8, 1), "official test split", task="classification")
 LABELS = np.array([0, 1] * 20)
@@ -38,17 +36,14 @@ def write(tmp_path):
     """Records a suite with made-up predictions and writes its report."""
 
     def written(predictions, labels=LABELS, widths=(8, 16), facts=FACTS):
-        text = SUITE.format(widths=list(widths))
-        suite = parse_suite(text, "suite.toml")
-        store = Store.create_or_open(tmp_path)
-        store.register(suite.name, text, suite.seed_list, {"digits": facts})
-        for run in expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"}):
+        def result(run):
             metrics = {"test_accuracy": 0.75, "test_nll": 0.5, "test_brier": 0.3, "test_ece": 0.1}
-            made = predictions(run)
-            store.record(run, RunResult("done", metrics, {"train_loss": [1.0]}, 9, 0.1, predictions=made), {})
+            return RunResult("done", metrics, {"train_loss": [1.0]}, 9, 0.1, predictions=predictions(run))
+
+        store = recorded(tmp_path, SUITE.format(widths=list(widths)), {"digits": facts}, result)
         if labels is not None:
             store.keep_labels("digits", "1.0.0", labels)
-        folder = write_report(study_of(store, suite.name), tmp_path / "report").parent
+        folder = write_report(study_of(store, "believed"), tmp_path / "report").parent
         html, markdown = ((folder / name).read_text(encoding="utf-8") for name in ("report.html", "report.md"))
         return html.split('id="reliability"')[1].split("</section>")[0], markdown.split("## Reliability")[1]
 

@@ -7,17 +7,16 @@ import io
 import re
 import zlib
 from dataclasses import dataclass, replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
+from pages import Page
 from scipy import stats
-from studies import study_of
+from studies import recorded, study_of
 
 import zoo
 from benchmarks.errors import UserError
-from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.report import limits
 from benchmarks.report.writing import write_report
 from benchmarks.results import RunResult
@@ -105,64 +104,22 @@ def stored_suite(folder: Path, text: str = SUITE, changes=None, backwards: bool 
         changes: place in the plan -> what makes its result of the usual one; None for a run that is missing.
         backwards: whether runs are recorded in the reverse of the plan's order.
     """
-    suite = parse_suite(text, "suite.toml")
-    store = Store.create_or_open(folder)
-    facts = {name: FACTS[name] for name in suite.datasets}
-    store.register(suite.name, text, suite.seed_list, facts)
-    planned = expand_runs(expand_cells(suite), suite.seed_list, {name: each.version for name, each in facts.items()})
-    places = list(enumerate(planned))
-    for place, run in reversed(places) if backwards else places:
-        change = (changes or {}).get(place, lambda usual: usual)
-        if change is not None:
-            store.record(run, change(usual_result(run)), MACHINE)
-    return Stored(suite, store, folder)
+    places: dict[str, int] = {}
+
+    def order(runs):
+        places.update({run.key: place for place, run in enumerate(runs)})
+        return reversed(runs) if backwards else runs
+
+    def result(run):
+        change = (changes or {}).get(places[run.key], lambda usual: usual)
+        return change and change(usual_result(run))
+
+    store = recorded(folder, text, FACTS, result, MACHINE, order)
+    return Stored(parse_suite(text, "suite.toml"), store, folder)
 
 
 HOLES = {3: diverged, 12: lambda _: FAILED, 20: None, 21: None, 22: None}
 """Of the baseline cell's neighbour relu/glorot_uniform one run diverged; two other cells have holes."""
-
-
-class Page(HTMLParser):
-    """Collects the tags, attributes, text and ids of a page, and checks that tags are closed in order."""
-
-    VOID = ("meta", "br", "link", "img", "input", "hr")
-
-    def __init__(self, text: str):
-        super().__init__()
-        self.tags: set[str] = set()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: list[str] = []
-        self.ids: list[str] = []
-        self._open: list[str] = []
-        self.feed(text)
-        assert not self._open
-
-    def handle_starttag(self, tag, attrs):
-        """Note a tag and that it is open."""
-        self.tags.add(tag)
-        self.attributes += attrs
-        self.ids += [value for name, value in attrs if name == "id"]
-        if tag not in self.VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag, attrs):
-        """Note a tag that closes itself."""
-        self.handle_starttag(tag, attrs)
-        if tag not in self.VOID:
-            self.handle_endtag(tag)
-
-    def handle_endtag(self, tag):
-        """Check that the tag that was opened last is closed."""
-        assert self._open.pop() == tag
-
-    def handle_data(self, data):
-        """Note text."""
-        self.texts.append(data)
-
-    @property
-    def text(self) -> str:
-        """All text on one line."""
-        return " ".join(" ".join(self.texts).split())
 
 
 def rows_of(text: str) -> list[dict[str, str]]:
@@ -192,12 +149,13 @@ def test_the_page_needs_nothing_else(whole):
     assert not {"script", "link", "img", "iframe", "object"} & page.tags
     assert not [name for name, _ in page.attributes if name.startswith("on")]
     assert "://" not in whole["report.html"]
-    assert len(page.ids) == len(set(page.ids))
+    ids = page.values("id")
+    assert len(ids) == len(set(ids))
     for name, value in page.attributes:
         if name in ("href", "xlink:href", "src"):
             assert value.startswith("#")
-            assert value[1:] in page.ids
-    assert {name for _, value in page.attributes for name in re.findall(r"url\(#(.*?)\)", value or "")} <= set(page.ids)
+            assert value[1:] in ids
+    assert {name for _, value in page.attributes for name in re.findall(r"url\(#(.*?)\)", value or "")} <= set(ids)
 
 
 def test_the_page_says_it_all_in_order(whole):
@@ -433,7 +391,7 @@ def test_two_datasets_are_reported_side_by_side(tmp_path):
     files = stored_suite(tmp_path, text).write()
     page = Page(files["report.html"])
     assert "36 of 36 runs done on digits 1.0.0 and mnist 3.0.1, 3 seeds." in page.text
-    assert len(page.ids) == len(set(page.ids))
+    assert len(page.values("id")) == len(set(page.values("id")))
     assert [row["dataset"] for row in rows_of(files["summary.csv"])] == ["digits"] * 6 + ["mnist"] * 6
 
 

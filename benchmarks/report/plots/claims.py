@@ -16,17 +16,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.report import limits
 from benchmarks.report.blocks import Plot
 from benchmarks.report.formatting import Style, gain_title, sentences
-from benchmarks.report.plots.common import (
-    LETTERS,
-    LINE,
-    WIDTH,
-    bare,
-    number_axis,
-    padded,
-    page_note,
-    paged,
-    wrapped,
-)
+from benchmarks.report.plots.common import LETTERS, LINE, WIDTH, bare, number_axis, padded, paged, paged_plots, wrapped
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 
 _MARK = 0.26
@@ -45,57 +35,39 @@ class _Row:
 
 def claim_metrics(judged: JudgedClaims) -> list[str]:
     """The metrics that claims are about, each of which has a plot of its own."""
-    return list(dict.fromkeys(each.metric for claim in judged.claims for each in claim.judgements))
+    return list(dict.fromkeys(each.metric for _, each in judged.judgements))
 
 
 def claims_forest(name: str, judged: JudgedClaims, metric: str, style: Style) -> tuple[Plot, ...]:
-    """The difference that each claim is about, with its interval, its margin shaded, and the verdict in words.
-
-    Args:
-        name: tells these figures from the others of the page.
-        judged: what `judge_claims` gave.
-        metric: one of `claim_metrics`; claims about others are left out.
-        style: how differences of it are written.
-    """
-    rows = [_row(claim, each, style) for claim in judged.claims for each in claim.judgements if each.metric == metric]
+    """The difference that each claim about a metric is about, with its interval, its margin shaded, and the verdict."""
+    rows = [_row(claim, each, style) for claim, each in judged.judgements if each.metric == metric]
     if not rows:
         return ()
     span = _limits(rows, style)
     pages = paged(rows, limits.MOST_JUDGEMENTS)
     note = sentences(
         "Shaded: differences within the margin, which do not matter; the upright lines are what is tested against.",
-        f"Bars: {_percent(1 - judged.alpha_per_look)} t intervals, not widened for the number of claims, as the "
+        f"Bars: {100 * (1 - judged.alpha_per_look):.4g} % t intervals, not widened for the number of claims, as the "
         "verdicts are.",
         "Filled circle: supported; cross: refuted; hollow circle: inconclusive; diamond: exploratory, without a "
         "verdict.",
-        "Small strokes: single seeds, where there is no interval." if any(_is_raw(row) for row in rows) else "",
+        any(_is_raw(row) for row in rows) and "Small strokes: single seeds, where there is no interval.",
     )
-    return tuple(
-        Plot(
-            "Which claims hold?",
-            _page(f"{name}-{number}", page, metric, style, span),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
+    return paged_plots(
+        name, "Which claims hold?", note, pages, lambda name, page: _page(name, page, metric, style, span)
     )
 
 
 def _row(claim: JudgedClaim, judgement: Judgement, style: Style) -> _Row:
     where = f" (on {judgement.dataset})" if judgement.dataset and len(claim.judgements) > 1 else ""
     lines = wrapped(claim.statement + where, LETTERS, limits.MOST_STATEMENT_LINES)
-    evidence, verdict = judgement.evidence, judgement.verdict
-    word = verdict.word if verdict else "exploratory"
-    said = f"{verdict.word}: {verdict.kind}" if verdict else word
+    evidence, said = judgement.evidence, judgement.title
+    whole = said
     if evidence.state == "interval":
-        low, high = style.difference(evidence.ci_low), style.difference(evidence.ci_high)
-        numbers = f"{style.difference(evidence.mean)} ({low} to {high})"
+        whole = f"{said}, {style.difference(evidence.mean)} ({style.differences.interval(evidence)})"
     elif evidence.state == "degenerate":
-        numbers = f"{style.difference(evidence.mean)}, all equal"
-    else:
-        numbers = ""
-    whole = f"{said}, {numbers}" if numbers else said
-    found = whole if len(whole) <= LETTERS else said
-    return _Row(tuple(lines), found, evidence, word)
+        whole = f"{said}, {style.difference(evidence.mean)}, all equal"
+    return _Row(tuple(lines), whole if len(whole) <= LETTERS else said, evidence, judgement.word)
 
 
 def _is_raw(row: _Row) -> bool:
@@ -118,13 +90,12 @@ def _page(name: str, rows: Sequence[_Row], metric: str, style: Style, span: tupl
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.02, bottom / height, 0.96, 1 - bottom / height))
-        axes.set_xlim(span)
-        axes.set_ylim(sum(heights), 0)
+        axes.set(xlim=span, ylim=(sum(heights), 0))
         top = 0.0
         for row, room in zip(rows, heights, strict=True):
             _paint_row(axes, row, top, style.factor, span)
             top += room
-        bare(axes, "left")
+        bare(axes)
         axes.grid(visible=False)
         axes.set_xlabel(gain_title(METRICS[metric], style))
         number_axis(axes, "x", most=6, sign="+")
@@ -171,7 +142,3 @@ def _paint_mark(axes: Axes, row: _Row, middle: float, factor: int) -> None:
         axes.plot(
             [factor * evidence.mean], [middle], marker, color=colour, markerfacecolor=face, markersize=6, zorder=4
         )
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.4g} %"

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import itertools
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import EngFormatter, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from benchmarks.analysis.estimates import Estimate
 from benchmarks.labels import THIN_SPACE
-from benchmarks.report.formatting import short
-from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND
+from benchmarks.report.blocks import Plot
+from benchmarks.report.formatting import sentences, short
+from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, SECOND, draw
 
 Item = TypeVar("Item")
 
@@ -54,6 +57,11 @@ class Stroke:
     marker: str
     is_filled: bool
 
+    @property
+    def face(self) -> str:
+        """The colour inside its marker."""
+        return self.colour if self.is_filled else PAPER
+
 
 STROKES = (
     Stroke(FIRST, "-", "o", True),
@@ -72,9 +80,18 @@ def paged(items: Sequence[Item], most: int) -> list[Sequence[Item]]:
     return [items[start:end] for start, end in itertools.pairwise(ends)]
 
 
-def page_note(page: int, pages: int) -> str:
-    """Which page of a plot this is; empty where there is one."""
-    return f"Page {page + 1} of {pages}." if pages > 1 else ""
+def paged_plots(
+    name: str, title: str, note: str, pages: Sequence[Item], drawn: Callable[[str, Item], Markup]
+) -> tuple[Plot, ...]:
+    """A plot for each page, which says which of several it is.
+
+    `drawn` gives the figure from its name and what is on its page.
+    """
+    several = len(pages) > 1
+    return tuple(
+        Plot(title, drawn(f"{name}-{number}", page), sentences(note, several and f"Page {number + 1} of {len(pages)}."))
+        for number, page in enumerate(pages)
+    )
 
 
 def wrapped(text: str, length: int, most_lines: int) -> list[str]:
@@ -141,36 +158,29 @@ def _number_axis(axes: Axes, which: str, numbers: Iterable[int], sign: str, room
 def row_labels(axes: Axes, labels: Sequence[str]) -> None:
     """A label for each row of a plot, the first at the top."""
     axes.set_ylim(len(labels) - 0.5, -0.5)
+    bare(axes)
     axes.set_yticks(range(len(labels)), labels)
     axes.tick_params(axis="y", labelcolor=INK)
-    axes.grid(axis="y", visible=False)
-    axes.spines["left"].set_visible(False)
 
 
 def logarithmic_heights(axes: Axes, span: tuple[float, float]) -> None:
     """A vertical axis of powers of ten, and of what is between them where there are few."""
-    axes.set_yscale("log")
-    axes.set_ylim(span)
-    axes.yaxis.set_major_locator(LogLocator(subs=(1, 3) if span[1] / span[0] < 1e3 else (1,), numticks=5))
-    axes.yaxis.set_minor_locator(NullLocator())
+    axes.set(yscale="log", ylim=span)
+    _powers_of_ten(axes.yaxis, span[1] / span[0])
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: number_text(value)))
 
 
-def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
-    """A horizontal axis of costs, logarithmic where they span a factor of ten.
+def _powers_of_ten(axis: Axis, ratio: float) -> None:
+    axis.set_major_locator(LogLocator(subs=(1, 3) if ratio < 1e3 else (1,), numticks=5))
+    axis.set_minor_locator(NullLocator())
 
-    Args:
-        axes: where.
-        values: the costs.
-        counts: whether they are counts, which are shortened: 1 200 000 is 1.2M.
-    """
+
+def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
+    """A horizontal axis of costs, logarithmic where they span a factor of ten; counts are shortened to such as 1.2M."""
     low, high = min(values), max(values)
     if low > 0 and high / low > _LOGARITHMIC_FROM:
-        axes.set_xscale("log")
-        axes.set_xlim(low / (high / low) ** 0.06, high * (high / low) ** 0.06)
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 3) if high / low < 1e3 else (1,), numticks=5))
-        axes.xaxis.set_minor_locator(NullLocator())
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.set(xscale="log", xlim=(low / (high / low) ** 0.06, high * (high / low) ** 0.06))
+        _powers_of_ten(axes.xaxis, high / low)
     else:
         axes.set_xlim(padded(values))
         axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
@@ -180,34 +190,69 @@ def cost_axis(axes: Axes, values: Sequence[float], *, counts: bool) -> None:
     )
 
 
-def bare(axes: Axes, *sides: str) -> None:
-    """Take away the grid and the line of an axis that has no numbers."""
-    for side in sides:
-        axes.spines[side].set_visible(False)
-        axes.grid(axis="y" if side == "left" else "x", visible=False)
-        (axes.set_yticks if side == "left" else axes.set_xticks)([])
+def bare(axes: Axes) -> None:
+    """Take away the grid and the line of a vertical axis that has no numbers."""
+    axes.set_yticks([])
+    axes.grid(axis="y", visible=False)
+    axes.spines["left"].set_visible(False)
 
 
-def cycled_strokes(number: int) -> Iterator[Stroke]:
-    """A stroke for each of so many lines."""
-    return itertools.islice(itertools.cycle(STROKES), number)
+def with_strokes(items: Sequence[Item]) -> list[tuple[Item, Stroke]]:
+    """A stroke for each of some lines."""
+    return list(zip(items, itertools.cycle(STROKES), strict=False))
+
+
+def paint_marks(axes: Axes, places: Sequence[float], heights: Sequence[float], stroke: Stroke, **style: Any) -> None:
+    """The markers of a line, without the line."""
+    axes.plot(places, heights, stroke.marker, color=stroke.colour, **{"markerfacecolor": stroke.face, **style})
+
+
+def paint_marked(
+    axes: Axes, points: Sequence[tuple[float, float]], stroke: Stroke, factor: float, linewidth: float
+) -> None:
+    """A line with a small marker at each point, whose height is multiplied by a factor."""
+    axes.plot(
+        [place for place, _ in points],
+        [factor * height for _, height in points],
+        stroke.dashes,
+        marker=stroke.marker,
+        markersize=3.6,
+        color=stroke.colour,
+        markerfacecolor=stroke.colour if stroke.is_filled else "none",
+        linewidth=linewidth,
+    )
+
+
+def draw_keyed(
+    name: str,
+    title: str,
+    paint: Callable[[Axes], None],
+    keys: Sequence[tuple[str, Stroke]] = (),
+    *,
+    height: float = 1.7,
+    across: tuple[float, float] = (0.17, 0.8),
+) -> Markup:
+    """A plot with a key below for each of its lines, which are given by label and stroke.
+
+    The height, in inches, is that of the plot alone. Across it, the axes begin at a share of its width, and have one.
+    """
+    below = 0.46 + LINE * len(keys) + 0.04
+    whole = height + below
+
+    def paint_all(figure: Figure) -> None:
+        paint(figure.add_axes((across[0], below / whole, across[1], 1 - (below + 0.06) / whole)))
+        for number, (label, stroke) in enumerate(keys):
+            paint_key(figure, stroke, label, LINE * (len(keys) - number - 0.4) / whole)
+
+    return draw(name, title, WIDTH, whole, paint_all)
 
 
 def paint_key(figure: Figure, stroke: Stroke, label: str, place: float) -> None:
-    """A piece of a line with its label beside it, below a plot.
-
-    Args:
-        figure: where.
-        stroke: of the line.
-        label: what it is; a long one is cut short.
-        place: the height of its middle as a share of the figure's.
-    """
-    axes = figure.add_axes((0.02, place - 0.01, KEY_WIDTH - 0.04, 0.02))
+    """A piece of a line with its label, cut short, beside it; its place is a share of the figure's height."""
+    axes = figure.add_axes((0.02, place - 0.01, KEY_WIDTH - 0.04, 0.02), ylim=(-1, 1))
     axes.set_axis_off()
-    axes.set_ylim(-1, 1)
-    face = stroke.colour if stroke.is_filled else PAPER
     axes.plot([0, 1], [0, 0], stroke.dashes, color=stroke.colour, linewidth=1.5, clip_on=False)
-    axes.plot([0.5], [0], stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=4.5, clip_on=False)
+    paint_marks(axes, [0.5], [0], stroke, markersize=4.5, clip_on=False)
     figure.text(KEY_WIDTH, place, short(label, round((0.98 - KEY_WIDTH) * WIDTH / CHARACTER)), va="center")
 
 

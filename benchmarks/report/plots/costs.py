@@ -23,13 +23,14 @@ from benchmarks.report.plots.common import (
     WIDTH,
     Stroke,
     cost_axis,
-    cycled_strokes,
     number_axis,
     number_text,
     padded,
-    page_note,
     paged,
+    paged_plots,
     paint_key,
+    paint_marks,
+    with_strokes,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 
@@ -44,15 +45,7 @@ COSTS: Mapping[str, tuple[str, str]] = {
 def time_to_target(
     name: str, found: Sequence[TimeToTarget], metric: str, target: float, style: Style
 ) -> tuple[Plot, ...]:
-    """The share of each cell's runs that have reached a target, over time; runs that never do stay below.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `times_to_target` gave of one dataset.
-        metric: which it was of.
-        target: what was to be reached.
-        style: how values of the metric are written.
-    """
+    """The share of each cell's runs that have reached a target, over time; runs that never do stay below."""
     cells = [each for each in found if each.survival.n >= LEAST_RUNS]
     if not cells:
         return ()
@@ -71,34 +64,18 @@ def time_to_target(
         "end: runs that diverged or stopped are counted as not there yet until then.",
         f"Below each cell: its runs that came there, and the mean time, {number_text(horizon)} epochs standing for all "
         "later times.",
-        "That is as long as the shortest training." if horizon < end else "",
-        f"The {len(shown)} soonest of {len(cells)} cells, by that mean." if len(shown) < len(cells) else "",
-        f"{counted(few, 'cell')} with fewer than {LEAST_RUNS} runs left out." if few else "",
-        f"{counted(left_out, 'run')} that failed or {'is' if left_out == 1 else 'are'} missing not counted."
-        if left_out
-        else "",
+        horizon < end and "That is as long as the shortest training.",
+        len(shown) < len(cells) and f"The {len(shown)} soonest of {len(cells)} cells, by that mean.",
+        few and f"{counted(few, 'cell')} with fewer than {LEAST_RUNS} runs left out.",
+        left_out
+        and f"{counted(left_out, 'run')} that failed or {'is' if left_out == 1 else 'are'} missing not counted.",
     )
     title = f"How soon do runs reach a {METRICS[metric].title} of {style.value(target)}{percent}?"
-    return tuple(
-        Plot(
-            title,
-            _survival_page(f"{name}-{number}", title, page, end),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
-    )
+    return paged_plots(name, title, note, pages, lambda name, page: _survival_page(name, title, page, end))
 
 
 def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str, style: Style) -> tuple[Plot, ...]:
-    """Every cell by what it costs and what it gives; those that no other beats in both are joined and named.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `pareto_points` gave, of one dataset.
-        cost: the column that they are of, one of `COSTS`.
-        metric: the outcome.
-        style: how its values are written.
-    """
+    """Every cell by one of `COSTS` and what it gives; those that no other beats in both are joined and named."""
     if not found:
         return ()
     front = sorted((point for point in found if point.is_on_front), key=lambda point: (point.cost, point.outcome))
@@ -123,7 +100,9 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
             markersize=size,
             markeredgewidth=0.8,
         )
-        _paint_front(axes, front, style.factor)
+        costs, outcomes = [point.cost for point in front], [style.factor * point.outcome for point in front]
+        axes.step(costs, outcomes, where="post", color=FIRST, linewidth=1.2)
+        axes.plot(costs, outcomes, "o", color=FIRST, markeredgecolor=INK, markeredgewidth=0.8, markersize=5.5, zorder=3)
         for number, point in enumerate(named, 1):
             place = (point.cost, style.factor * point.outcome)
             up = 6 if METRICS[metric].better == "higher" else -11
@@ -139,7 +118,7 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
         titled(points.title, style.unit_of_values) + f", mean over the seeds; {points.better} is better.",
         "Filled and joined: no other cell is as good for less, or better for as much. Hollow: the others.",
         "One seed more or less can change which cells these are.",
-        f"The cheapest {len(named)} of the {len(front)} are named." if len(named) < len(front) else "",
+        len(named) < len(front) and f"The cheapest {len(named)} of the {len(front)} are named.",
     )
     title = f"Which cells give the most for their {question}?"
     return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
@@ -151,9 +130,8 @@ def _survival_page(name: str, title: str, cells: Sequence[TimeToTarget], end: fl
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.13, below / height, 0.84, 1 - (below + 0.06) / height))
-        axes.set_xlim(0, end * 1.02)
-        axes.set_ylim(-4, 104)
-        for number, (cell, stroke) in enumerate(zip(cells, cycled_strokes(len(cells)), strict=True)):
+        axes.set(xlim=(0, end * 1.02), ylim=(-4, 104))
+        for number, (cell, stroke) in enumerate(with_strokes(cells)):
             _paint_curve(axes, cell, stroke, end)
             top = LINE * (2 * (len(cells) - number) - 0.5) / height
             paint_key(figure, stroke, ", ".join(cell.levels.values()), top)
@@ -176,10 +154,7 @@ def _paint_curve(axes: Axes, cell: TimeToTarget, stroke: Stroke, end: float) -> 
     until = found.watched if ends_open else end
     times, shares = [0.0, *(time for time, _ in inside), until], [0.0, *(share for _, share in inside)]
     axes.step(times, [*shares, shares[-1]], where="post", color=stroke.colour, linestyle=stroke.dashes, linewidth=1.5)
-    face = stroke.colour if stroke.is_filled else PAPER
-    axes.plot(
-        times[1:-1], shares[1:], stroke.marker, color=stroke.colour, markerfacecolor=face, markersize=4, clip_on=False
-    )
+    paint_marks(axes, times[1:-1], shares[1:], stroke, markersize=4, clip_on=False)
     if ends_open:
         axes.plot([found.watched], shares[-1:], "|", color=stroke.colour, markersize=9, markeredgewidth=1.6)
 
@@ -188,9 +163,3 @@ def _told(cell: TimeToTarget) -> str:
     found = cell.survival
     mean = number_text(float(f"{found.restricted_mean:.3g}"))
     return f"{found.n_reached} of {counted(found.n, 'run')}, mean {mean} epochs"
-
-
-def _paint_front(axes: Axes, front: Sequence[ParetoPoint], factor: int) -> None:
-    costs, outcomes = [point.cost for point in front], [factor * point.outcome for point in front]
-    axes.step(costs, outcomes, where="post", color=FIRST, linewidth=1.2)
-    axes.plot(costs, outcomes, "o", color=FIRST, markeredgecolor=INK, markeredgewidth=0.8, markersize=5.5, zorder=3)

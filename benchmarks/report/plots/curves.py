@@ -29,13 +29,8 @@ def curve_limits(panels: Sequence[Panel]) -> tuple[float, float]:
 def learning_curve(name: str, panel: Panel, baseline: Line | None, limits: tuple[float, float], style: Style) -> Markup:
     """One panel: a thin line a seed, their mean bold, and the baseline's mean dashed.
 
-    Args:
-        name: tells this figure from the others of the page.
-        panel: what to draw.
-        baseline: the mean line to compare with, if there is another.
-        limits: of the values, from `curve_limits`.
-        style: of the metric. The axis of shares is linear; any other is logarithmic where the values span a factor of
-            ten.
+    `limits` are those of all panels, from `curve_limits`. The axis of shares is linear; any other is logarithmic where
+    the values span a factor of ten.
     """
     scale = style.factor
 

@@ -17,13 +17,7 @@ _LEAST_IN_A_BIN = 10
 
 
 def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[Plot, ...]:
-    """Accuracy over confidence, with the diagonal on which both agree, and how many examples each bin has.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `reliability` gave.
-        cell: whose probabilities they are, where there are several.
-    """
+    """Accuracy over confidence, with the diagonal on which both agree, and how many examples each bin has."""
     known = [each for each in found.bins if each.n]
 
     def paint(figure: Figure) -> None:
@@ -41,11 +35,8 @@ def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[
             place, width = 100 * each.low, 100 * (each.high - each.low)
             below.bar(place, 100 * each.n / total, width, align="edge", facecolor=FIRST, alpha=0.6, edgecolor=PAPER)
         for each_axes in (axes, below):
-            each_axes.set_xlim(0, 100)
-            each_axes.set_xticks([0, 25, 50, 75, 100])
-        axes.set_ylim(0, 100)
-        axes.set_yticks([0, 25, 50, 75, 100])
-        axes.set_xticklabels([])
+            each_axes.set(xlim=(0, 100), xticks=[0, 25, 50, 75, 100])
+        axes.set(ylim=(0, 100), yticks=[0, 25, 50, 75, 100], xticklabels=[])
         axes.set_ylabel("right, %", labelpad=2, color=INK)
         below.set_yticks([0, 50, 100] if max(each.n for each in known) > total / 2 else [0, 25, 50])
         below.set_ylabel("share, %", labelpad=2, color=INK)
@@ -60,9 +51,8 @@ def reliability_diagram(name: str, found: Reliability, cell: str = "") -> tuple[
         f"test examples{of_runs}.",
         f"Expected calibration error {ece_told(found)}{runs}; if every probability were true, a run with this n "
         f"would still show about {percent(found.ece_by_chance)} %.",
-        f"Hollow: fewer than {_LEAST_IN_A_BIN} examples in the bin."
-        if any(each.n < _LEAST_IN_A_BIN for each in known)
-        else "",
+        any(each.n < _LEAST_IN_A_BIN for each in known)
+        and f"Hollow: fewer than {_LEAST_IN_A_BIN} examples in the bin.",
     )
     return (Plot(title, draw(name, title, _WIDTH, _HEIGHT, paint), note),)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
+import functools
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Literal
 
 from markupsafe import Markup
@@ -22,19 +25,20 @@ from benchmarks.report.formatting import Style, gain_title, sentences, short, ti
 from benchmarks.report.plots.common import (
     CHARACTER,
     LETTERS,
-    LINE,
     WIDTH,
+    Item,
     Stroke,
     cost_axis,
-    cycled_strokes,
+    draw_keyed,
     ends_of,
     logarithmic_heights,
     number_axis,
     padded,
-    page_note,
     paged,
-    paint_key,
+    paged_plots,
+    paint_marks,
     row_labels,
+    with_strokes,
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, RULE, SECOND, draw
 
@@ -50,34 +54,23 @@ _Line = Sequence[tuple[float, float]]
 
 
 def best_so_far(name: str, found: SearchOutcome, style: Style, cost: Cost) -> tuple[Plot, ...]:
-    """The best score of each group by what was spent until then.
-
-    Args:
-        name: tells this figure from the others of the page.
-        found: what `search_outcome` gave.
-        style: how scores are written.
-        cost: what is spent.
-    """
+    """The best score of each group by what was spent until then."""
     groups = [group for group in found.groups if any(score is not None for score in group.best_so_far)]
     if not groups:
         return ()
     together = len(groups) > limits.MOST_SEARCH_LINES
     lines = [_best_line(group, cost, together=together) for group in groups]
-    keys = 0 if together else len(groups)
-    below = 0.46 + LINE * keys + 0.04
-    height = 1.7 + below
+    keys = [] if together else with_strokes([group.title for group in groups])
 
-    def paint(figure: Figure) -> None:
-        axes = figure.add_axes((0.17, below / height, 0.8, 1 - (below + 0.06) / height))
+    def paint(axes: Axes) -> None:
         values = [style.factor * score for line in lines for _, score in line]
         _score_axis(axes, values, may_be_logarithmic=style.unit != "share" and not together)
         axes.set_xlim(0, 1.02 * max(line[-1][0] for line in lines))
         if together:
             _paint_middle(axes, lines, style.factor)
         else:
-            for number, (group, line, stroke) in enumerate(zip(groups, lines, cycled_strokes(keys), strict=True)):
+            for line, (_, stroke) in zip(lines, keys, strict=True):
                 _paint_steps(axes, line, stroke, style.factor)
-                paint_key(figure, stroke, group.title, LINE * (keys - number - 0.4) / height)
         axes.set_xlabel("epochs of training" if cost == "epochs" else "trials", labelpad=2)
         number_axis(axes, "x")
 
@@ -91,17 +84,11 @@ def best_so_far(name: str, found: SearchOutcome, style: Style, cost: Cost) -> tu
         "Trials by their number; what ran at the same time stands one after the other.",
         "A line begins with its first trial that has a score to compare.",
     )
-    return (Plot(title, draw(name, title, WIDTH, height, paint), note),)
+    return (Plot(title, draw_keyed(name, title, paint, keys), note),)
 
 
 def gap_plot(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
-    """How much better the choice of each group looked in the search than it is on the reported seeds.
-
-    Args:
-        name: tells these figures from the others of the page.
-        found: what `search_outcome` gave.
-        style: how differences of the score are written.
-    """
+    """How much better the choice of each group looked in the search than it is on the reported seeds."""
     rows = [(group.title, found.gap(group)) for group in found.groups]
     rows = [(title, gap) for title, gap in rows if gap.n]
     note = sentences(
@@ -109,18 +96,12 @@ def gap_plot(name: str, found: SearchOutcome, style: Style) -> tuple[Plot, ...]:
         f"{_of(found.metric, style)}.",
         "Bars: 95 % t intervals over the reported seeds; the score in the search is one number and taken as it is.",
     )
-    return rows_plot(name, "Did the choice look better than it is?", rows, f"flattered by, {_unit(style)}", style, note)
+    label = f"flattered by, {style.unit_of_differences}"
+    return rows_plot(name, "Did the choice look better than it is?", rows, label, style, note)
 
 
 def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot, ...]:
-    """The gain of each tuned cell over the same cell untuned, with its interval, and over all cells.
-
-    Args:
-        name: tells these figures from the others of the page.
-        worth: of one dataset.
-        style: how differences of the outcome are written.
-        title: the question.
-    """
+    """The gain of each tuned cell of one dataset over the same cell untuned, with its interval, and over all cells."""
     rows = [(", ".join(cell.levels.values()), cell.gain) for cell in worth.cells if cell.gain.n]
     if len(worth.cells) > 1 and worth.overall.n:
         rows.insert(0, ("all cells, averaged", worth.overall))
@@ -132,45 +113,29 @@ def worth_plot(name: str, worth: Worth, style: Style, title: str) -> tuple[Plot,
 
 
 def sensitivity_plot(name: str, levels: Sequence[Sensitivity], metric: Metric, style: Style) -> tuple[Plot, ...]:
-    """How the scores of a level's trials are spread: how much it hangs on the tuned settings.
-
-    Args:
-        name: tells these figures from the others of the page.
-        levels: of one dataset.
-        metric: the objective.
-        style: how scores are written.
-    """
-    known = [each for each in levels if each.best is not None]
-    pages = paged(known, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
-    shown = sum(map(len, pages))
-    values = [style.factor * end for each in known[:shown] for end in (each.best, each.worst) if end is not None]
+    """How the scores of a level's trials are spread: how much each level of one dataset hangs on the tuned settings."""
+    rows = [(f"{each.level} ({each.factor.rpartition('.')[2]})", each) for each in levels if each.best is not None]
     what = titled(metric.title, style.unit_of_values)
     note = sentences(
         f"{what}, over all trials whose scores can be compared; {metric.better} is better.",
         "Dot: the best trial. Thick: the middle half of the trials, with the median as a stroke. Thin: up to the "
         "worst.",
         "A long bar says that the level needs its settings, a short one that most settings do.",
-        f"The first {shown} of {len(known)} levels." if shown < len(known) else "",
     )
+
+    def spread_axis(axes: Axes, shown: Iterable[Sensitivity]) -> None:
+        values = [style.factor * end for each in shown for end in (each.best, each.worst) if end is not None]
+        low, high = min(values), max(values)
+        if style.unit != "share" and low > 0 and high / low > _LOGARITHMIC_FROM:
+            cost_axis(axes, values, counts=False)
+        else:
+            axes.set_xlim(padded(values))
+            number_axis(axes, "x", most=5)
+        _wide_label(axes, what)
+
     title = "How much does each level hang on the tuned settings?"
-
-    def paint_page(page: Sequence[Sensitivity]) -> Callable[[Axes], None]:
-        def paint(axes: Axes) -> None:
-            _spread_axis(axes, values, style)
-            for place, each in enumerate(page):
-                _paint_spread(axes, place, each, style.factor)
-            _wide_label(axes, what)
-
-        return paint
-
-    return tuple(
-        Plot(
-            title,
-            _rows_page(f"{name}-{number}", title, list(map(_level_title, page)), paint_page(page)),
-            sentences(note, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
-    )
+    paint = functools.partial(_paint_spread, factor=style.factor)
+    return _rows(name, title, note, rows, noun="levels", set_axis=spread_axis, paint_row=paint)
 
 
 def _best_line(group: GroupOutcome, cost: Cost, *, together: bool) -> list[tuple[float, float]]:
@@ -184,15 +149,7 @@ def _paint_steps(axes: Axes, line: _Line, stroke: Stroke, factor: int) -> None:
     spent, scores = [s for s, _ in line], [factor * score for _, score in line]
     axes.step(spent, scores, where="post", color=stroke.colour, linestyle=stroke.dashes, linewidth=1.5)
     turns = [index for index in range(len(line)) if index == 0 or scores[index] != scores[index - 1]]
-    face = stroke.colour if stroke.is_filled else PAPER
-    axes.plot(
-        [spent[index] for index in turns],
-        [scores[index] for index in turns],
-        stroke.marker,
-        color=stroke.colour,
-        markerfacecolor=face,
-        markersize=4,
-    )
+    paint_marks(axes, [spent[turn] for turn in turns], [scores[turn] for turn in turns], stroke, markersize=4)
 
 
 def _paint_middle(axes: Axes, lines: Sequence[_Line], factor: int) -> None:
@@ -202,19 +159,14 @@ def _paint_middle(axes: Axes, lines: Sequence[_Line], factor: int) -> None:
     if len(places) > limits.MOST_SEARCH_STEPS:
         places = places[:: len(places) // limits.MOST_SEARCH_STEPS] + places[-1:]
     columns = [[factor * _at(line, place) for line in lines] for place in places]
-    axes.fill_between(
-        places, [min(c) for c in columns], [max(c) for c in columns], step="post", color=FIRST, alpha=0.18
-    )
+    lowest, highest = list(map(min, columns)), list(map(max, columns))
+    axes.fill_between(places, lowest, highest, step="post", color=FIRST, alpha=0.18)
     axes.step(places, [statistics.median(each) for each in columns], where="post", color=FIRST, linewidth=1.8)
 
 
 def _at(line: _Line, place: float) -> float:
-    """The value of a line of steps at a place."""
-    low, high = 0, len(line)
-    while low + 1 < high:
-        middle = (low + high) // 2
-        low, high = (middle, high) if line[middle][0] <= place else (low, middle)
-    return line[low][1]
+    """The value of a line of steps at a place that is not before its first."""
+    return line[bisect.bisect_right(line, place, key=itemgetter(0)) - 1][1]
 
 
 def _score_axis(axes: Axes, values: Sequence[float], *, may_be_logarithmic: bool) -> None:
@@ -230,46 +182,47 @@ def rows_plot(
     name: str, title: str, rows: Sequence[tuple[str, Estimate]], label: str, style: Style, note: str
 ) -> tuple[Plot, ...]:
     """A row for each estimate: its mean with its interval; raw values where there is none."""
-    if not rows:
-        return ()
+    has_raw = any(found.state == "raw values" for _, found in rows)
+    told = sentences(note, has_raw and "Small strokes: single seeds, where there is no interval.")
+
+    def gain_axis(axes: Axes, shown: Iterable[Estimate]) -> None:
+        axes.set_xlim(padded([0.0, *(style.factor * end for found in shown for end in ends_of(found))]))
+        axes.axvline(0, color=MUTED, linewidth=1)
+        number_axis(axes, "x", most=5, sign="+")
+        _wide_label(axes, label)
+
+    paint = functools.partial(_paint_estimate, factor=style.factor)
+    return _rows(name, title, told, rows, noun="rows", set_axis=gain_axis, paint_row=paint)
+
+
+def _rows(
+    name: str,
+    title: str,
+    note: str,
+    rows: Sequence[tuple[str, Item]],
+    *,
+    noun: str,
+    set_axis: Callable[[Axes, Iterable[Item]], None],
+    paint_row: Callable[[Axes, int, Item], None],
+) -> tuple[Plot, ...]:
+    """A row for each item beside its label, over pages whose axis is the same; so many as there is room for."""
     pages = paged(rows, limits.MOST_ESTIMATE_ROWS)[: limits.MOST_ESTIMATE_PAGES]
-    shown = sum(map(len, pages))
-    ends = [end for _, found in rows[:shown] for end in ends_of(found)]
-    span = padded([0.0, *(style.factor * end for end in ends)])
-    left_out = f"The first {shown} of {len(rows)} rows." if shown < len(rows) else ""
-    few = "Small strokes: single seeds, where there is no interval." if _has_raw(rows) else ""
+    shown = [item for page in pages for _, item in page]
 
-    def paint_page(page: Sequence[tuple[str, Estimate]]) -> Callable[[Axes], None]:
-        def paint(axes: Axes) -> None:
-            axes.set_xlim(span)
-            axes.axvline(0, color=MUTED, linewidth=1)
-            for place, (_, found) in enumerate(page):
-                _paint_estimate(axes, place, found, style.factor)
-            number_axis(axes, "x", most=5, sign="+")
-            _wide_label(axes, label)
+    def drawn(name: str, page: Sequence[tuple[str, Item]]) -> Markup:
+        height = _ROW * len(page) + 0.52
 
-        return paint
+        def paint(figure: Figure) -> None:
+            axes = figure.add_axes((_LABEL, 0.46 / height, 0.97 - _LABEL, 1 - 0.52 / height))
+            row_labels(axes, [short(text, round((_LABEL - 0.03) * WIDTH / CHARACTER)) for text, _ in page])
+            set_axis(axes, shown)
+            for place, (_, item) in enumerate(page):
+                paint_row(axes, place, item)
 
-    return tuple(
-        Plot(
-            title,
-            _rows_page(f"{name}-{number}", title, [label for label, _ in page], paint_page(page)),
-            sentences(note, few, left_out, page_note(number, len(pages))),
-        )
-        for number, page in enumerate(pages)
-    )
+        return draw(name, title, WIDTH, height, paint)
 
-
-def _rows_page(name: str, title: str, labels: Sequence[str], paint_rows: Callable[[Axes], None]) -> Markup:
-    height = _ROW * len(labels) + 0.52
-
-    def paint(figure: Figure) -> None:
-        axes = figure.add_axes((_LABEL, 0.46 / height, 0.97 - _LABEL, 1 - 0.52 / height))
-        most = round((_LABEL - 0.03) * WIDTH / CHARACTER)
-        row_labels(axes, [short(label, most) for label in labels])
-        paint_rows(axes)
-
-    return draw(name, title, WIDTH, height, paint)
+    left_out = len(shown) < len(rows) and f"The first {len(shown)} of {len(rows)} {noun}."
+    return paged_plots(name, title, sentences(note, left_out), pages, drawn)
 
 
 def _paint_estimate(axes: Axes, place: int, found: Estimate, factor: int) -> None:
@@ -286,15 +239,6 @@ def _paint_estimate(axes: Axes, place: int, found: Estimate, factor: int) -> Non
     axes.plot([factor * found.mean], [place], marker, color=colour, markerfacecolor=face, markersize=5)
 
 
-def _spread_axis(axes: Axes, values: Sequence[float], style: Style) -> None:
-    low, high = min(values), max(values)
-    if style.unit != "share" and low > 0 and high / low > _LOGARITHMIC_FROM:
-        cost_axis(axes, values, counts=False)
-    else:
-        axes.set_xlim(padded(values))
-        number_axis(axes, "x", most=5)
-
-
 def _paint_spread(axes: Axes, place: int, found: Sensitivity, factor: int) -> None:
     ends = (found.best, found.better_quarter, found.median, found.worse_quarter, found.worst)
     best, better, median, worse, worst = (factor * end if end is not None else math.nan for end in ends)
@@ -305,21 +249,9 @@ def _paint_spread(axes: Axes, place: int, found: Sensitivity, factor: int) -> No
     axes.axhspan(place - 0.42, place + 0.42, color=RULE, alpha=0.25, linewidth=0)
 
 
-def _level_title(found: Sensitivity) -> str:
-    return f"{found.level} ({found.factor.rpartition('.')[2]})"
-
-
-def _has_raw(rows: Sequence[tuple[str, Estimate]]) -> bool:
-    return any(found.state == "raw values" for _, found in rows)
-
-
 def _wide_label(axes: Axes, label: str) -> None:
     """Write below an axis, also below the labels of its rows."""
     axes.set_xlabel(short(label.rstrip(", "), LETTERS), labelpad=2, x=1.0, ha="right")
-
-
-def _unit(style: Style) -> str:
-    return style.unit_of_differences
 
 
 def _of(metric: Metric, style: Style) -> str:

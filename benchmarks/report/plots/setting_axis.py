@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +12,7 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.analysis.searches import GroupOutcome
 from benchmarks.labels import NOTHING, level_label
-from benchmarks.report.plots.common import number_text
-from tuning import Space
+from benchmarks.report.plots.common import ROUND, number_text
 from tuning.parameters import Choices, Parameter, text_of
 
 _BESIDE = 0.16
@@ -57,9 +56,8 @@ class SettingAxis:
 
     def place(self, value: Any) -> float:
         """Where a value stands."""
-        text = text_of(value)
-        if text in self.named:
-            return self._named_place(self.named.index(text))
+        if text_of(value) in self.named:
+            return self._named_place(self.named.index(text_of(value)))
         scale = math.log if self.is_log else float
         low, high = scale(self.low), scale(self.high)
         return self._start + (1 - self._start) * (scale(value) - low) / (high - low)
@@ -67,7 +65,8 @@ class SettingAxis:
     @property
     def ticks(self) -> list[tuple[float, str]]:
         """Places and what stands there, few enough for a narrow plot."""
-        named = [(self._named_place(index), _named(text)) for index, text in enumerate(self.named)]
+        texts = [level_label(json.loads(text)) or NOTHING for text in self.named]
+        named = [(self._named_place(index), text) for index, text in enumerate(texts)]
         return named + [(self.place(number), number_text(number)) for number in self._round_numbers()]
 
     @property
@@ -84,7 +83,7 @@ class SettingAxis:
         if not self.has_range:
             return []
         if not self.is_log:
-            found = MaxNLocator(3, steps=[1, 2, 5, 10]).tick_values(self.low, self.high)
+            found = MaxNLocator(3, steps=ROUND).tick_values(self.low, self.high)
             return [float(number) for number in found if self.low <= number <= self.high]
         first, last = math.ceil(math.log10(self.low) - 1e-9), math.floor(math.log10(self.high) + 1e-9)
         powers = [10.0**power for power in range(first, last + 1)]
@@ -96,15 +95,7 @@ class SettingAxis:
 def axes_of(groups: Iterable[GroupOutcome]) -> list[SettingAxis]:
     """One for each setting that was tuned in a group."""
     parameters: dict[str, list[Parameter]] = {}
-    for space in (group.space for group in groups):
-        for path, parameter in _parameters(space).items():
+    for space in filter(None, (group.space for group in groups)):
+        for path, parameter in space.parameters.items():
             parameters.setdefault(path, []).append(parameter)
     return [SettingAxis.of(path, of_groups) for path, of_groups in parameters.items()]
-
-
-def _parameters(space: Space | None) -> Mapping[str, Parameter]:
-    return space.parameters if space else {}
-
-
-def _named(text: str) -> str:
-    return level_label(json.loads(text)) or NOTHING

@@ -67,13 +67,8 @@ def latex_text(text: object) -> str:
     return "{}".join("".join(_ESCAPES.get(character, character) for character in part) for part in parts)
 
 
-def latex_table(table: Table[Any], caption: str = "") -> str:
-    """A table between rules of booktabs, headed by the packages that it needs.
-
-    Args:
-        table: which; a long one is set as a `longtable`.
-        caption: of it, as plain text; without one it is a bare `tabular`.
-    """
+def latex_table(table: Table[Any]) -> str:
+    """A table between rules of booktabs, headed by the packages that it needs: a bare `tabular`, or a `longtable`."""
     columns = with_groups(table).columns
     is_long = len(table.rows) > limits.MOST_LATEX_ROWS
     packages = ["array", "booktabs", *(["longtable"] if is_long else [])]
@@ -85,9 +80,7 @@ def latex_table(table: Table[Any], caption: str = "") -> str:
     text = frame.style.hide(axis="index").to_latex(
         hrules=True,
         column_format="".join(map(_format, columns)),
-        environment="longtable" if is_long else "table" if caption else None,
-        caption=latex_text(caption) if caption else None,
-        position_float="centering" if caption and not is_long else None,
+        environment="longtable" if is_long else None,
     )
     return f"{heading}% {latex_text(table.note)}\n{text}"
 

@@ -3,29 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.report.blocks import (
-    Block,
-    Bullets,
-    Card,
-    Cell,
-    Code,
-    Facts,
-    File,
-    Heading,
-    Index,
-    Paragraph,
-    Part,
-    Plots,
-    Source,
-    Strong,
-    Table,
-    Tag,
-    Text,
-    Word,
-)
+from benchmarks.report import blocks
+from benchmarks.report.blocks import Block, Part, Table, Text
 from benchmarks.report.formatting import markdown
 from benchmarks.report.render.text import text_of, with_groups
 from benchmarks.report.report import Report
@@ -45,17 +27,17 @@ def markdown_page(report: Report, sections: Iterable[tuple[Section, Sequence[Blo
     parts += [f"Question: {markdown(report.study.suite.question)}"] if report.study.suite.question else []
     parts += [
         markdown(report.state),
-        markdown_text((*report.standing, " The figures are in ", Code("report.html"), ".")),
+        markdown_text((*report.standing, " The figures are in ", blocks.Code("report.html"), ".")),
     ]
-    for section, blocks in sections:
+    for section, built in sections:
         if not section.is_drawn:
-            parts += [f"## {section.title}", markdown_blocks(blocks)]
+            parts += [f"## {section.title}", markdown_blocks(built)]
     return "\n\n".join(parts) + "\n"
 
 
 def markdown_blocks(blocks: Iterable[Block]) -> str:
     """Blocks one below the other."""
-    return "\n\n".join(filter(None, (_SETTERS[type(block)](block) for block in blocks)))
+    return "\n\n".join(filter(None, map(_set, blocks)))
 
 
 def markdown_text(text: Text) -> str:
@@ -65,51 +47,44 @@ def markdown_text(text: Text) -> str:
 
 def _part(part: Part) -> str:
     match part:
-        case Code(text):
+        case blocks.Code(text):
             return f"`{text}`" if _HARMLESS.fullmatch(text) else markdown(text)
-        case Strong(text):
+        case blocks.Strong(text):
             return f"**{markdown(text)}:**"
-        case Index(symbol, index):
+        case blocks.Index(symbol, index):
             return markdown(f"{symbol}_{index}")
-        case Tag(text):
+        case blocks.Tag(text):
             return f" ({markdown(text)})"
-        case Word(text):
+        case blocks.Word(text):
             return f"**{markdown(text)}:** "
         case _:
             # Blanks at its ends part it from what stands beside it.
             return f"{' ' * part.startswith(' ')}{markdown(part)}{' ' * (part != ' ' and part.endswith(' '))}"
 
 
-def _paragraph(block: Paragraph) -> str:
-    return markdown_text(block.text)
-
-
-def _heading(block: Heading) -> str:
-    return f"{'#' * block.level} {markdown_text(block.text)}"
-
-
-def _bullets(block: Bullets) -> str:
-    return "\n".join(f"- {markdown_text(item)}" for item in block.items)
-
-
-def _facts(block: Facts) -> str:
-    return "\n".join(f"- {markdown(name)}: {markdown_text(text)}" for name, text in block.items)
-
-
-def _source(block: Source) -> str:
-    """A block of code, whatever backticks it holds."""
-    fence = "```"
-    while fence in block.text:
-        fence += "`"
-    return f"{fence}{block.language}\n{block.text.rstrip()}\n{fence}"
-
-
-def _plots(block: Plots) -> str:
-    return markdown_blocks(block.instead)
-
-
-def _card(block: Card) -> str:
-    return f"### {markdown(block.title)}\n\n{markdown_blocks(block.blocks)}"
+def _set(block: Block) -> str:
+    match block:
+        case blocks.Paragraph(text):
+            return markdown_text(text)
+        case blocks.Heading(text, level):
+            return f"{'#' * level} {markdown_text(text)}"
+        case blocks.Bullets(items):
+            return "\n".join(f"- {markdown_text(item)}" for item in items)
+        case blocks.Facts(items):
+            return "\n".join(f"- {markdown(name)}: {markdown_text(text)}" for name, text in items)
+        case blocks.Source(text, language):
+            fence = "```"
+            while fence in text:
+                fence += "`"
+            return f"{fence}{language}\n{text.rstrip()}\n{fence}"
+        case blocks.Plots():
+            return markdown_blocks(block.instead)
+        case blocks.Card(title, parts):
+            return f"### {markdown(title)}\n\n{markdown_blocks(parts)}"
+        case Table():
+            return _table(block)
+        case blocks.File():
+            return ""
 
 
 def _table(table: Table[Any]) -> str:
@@ -118,7 +93,7 @@ def _table(table: Table[Any]) -> str:
     columns = with_groups(table).columns
     heads = [markdown_text(column.head) for column in columns]
     rules = ["---:" if column.is_number else "---" for column in columns]
-    rows = [[_cell(column.cell(item)) for column in columns] for item in table.rows]
+    rows = [[markdown_text(text_of(column.cell(item))) for column in columns] for item in table.rows]
     if table.marks:
         marks = ["".join(_MARKS.get(mark, "") for mark in table.marks(item)) for item in table.rows]
         rows = [[mark + first, *others] for mark, (first, *others) in zip(marks, rows, strict=True)]
@@ -127,26 +102,5 @@ def _table(table: Table[Any]) -> str:
     return f"{lines}\n\n{told}" if told else lines
 
 
-def _cell(cell: Cell) -> str:
-    return markdown_text(text_of(cell))
-
-
 def _line(cells: Iterable[str]) -> str:
     return "| " + "".join(f"{cell} | " if cell else "| " for cell in cells).rstrip()
-
-
-def _file(_: File) -> str:
-    return ""
-
-
-_SETTERS: Mapping[type, Callable[[Any], str]] = {
-    Paragraph: _paragraph,
-    Heading: _heading,
-    Bullets: _bullets,
-    Facts: _facts,
-    Source: _source,
-    Plots: _plots,
-    Card: _card,
-    Table: _table,
-    File: _file,
-}

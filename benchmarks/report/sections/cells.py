@@ -12,10 +12,10 @@ import pandas as pd
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate
 from benchmarks.analysis.summaries import CellSummary, sd_interval
 from benchmarks.analysis.tables import level_column
-from benchmarks.labels import NOTHING, counted
+from benchmarks.labels import counted
 from benchmarks.metrics import FURTHER_METRICS, METRICS, OUTCOME_METRICS, Metric
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Cell, Code, Column, Mark, Number, Paragraph, Table, Tag, joined
+from benchmarks.report.blocks import Block, Cell, Code, Column, Mark, Paragraph, Table, Tag, joined
 from benchmarks.report.formatting import Style, digits, titled
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part, of_datasets
@@ -27,6 +27,7 @@ from benchmarks.report.tables import (
     left_out,
     level_columns,
     number,
+    valued,
 )
 
 SUMMARY_FILE, RUNS_FILE = "summary.csv", "runs.csv"
@@ -40,7 +41,7 @@ def build(report: Report) -> Iterable[Block]:
         "A run that failed or is not there yet is a hole, and its cell is marked incomplete. The interval of the SD is "
         "by the chi-square distribution."
     )
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
     summaries = [summary for dataset in report.datasets for summary in dataset.summaries]
     yield summary_table(summaries, report.factors)
     yield runs_table(report.runs, list(report.factors))
@@ -85,8 +86,8 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
         caption=joined(
             left_out(cells, limits.MOST_CELL_ROWS, "cells", SUMMARY_FILE),
             f"{counted(n_diverged, 'run')} diverged.",
-            _IN_BRACKETS if n_diverged else "",
-            "" if shows_values else ("Every single value is in ", Code(SUMMARY_FILE), "."),
+            n_diverged and _IN_BRACKETS,
+            not shows_values and ("Every single value is in ", Code(SUMMARY_FILE), "."),
         ),
         marks=lambda line: tuple(_marks(line, report)),
     )
@@ -124,14 +125,13 @@ def _columns(dataset: ReportedDataset, *, shows_values: bool) -> list[Column[_Li
     columns = [
         *level_columns(report.factors, _levels, lambda line: _tags(line, report)),
         *estimate_columns(
+            "Mean",
             lambda line: line.found,
-            lambda line: style.raw(line.found),
-            {
-                "Mean": lambda line: Number(line.found.mean, style.value(line.found.mean)),
-                "95 % interval": lambda line: style.interval(line.found),
-                "SD": lambda line: Number(line.found.sd, style.value(line.found.sd)),
-                "SD, 95 % interval": lambda line: _sd_range(line.found, style),
-            },
+            style,
+            further=[
+                valued("SD", lambda line: line.found.sd, style.value),
+                number("SD, 95 % interval", lambda line: style.span(*sd_interval(line.found))),
+            ],
         ),
         number("Done", done),
         number("Diverged", of_cell(_divergence)),
@@ -161,11 +161,6 @@ def _tags(line: _Line, report: Report) -> tuple[Tag, ...]:
     if cell.outcome.state == "degenerate":
         tags.append(Tag("degenerate: all values equal", warns=True))
     return tuple(tags)
-
-
-def _sd_range(found: Estimate, style: Style) -> str:
-    low, high = sd_interval(found)
-    return f"{style.value(low)} to {style.value(high)}" if found.state == "interval" else NOTHING
 
 
 def _divergence(cell: CellSummary) -> str:
@@ -207,6 +202,10 @@ def summary_table(summaries: Sequence[CellSummary], factors: Iterable[str]) -> T
     The further metrics of the tasks of all cells follow, over the runs that are done.
     """
     named = {name for each in summaries for name in FURTHER_METRICS[each.task]}
+
+    def further(name: str) -> list[Column[CellSummary]]:
+        return file_columns(f"{name}_", lambda each: each.further.get(name, NO_ESTIMATE))
+
     columns: list[Column[CellSummary]] = [
         Column("dataset", lambda each: each.dataset),
         *level_columns(factors, lambda each: each.levels),
@@ -216,13 +215,9 @@ def summary_table(summaries: Sequence[CellSummary], factors: Iterable[str]) -> T
         Column("values", lambda each: " ".join(map(digits, each.outcome.values))),
         number("parameters", lambda each: each.parameters),
         Column("metric", lambda each: OUTCOME_METRICS[each.task]),
-        *(column for name in METRICS if name in named for column in _further_columns(name)),
+        *(column for name in METRICS if name in named for column in further(name)),
     ]
     return Table("All cells", columns, summaries, files=(SUMMARY_FILE,), is_on_pages=False)
-
-
-def _further_columns(name: str) -> list[Column[CellSummary]]:
-    return file_columns(f"{name}_", lambda each: each.further.get(name, NO_ESTIMATE))
 
 
 def runs_table(runs: pd.DataFrame, factors: Iterable[str]) -> Table[Any]:

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import starmap
 
-from benchmarks.analysis.judgements import JudgedClaim, Judgement
-from benchmarks.labels import counted
+from benchmarks.analysis.judgements import Check, JudgedClaim, Judgement
+from benchmarks.analysis.verdicts import Evidence, Verdict
+from benchmarks.labels import THIN_SPACE, counted
+from benchmarks.metrics import METRICS
 from benchmarks.report import limits
-from benchmarks.report.blocks import (
-    Block,
-    Card,
-    Column,
-    File,
-    Paragraph,
-    Part,
-    Plots,
-    Strong,
-    Table,
-    Word,
-    caption,
-)
-from benchmarks.report.claims import CLAIMS_FILE, ClaimContent, ClaimRow, Claims, Numbers, claims_json, is_open
-from benchmarks.report.formatting import sentences, titled
+from benchmarks.report.blocks import Block, Card, Column, File, Paragraph, Part, Plots, Strong, Table, Word, caption
+from benchmarks.report.claims import CLAIMS_FILE, Claims, Look, claims_json, exact, is_open, is_open_below
+from benchmarks.report.formatting import Style, p_text, sentences, titled
 from benchmarks.report.plots.claims import claim_metrics, claims_forest
 from benchmarks.report.prose import SKEWED
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
-from benchmarks.report.tables import left_out, number
+from benchmarks.report.tables import attributes, left_out, number
+from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS, AcrossDatasets, least_seeds
 
 CLAIMS_TEX = "claims.tex"
 
@@ -40,9 +33,9 @@ def build(report: Report) -> Iterable[Block]:
     yield Paragraph(_rules(claims))
     if len(claims.looks) > 1:
         yield _looks(claims)
-    for claim in claims.claims[: limits.MOST_CLAIMS]:
-        yield Card(claim.statement, tuple(_said(claims, claim)))
-    yield Paragraph(left_out(claims.claims, limits.MOST_CLAIMS, "claims", CLAIMS_FILE), "caption")
+    for claim in claims.judged.claims[: limits.MOST_CLAIMS]:
+        yield Card(claim.statement, tuple(_said(claims, claim, report.has_several_datasets)))
+    yield Paragraph(left_out(claims.judged.claims, limits.MOST_CLAIMS, "claims", CLAIMS_FILE), "caption")
     yield Plots(
         tuple(
             plot
@@ -63,106 +56,201 @@ def _rules(claims: Claims) -> str:
     judged, standing = claims.judged, claims.standing
     return sentences(
         "A difference is oriented so that positive means better, and paired over the seeds. Its interval is a "
-        f"{claims.confidence} t interval, for itself alone. A verdict takes {claims.least_seeds} seeds, a p below "
-        f"{claims.alpha_per_look} after Holm’s correction over {counted(judged.family, 'registered judgement')}, and "
-        "two tests that agree: one by sign flips, and a t test that allows for skewness.",
-        f"{judged.looks} looks at the results were declared before the first, at {', '.join(map(str, standing.looks))} "
-        f"seeds; this is number {judged.look}. Alpha = {claims.alpha} is divided evenly among them, so that stopping "
-        "at any of them is fair."
-        if judged.looks > 1
-        else "",
-        "What was added, edited or given other seeds after there were results is exploratory: it has no verdict, and "
-        "its p is adjusted for false discoveries (Benjamini and Hochberg)."
-        if standing.unregistered
-        else "",
-        f"{counted(len(standing.withdrawn), 'registered claim')} taken out, edited or registered anew after there were "
-        "results still count in the correction."
-        if standing.withdrawn
-        else "",
+        f"{_confidence(claims)} t interval, for itself alone. A verdict takes {least_seeds(judged.alpha_per_look)} "
+        f"seeds, a p below {judged.alpha_per_look:.4g} after Holm’s correction over "
+        f"{counted(judged.family, 'registered judgement')}, and two tests that agree: one by sign flips, and a t test "
+        "that allows for skewness.",
+        judged.looks > 1
+        and f"{judged.looks} looks at the results were declared before the first, at "
+        f"{', '.join(map(str, standing.looks))} seeds; this is number {judged.look}. Alpha = {judged.alpha:g} is "
+        "divided evenly among them, so that stopping at any of them is fair.",
+        standing.unregistered
+        and "What was added, edited or given other seeds after there were results is exploratory: it has no verdict, "
+        "and its p is adjusted for false discoveries (Benjamini and Hochberg).",
+        standing.withdrawn
+        and f"{counted(len(standing.withdrawn), 'registered claim')} taken out, edited or registered anew after there "
+        "were results still count in the correction.",
     )
 
 
+def _confidence(claims: Claims) -> str:
+    """Of the intervals, such as `95 %`."""
+    return f"{100 * (1 - claims.judged.alpha_per_look):.4g}{THIN_SPACE}%"
+
+
+_Judged = tuple[JudgedClaim, Judgement]
+
+
 def _looks(claims: Claims) -> Block:
-    def found(place: int) -> Column[tuple[str, list[str]]]:
-        look = claims.looks[place]
-        return Column(f"{look.number}: {look.n_seeds} seeds", lambda row: row[1][place], wraps="words")
+    def name(row: Sequence[_Judged]) -> str:
+        claim, judgement = row[-1]
+        return f"{claim.statement} ({judgement.dataset})" if len(claim.judgements) > 1 else claim.statement
 
-    columns = [Column[tuple[str, list[str]]]("What was found at each look", lambda row: row[0], wraps="words")]
-    columns += [found(place) for place in range(len(claims.looks))]
-    return Table("Verdicts at each look", columns, claims.look_rows[: limits.MOST_CLAIMS])
+    def found(place: int, look: Look) -> Column[Sequence[_Judged]]:
+        return Column(f"{look.number}: {look.n_seeds} seeds", lambda row: row[place][1].title, wraps="words")
+
+    rows = list(zip(*(look.judged.judgements for look in claims.looks), strict=True))
+    columns = [Column("What was found at each look", name, wraps="words"), *starmap(found, enumerate(claims.looks))]
+    return Table("Verdicts at each look", columns, rows[: limits.MOST_CLAIMS])
 
 
-def _said(claims: Claims, claim: ClaimContent) -> Iterator[Block]:
-    about = [f"{titled(claim.metric.title, '')}, margin {claim.margin}", claim.kind, claim.across]
-    yield caption(f"{claim.contrast}. {'; '.join(filter(None, about))}.")
-    several = len(claim.rows) > 1
-    for row in claim.rows:
-        dataset: tuple[Part, ...] = (Strong(row.dataset), " ") if several and row.dataset else ()
-        yield Paragraph((Word(row.word), *dataset, row.sentence), "verdict")
-    yield _numbers(claims, claim.rows)
-    for note in dict.fromkeys(row.check_note for row in claim.rows):
+def _said(claims: Claims, claim: JudgedClaim, has_several_datasets: bool) -> Iterator[Block]:
+    metric = claim.judgements[0].metric
+    about = [
+        f"{titled(METRICS[metric].title, '')}, margin {exact(claims.styles[metric], claim.margin)}",
+        f"{claim.kind.replace('_', '-')}: {_stated(claim)}",
+        ACROSS_DATASETS[claim.across] if has_several_datasets else "",
+    ]
+    yield caption(f"{_contrast(claim)}. {'; '.join(filter(None, about))}.")
+    several = len(claim.judgements) > 1
+    for each in claim.judgements:
+        dataset: tuple[Part, ...] = (Strong(each.dataset), " ") if several and each.dataset else ()
+        yield Paragraph((Word(each.word), *dataset, claims.sentence(claim, each)), "verdict")
+    yield _numbers(claims, claim)
+    for note in dict.fromkeys(_check_note(claim, each) for each in claim.judgements):
         yield caption(note)
+
+
+def _stated(claim: JudgedClaim) -> str:
+    """What its kind states, with its own levels."""
+    return CLAIM_KINDS[claim.kind].replace("`better`", claim.better).replace("`than`", claim.than)
+
+
+def _contrast(claim: JudgedClaim) -> str:
+    """Such as: model.initializer: he_normal against glorot_uniform, at normalization = none, averaged over width."""
+    parts = [f"{claim.factor}: {claim.better} against {claim.than}"]
+    if claim.where:
+        parts.append("at " + ", ".join(f"{factor} = {level}" for factor, level in claim.where.items()))
+    if claim.averaged_over:
+        parts.append("averaged over " + ", ".join(claim.averaged_over) + " within each seed")
+    if claim.changing_with:
+        parts.append(", ".join(claim.changing_with) + " changing with it")
+    return "; ".join(parts)
+
+
+def _check_note(claim: JudgedClaim, judgement: Judgement) -> str:
+    """What the checks are."""
+    return sentences(
+        judgement.simple_effects
+        and "At single levels of what is averaged over: where these verdicts differ, the mean has none.",
+        not claim.has_simple_effects
+        and "This design cannot tell whether it holds at each level of what is averaged over.",
+        judgement.without_diverged
+        and "Without the seeds of which a run diverged: a check; diverged runs are outcomes and count.",
+    )
 
 
 @dataclass(frozen=True)
 class _Line:
-    numbers: Numbers
-    is_check: bool
+    """A judgement of a claim, or a check beside it: a single dataset, a simple effect, or without diverged runs."""
+
+    claim: JudgedClaim
+    judgement: Judgement
+    style: Style
+    check: Check | None = None
+
+    @property
+    def name(self) -> str:
+        if self.check:
+            return self.check.name
+        together = _TOGETHER.get(self.claim.across, "").format(counted(len(self.judgement.datasets), "dataset"))
+        return self.judgement.dataset or together
+
+    @property
+    def evidence(self) -> Evidence:
+        return (self.check or self.judgement).evidence
+
+    @property
+    def verdict(self) -> Verdict | None:
+        return (self.check or self.judgement).verdict
+
+    @property
+    def p(self) -> float:
+        return self.check.evidence.tested.p if self.check else self.judgement.p
+
+    @property
+    def adjusted_p(self) -> float:
+        return math.nan if self.check or math.isnan(self.p) else self.judgement.adjusted_p
+
+    @property
+    def n(self) -> str:
+        found = self.evidence
+        what = "dataset" if found.unit == "datasets" else "seed" if len(found.differences) == found.n else "pair"
+        return f"{found.n} of {counted(found.n_planned, what)}"
+
+    @property
+    def difference(self) -> str:
+        found = self.evidence
+        if found.state == "raw values":
+            return f"raw: {self.style.differences.values(found.differences)}"
+        return self.style.difference(found.mean)
+
+    @property
+    def interval(self) -> str:
+        return self.style.differences.interval(self.evidence)
+
+    @property
+    def seeds_needed(self) -> str:
+        """What would decide it, as its mean and spread are; empty where it is decided, or has no verdict."""
+        if not self.check and is_open_below(self.judgement):
+            return "those of the open levels below"
+        if self.verdict is None or self.verdict.word != "inconclusive":
+            return ""
+        return self.evidence.seeds_needed.text if is_open(self.verdict) else "not a matter of seeds"
 
 
-def _numbers(claims: Claims, rows: Iterable[ClaimRow]) -> Block:
-    lines = [
-        _Line(numbers, is_check)
-        for row in rows
-        for numbers, is_check in ((row.numbers, False), *((check, True) for check in row.checks))
-    ]
+_TOGETHER: Mapping[AcrossDatasets, str] = {
+    "all": "the worst of {}",
+    "average": "the average of {}",
+    "generalises": "datasets such as these {}",
+}
+
+
+def _numbers(claims: Claims, claim: JudgedClaim) -> Block:
+    lines: list[_Line] = []
+    for each in claim.judgements:
+        whole = _Line(claim, each, claims.styles[each.metric])
+        checks = filter(None, (*each.datasets, *each.simple_effects, each.without_diverged))
+        lines += [whole, *(replace(whole, check=check) for check in checks)]
     columns: list[Column[_Line]] = [
-        Column("On", lambda line: line.numbers.name),
-        number("Difference", lambda line: line.numbers.difference),
-        number(f"{claims.confidence} interval", lambda line: line.numbers.interval),
-        number("n", lambda line: line.numbers.n),
-        number("p", lambda line: line.numbers.p),
-        number("adjusted", lambda line: line.numbers.adjusted_p),
-        Column("Verdict", lambda line: line.numbers.verdict, wraps="words"),
-        Column("Seeds needed", lambda line: line.numbers.seeds_needed, wraps="words"),
+        Column("On", lambda line: line.name),
+        number("Difference", lambda line: line.difference),
+        number(f"{_confidence(claims)} interval", lambda line: line.interval),
+        number("n", lambda line: line.n),
+        number("p", lambda line: p_text(line.p)),
+        number("adjusted", lambda line: p_text(line.adjusted_p)),
+        Column("Verdict", lambda line: line.verdict.title if line.verdict else "", wraps="words"),
+        Column("Seeds needed", lambda line: line.seeds_needed, wraps="words"),
     ]
-    return Table("Numbers of the claim", columns, lines, marks=lambda line: ("check",) if line.is_check else ())
+    return Table("Numbers of the claim", columns, lines, marks=lambda line: ("check",) if line.check else ())
 
 
-def claims_table(claims: Claims) -> Table[tuple[JudgedClaim, Judgement, Numbers]]:
+def claims_table(claims: Claims) -> Table[_Line]:
     """The claims with their evidence and verdicts, and the seeds that would decide where one is open, for a paper."""
     judged = claims.judged
-    rows = [
-        (claim, each, row.numbers)
-        for claim, content in zip(judged.claims, claims.claims, strict=True)
-        for each, row in zip(claim.judgements, content.rows, strict=True)
-    ]
 
-    def margin(row: tuple[JudgedClaim, Judgement, Numbers]) -> str:
-        style = claims.styles[row[1].metric]
-        return f"{style.factor * row[0].margin:.10g}{' pp' if style.unit == 'share' else ''}"
+    def margin(line: _Line) -> str:
+        return f"{line.style.factor * line.claim.margin:.10g}{' pp' if line.style.unit == 'share' else ''}"
 
-    columns: list[Column[tuple[JudgedClaim, Judgement, Numbers]]] = [
-        Column("claim", lambda row: row[0].statement, wraps="sentences"),
-        Column("dataset", lambda row: row[1].dataset or "all"),
+    def verdict(line: _Line) -> str:
+        told = line.verdict.text if line.verdict else "exploratory"
+        return f"{told}; needed: {line.seeds_needed}" if is_open(line.verdict) else told
+
+    columns: list[Column[_Line]] = [
+        Column("claim", lambda line: line.claim.statement, wraps="sentences"),
+        Column("dataset", lambda line: line.judgement.dataset or "all"),
         number("margin", margin),
-        number("difference", lambda row: row[2].difference),
-        number("interval", lambda row: row[2].interval),
-        number("adjusted p", lambda row: row[2].adjusted_p),
-        Column("verdict", lambda row: _verdict(row[1], row[2]), wraps="words"),
+        *attributes(lambda line: line, "difference", "interval"),
+        number("adjusted p", lambda line: p_text(line.adjusted_p)),
+        Column("verdict", verdict, wraps="words"),
     ]
     note = (
         f"Intervals of {100 * (1 - judged.alpha_per_look):.4g} % each; p adjusted by Holm over "
         f"{counted(judged.family, 'registered judgement')}, alpha {judged.alpha_per_look:.4g}; exploratory claims have "
         "no verdict, and their p is adjusted for false discoveries."
     )
+    rows = [_Line(claim, each, claims.styles[each.metric]) for claim, each in judged.judgements]
     return Table("Claims", columns, rows, files=(CLAIMS_TEX,), is_on_pages=False, note=note)
-
-
-def _verdict(judgement: Judgement, numbers: Numbers) -> str:
-    verdict = judgement.verdict
-    told = verdict.text if verdict else "exploratory"
-    return f"{told}; needed: {numbers.seeds_needed}" if is_open(verdict) else told
 
 
 SECTION = Section("claims", "Claims", build, files=(CLAIMS_FILE, CLAIMS_TEX))

@@ -21,12 +21,11 @@ def build(report: Report) -> Iterable[Block]:
         sentences(
             "Thin: single seeds. Bold: the mean of the runs that are done. Dashed: the mean of the baseline. Dotted, "
             "ending in a cross: a run that diverged. Failed and missing runs have no line.",
-            f"Of the {len(report.seeds)} seeds, only the first {MOST_SEED_LINES} have a thin line."
-            if len(report.seeds) > MOST_SEED_LINES
-            else "",
+            len(report.seeds) > MOST_SEED_LINES
+            and f"Of the {len(report.seeds)} seeds, only the first {MOST_SEED_LINES} have a thin line.",
         )
     )
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -52,7 +51,7 @@ def _shown(curves: Curves) -> str:
             "neighbours": "There are too many cells for a panel each: shown are the baseline and the cells that differ "
             "from it in one factor.",
         }[curves.shown],
-        f"{counted(curves.n_left_out, 'panel')} more left out for want of room." if curves.n_left_out else "",
+        curves.n_left_out and f"{counted(curves.n_left_out, 'panel')} more left out for want of room.",
     )
 
 

@@ -10,23 +10,9 @@ from benchmarks.analysis.estimates import Estimate, standardized_mean
 from benchmarks.analysis.judgements import Explored
 from benchmarks.labels import NOTHING
 from benchmarks.metrics import Metric
-from benchmarks.report.blocks import (
-    Block,
-    Code,
-    Column,
-    Index,
-    Mark,
-    Number,
-    Paragraph,
-    Part,
-    Plot,
-    Plots,
-    Table,
-    Tag,
-    Text,
-)
+from benchmarks.report.blocks import Block, Code, Column, Index, Mark, Paragraph, Part, Plot, Plots, Table, Tag, Text
 from benchmarks.report.formatting import Style, decimal, gain_title, p_text, sentences, titled
-from benchmarks.report.plots.forest import forest_plot
+from benchmarks.report.plots.differences import forest_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part, of_datasets
 from benchmarks.report.tables import estimate_columns, number
@@ -47,7 +33,7 @@ def build(report: Report) -> Iterable[Block]:
             "Hochberg) over all differences of the dataset.",
         )
     )
-    yield from by_dataset(report, _of_dataset)
+    yield from by_dataset(_of_dataset)(report)
 
 
 def _what(dataset: ReportedDataset) -> str:
@@ -68,19 +54,17 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
 
 def _marks(dataset: ReportedDataset) -> str:
     """How the forest plot is to be read."""
-    shown = [each for of_factor in dataset.contrasts.values() for each in of_factor]
     return sentences(
         "Filled: mean over the seeds with its 95 % t interval.",
-        "Hollow: single seeds, where there are fewer than 3 pairs." if _has_raw_values(dataset) else "",
-        "Squares (“without diverged”): the same without the pairs of which a run diverged."
-        if any(each.without_diverged for each in shown)
-        else "",
-        "" if dataset.main_obstacle else "Diamonds (“averaged”): main effects.",
+        _has_raw_values(dataset) and "Hollow: single seeds, where there are fewer than 3 pairs.",
+        any(each.without_diverged for each in dataset.all_contrasts)
+        and "Squares (“without diverged”): the same without the pairs of which a run diverged.",
+        not dataset.main_obstacle and "Diamonds (“averaged”): main effects.",
     )
 
 
 def _has_raw_values(dataset: ReportedDataset) -> bool:
-    return any(each.estimate.state == "raw values" for of_factor in dataset.contrasts.values() for each in of_factor)
+    return any(each.estimate.state == "raw values" for each in dataset.all_contrasts)
 
 
 @dataclass(frozen=True)
@@ -115,13 +99,11 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
     columns: list[Column[_Line]] = [
         Column("Level", _level),
         *estimate_columns(
+            "Mean",
             lambda line: line.found,
-            lambda line: style.raw_differences(line.found) if line.contrast.in_design else "not in the design",
-            {
-                "Mean": lambda line: Number(line.found.mean, style.difference(line.found.mean)),
-                "95 % interval": lambda line: style.difference_interval(line.found),
-                _D_Z: lambda line: decimal(standardized_mean(line.found)),
-            },
+            style.differences,
+            raw=lambda line: style.differences.raw(line.found) if line.contrast.in_design else "not in the design",
+            further=[number((Index("d", "z"),), lambda line: decimal(standardized_mean(line.found)))],
         ),
         number("p", first_line(lambda line: p_text(line.explored.p))),
         number("q", first_line(lambda line: p_text(_q(line.explored)))),
@@ -139,7 +121,6 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
     )
 
 
-_D_Z: Text = (Index("d", "z"),)
 _DEGENERATE = "degenerate: all differences equal (suspect an ignored setting)"
 
 
@@ -152,10 +133,10 @@ def _marks_of(line: _Line) -> tuple[Mark, ...]:
 def _level(line: _Line) -> Text:
     if line.is_second:
         return "without diverged"
-    contrast = line.contrast
-    averaged = (Tag("averaged"),) if contrast.kind == "main" else ()
-    is_short = contrast.in_design and contrast.estimate.n < contrast.n_planned
-    return (contrast.level, *averaged, *((Tag("incomplete", warns=True),) if is_short else ()))
+    tags = [Tag("averaged")] if line.contrast.kind == "main" else []
+    if line.contrast.in_design and line.found.n < line.contrast.n_planned:
+        tags.append(Tag("incomplete", warns=True))
+    return (line.contrast.level, *tags)
 
 
 def _q(explored: Explored) -> float:
@@ -163,18 +144,17 @@ def _q(explored: Explored) -> float:
 
 
 def _caption(dataset: ReportedDataset) -> Text:
-    factors = [contrasts for each in dataset.report.datasets for contrasts in each.contrasts.values()]
-    n_intervals = sum(contrast.estimate.state == "interval" for contrasts in factors for contrast in contrasts)
+    shown = [contrast for each in dataset.report.datasets for contrast in each.all_contrasts]
+    n_intervals = sum(contrast.estimate.state == "interval" for contrast in shown)
     few = "; raw values in place of them where there are fewer than 3 pairs" if _has_raw_values(dataset) else ""
     return (
         f"Means and 95 % t intervals {dataset.style.unit_of_differences}{few}. ",
         Index("d", "z"),
         ": mean over standard deviation of the differences, with Hedges’s correction. ",
         sentences(
-            f"The report shows {n_intervals} such intervals, each 95 % on its own and none corrected for the number of "
-            "them."
-            if n_intervals > 1
-            else "",
+            n_intervals > 1
+            and f"The report shows {n_intervals} such intervals, each 95 % on its own and none corrected for the "
+            "number of them.",
             f"No main effects are given: {dataset.main_obstacle}."
             if dataset.main_obstacle
             else "Averaged: main effects, each seed averaged over the levels of the other factors.",
@@ -191,7 +171,7 @@ def contrasts_table(
         if not each.in_design:
             return "not in the design"
         found = each.estimate
-        return style.raw_differences(found) if found.state == "raw values" else style.difference(found.mean)
+        return style.differences.raw(found) if found.state == "raw values" else style.difference(found.mean)
 
     columns: list[Column[Contrast]] = [
         Column("factor", lambda each: each.factor),
@@ -199,7 +179,7 @@ def contrasts_table(
         Column("baseline", lambda each: baseline[each.factor]),
         number("pairs", lambda each: f"{each.estimate.n} of {each.n_planned}" if each.in_design else NOTHING),
         number("difference", difference),
-        number("95 % interval", lambda each: style.difference_interval(each.estimate)),
+        number("95 % interval", lambda each: style.differences.interval(each.estimate)),
         number("d_z", lambda each: decimal(standardized_mean(each.estimate))),
     ]
     return Table(

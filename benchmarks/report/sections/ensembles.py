@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import pandas as pd
 
 from benchmarks.analysis.ensembles import (
     AMBIGUITY_METRICS,
@@ -19,17 +21,15 @@ from benchmarks.analysis.ensembles import (
     metric_of,
 )
 from benchmarks.analysis.tables import nearest_cells
-from benchmarks.labels import NOTHING, counted, whole
-from benchmarks.metrics import OUTCOME_METRICS
+from benchmarks.labels import counted, whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plot, Plots, Table, Tag, Text
-from benchmarks.report.formatting import Style, percent, style_of, titled
-from benchmarks.report.plots.ensembles import size_plot
+from benchmarks.report.blocks import Block, Column, Paragraph, Plot, Plots, Table, Tag
+from benchmarks.report.formatting import Style, percent, sentences, style_of, titled
+from benchmarks.report.plots.sizes import size_plot
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset, file_part
-from benchmarks.report.tables import baseline_tag, level_columns, number
+from benchmarks.report.tables import attributes, baseline_tag, level_columns, number
 from benchmarks.results import keeps_predictions
-from benchmarks.tasks import Task
 
 ENSEMBLES_FILE = "ensembles.csv"
 
@@ -52,7 +52,7 @@ _WHY = (
 
 @dataclass(frozen=True)
 class _Cell:
-    """One cell."""
+    """The ensemble of one cell."""
 
     levels: Mapping[str, str]
     is_baseline: bool
@@ -66,22 +66,19 @@ class _Cell:
 
     @property
     def title(self) -> str:
-        """Its levels."""
         return ", ".join(self.levels.values())
 
     @property
-    def members(self) -> str:
-        """How many of the runs are members, and what became of the others."""
-        told = f"{self.found.n_members} of {counted(self.n_planned, 'run')}"
+    def tags(self) -> Iterator[Tag]:
+        """How many of the runs are members, what became of the others, and how often two members disagree."""
         reasons = {"diverged": self.n_diverged, "without outputs": self.n_not_kept, "for want of room": self.n_beyond}
-        left_out = [f"{number} {reason}" for reason, number in reasons.items() if number]
-        return f"{told}; left out: {', '.join(left_out)}" if left_out else told
-
-    @property
-    def disagreement(self) -> str:
-        """On how many test examples two members name different classes."""
-        share = self.found.disagreement
-        return NOTHING if math.isnan(share) else f"{percent(share)} %"
+        left_out = ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
+        told = f"{self.found.n_members} of {counted(self.n_planned, 'run')}"
+        yield from baseline_tag(self.is_baseline)
+        lacks = bool(self.n_diverged or self.n_not_kept)
+        yield Tag(f"{told}; left out: {left_out}" if left_out else told, warns=lacks)
+        if not math.isnan(self.found.disagreement):
+            yield Tag(f"disagreement {percent(self.found.disagreement)} %")
 
 
 @dataclass(frozen=True)
@@ -92,22 +89,20 @@ class _Found:
     cells: tuple[_Cell, ...]
     n_cells: int
     """Cells of the dataset with two runs that are done; `cells` may hold fewer."""
-    n_too_few: int
-    """Its other cells."""
-    styles: Mapping[str, Style]
-    """How each metric is written."""
     obstacle: str | None
     """Why there are none, as a clause."""
 
-    @property
-    def task(self) -> Task:
-        """Of the dataset."""
-        return self.dataset.facts.task
+    @cached_property
+    def styles(self) -> dict[str, Style]:
+        """How each metric is written."""
+        names = self.cells[0].found.scores if self.cells else ()
+        values = {name: [each.found.scores[name].ensemble for each in self.cells] for name in names}
+        return {name: style_of(metric_of(name).unit, found) for name, found in values.items()}
 
     @property
-    def n_examples(self) -> int:
-        """Of the test split."""
-        return self.cells[0].found.n_examples if self.cells else 0
+    def lines(self) -> list[_Line]:
+        """Each metric of each ensemble."""
+        return [_Line(self, cell, name, score) for cell in self.cells for name, score in cell.found.scores.items()]
 
 
 @dataclass(frozen=True)
@@ -121,42 +116,27 @@ class _Line:
 
     @property
     def style(self) -> Style:
-        """How the metric is written."""
         return self.found.styles[self.name]
 
     @property
     def title(self) -> str:
-        """Of the metric."""
         return titled(metric_of(self.name).title, self.style.unit_of_values)
-
-    @property
-    def interval(self) -> str:
-        """Of the gain."""
-        if math.isnan(self.score.ci_low):
-            return NOTHING
-        return f"{self.style.difference(self.score.ci_low)} to {self.style.difference(self.score.ci_high)}"
 
 
 def build(report: Report) -> Iterable[Block]:
     """The ensembles of each dataset, metric by metric, and what further members bring; files have them all."""
-    yield Paragraph(_NOTE)
-    yield Paragraph(_WHY)
     found = {dataset.name: ensembles(dataset) for dataset in report.datasets}
-    yield from by_dataset(report, lambda dataset: _of_dataset(found[dataset.name]))
-    lines = [line for each in found.values() for line in _lines(each)]
+    yield from by_dataset(lambda dataset: _of_dataset(found[dataset.name]), _NOTE, _WHY)(report)
+    lines = [line for each in found.values() for line in each.lines]
     if lines:
         yield Table("Ensembles", _file_columns(report), lines, files=(ENSEMBLES_FILE,), is_on_pages=False)
 
 
-def _lines(found: _Found) -> list[_Line]:
-    return [_Line(found, cell, name, score) for cell in found.cells for name, score in cell.found.scores.items()]
-
-
 _NUMBERS: list[Column[_Line]] = [
-    number("Mean member", lambda line: Number(line.score.member, line.style.value(line.score.member))),
-    number("Ensemble", lambda line: Number(line.score.ensemble, line.style.value(line.score.ensemble))),
-    number("Gain", lambda line: Number(line.score.gain, line.style.difference(line.score.gain))),
-    number("95 % interval", lambda line: line.interval),
+    number("Mean member", lambda line: line.style.value(line.score.member)),
+    number("Ensemble", lambda line: line.style.value(line.score.ensemble)),
+    number("Gain", lambda line: line.style.difference(line.score.gain)),
+    number("95 % interval", lambda line: line.style.differences.span(line.score.ci_low, line.score.ci_high)),
 ]
 
 
@@ -168,24 +148,18 @@ def _of_dataset(found: _Found) -> Iterator[Block]:
     yield Table(
         "Table of ensembles",
         [Column[_Line]("Metric", lambda line: line.title), *_NUMBERS],
-        _lines(found),
+        found.lines,
         caption=_told(found),
-        group=lambda line: _title(found, line.cell),
+        group=lambda line: (line.cell.title, *line.cell.tags),
         group_head="Cell",
     )
     yield Plots(tuple(_plots(f"ensembles-{found.dataset.number}", found)))
     yield _paper_table(found)
 
 
-def _title(found: _Found, cell: _Cell) -> Text:
-    lacks = bool(cell.n_diverged or cell.n_not_kept)
-    disagreement = () if found.task == "regression" else (Tag(f"disagreement {cell.disagreement}"),)
-    return (cell.title, *baseline_tag(cell.is_baseline), Tag(cell.members, warns=lacks), *disagreement)
-
-
 def _plots(name: str, found: _Found) -> Iterator[Plot]:
     """The metrics by the number of members."""
-    for metric in SIZED_METRICS[found.task]:
+    for metric in SIZED_METRICS[found.dataset.facts.task]:
         cells = {each.title: each.found.by_size[metric] for each in found.cells}
         has_all = all(each.found.has_all_subsets for each in found.cells)
         yield from size_plot(f"{name}-{metric}", cells, metric_of(metric), found.styles[metric], has_all)
@@ -199,11 +173,11 @@ def _paper_table(found: _Found) -> Block:
         *(replace(column, head=str(column.head).lower()) for column in _NUMBERS),
     ]
     note = (
-        f"Gain: positive is better; its interval is paired over {counted(found.n_examples, 'test example')}, for these "
-        "very members. Exploratory."
+        f"Gain: positive is better; its interval is paired over {_n_examples(found)}, for these very members. "
+        "Exploratory."
     )
     file = f"ensembles-{file_part(found.dataset.name)}.tex"
-    return Table("Ensembles", columns, _lines(found), files=(file,), is_on_pages=False, note=note)
+    return Table("Ensembles", columns, found.lines, files=(file,), is_on_pages=False, note=note)
 
 
 def _file_columns(report: Report) -> list[Column[_Line]]:
@@ -224,8 +198,7 @@ def _file_columns(report: Report) -> list[Column[_Line]]:
         number("n_test", lambda line: line.cell.found.n_examples),
         Column("metric", lambda line: line.name),
         number("mean_member", lambda line: line.score.member),
-        number("ensemble", lambda line: line.score.ensemble),
-        number("gain", lambda line: line.score.gain),
+        *attributes(lambda line: line.score, "ensemble", "gain"),
         number("gain_ci_low", lambda line: line.score.ci_low),
         number("gain_ci_high", lambda line: line.score.ci_high),
         number("ambiguity", ambiguity),
@@ -236,13 +209,12 @@ def _file_columns(report: Report) -> list[Column[_Line]]:
 
 def _best(found: _Found) -> str:
     """Whether the best cell is still the best as an ensemble, in a sentence; empty where there is one cell."""
-    name = OUTCOME_METRICS[found.task]
     if len(found.cells) < 2:
         return ""
-    sign = metric_of(name).sign
-    first = max(found.cells, key=lambda each: sign * each.found.scores[name].member)
-    second = max(found.cells, key=lambda each: sign * each.found.scores[name].ensemble)
-    style, title = found.styles[name], titled(metric_of(name).title, found.styles[name].unit_of_values)
+    name, metric = found.dataset.outcome, found.dataset.metric
+    first = max(found.cells, key=lambda each: metric.sign * each.found.scores[name].member)
+    second = max(found.cells, key=lambda each: metric.sign * each.found.scores[name].ensemble)
+    style, title = found.styles[name], titled(metric.title, found.styles[name].unit_of_values)
     own, best = first.found.scores[name], second.found.scores[name]
     if own.ensemble == best.ensemble:
         return (
@@ -255,84 +227,70 @@ def _best(found: _Found) -> str:
     )
 
 
+def _n_examples(found: _Found) -> str:
+    return counted(found.cells[0].found.n_examples, "test example")
+
+
 def _told(found: _Found) -> str:
-    """What the table is about, in sentences."""
-    parts = [
-        f"Over {counted(found.n_examples, 'test example')}, from stored outputs in "
-        f"{'single' if found.task == 'regression' else 'half'} precision.",
+    """What the table is about."""
+    is_regression = found.dataset.facts.task == "regression"
+    n_too_few = found.dataset.n_cells - found.n_cells
+    return sentences(
+        f"Over {_n_examples(found)}, from stored outputs in {'single' if is_regression else 'half'} precision.",
         f"No interval stands where fewer than {LEAST_DIFFERENT} of them tell the ensemble from its members"
-        f"{'' if found.task == 'regression' else ', nor for the ECE, which is no mean over examples'}.",
+        f"{'' if is_regression else ', nor for the ECE, which is no mean over examples'}.",
         "The t interval knows no bounds: it can reach below zero where a gain cannot.",
-    ]
-    if len(found.cells) < found.n_cells:
-        parts.append(
-            f"{len(found.cells)} of {whole(found.n_cells)} cells with two runs that are done: the baseline, and "
-            "those that differ from it in the fewest factors, as far as their outputs were kept."
-        )
-    if found.n_too_few:
-        parts.append(f"Cells without an ensemble, since fewer than two runs are done: {whole(found.n_too_few)}.")
-    return " ".join(parts)
+        len(found.cells) < found.n_cells
+        and f"{len(found.cells)} of {whole(found.n_cells)} cells with two runs that are done: the baseline, and those "
+        "that differ from it in the fewest factors, as far as their outputs were kept.",
+        n_too_few and f"Cells without an ensemble, since fewer than two runs are done: {whole(n_too_few)}.",
+    )
 
 
 def ensembles(dataset: ReportedDataset) -> _Found:
     """Compare the ensemble of each cell's runs with the runs themselves."""
-    report, facts, runs = dataset.report, dataset.facts, dataset.runs
-    done = runs[runs["status"] == "done"]
+    facts, done = dataset.facts, dataset.done
     counts = done["cell"].value_counts()
     done = done[done["cell"].isin(counts.index[counts >= LEAST_MEMBERS])]
     n_cells = done["cell"].nunique()
-    n_too_few = runs["cell"].nunique() - n_cells
     size = facts.num_test * (facts.num_classes if facts.task == "classification" else 1)
-    obstacle = _obstacle(facts.task, size, n_cells)
-    labels = None if obstacle else report.study.store.labels(dataset.name.partition(":")[0], facts.version)
-    if labels is None:
-        obstacle = obstacle or "the labels of the test examples were not kept"
-        return _Found(dataset, (), n_cells, n_too_few, {}, obstacle)
+    obstacle = _obstacle(dataset, size, n_cells)
+    cells = () if obstacle else tuple(_cells(dataset, done, size))
+    if not obstacle and not cells:
+        obstacle = "no cell has two runs whose outputs for the test examples were kept"
+    return _Found(dataset, cells, n_cells, obstacle)
+
+
+def _obstacle(dataset: ReportedDataset, size: int, n_cells: int) -> str | None:
+    if not n_cells:
+        return "no cell has two runs that are done"
+    if not keeps_predictions(dataset.facts.task, size):
+        return "the outputs for the test examples are too large to be kept in the store"
+    return "the labels of the test examples were not kept" if dataset.labels is None else None
+
+
+def _cells(dataset: ReportedDataset, done: pd.DataFrame, size: int) -> Iterator[_Cell]:
+    """Those cells that have an ensemble, of so many as there is room for."""
+    report, labels = dataset.report, dataset.labels
+    assert labels is not None  # else there is an obstacle
     n_members = max(LEAST_MEMBERS, min(limits.MOST_MEMBERS, limits.MOST_OUTPUTS_OF_A_CELL // size))
     n_outputs = size * min(n_members, len(report.seeds))
     most = max(2, min(limits.MOST_ENSEMBLES, limits.MOST_OUTPUTS // n_outputs))
-    made = (
-        _cell(dataset, cell, levels, labels, n_members) for cell, levels in nearest_cells(done, report.factors, most)
-    )
-    cells = tuple(each for each in made if each)
-    obstacle = None if cells else "no cell has two runs whose outputs for the test examples were kept"
-    return _Found(dataset, cells, n_cells, n_too_few, _styles(cells), obstacle)
-
-
-def _obstacle(task: Task, size: int, n_cells: int) -> str | None:
-    if not n_cells:
-        return "no cell has two runs that are done"
-    if not keeps_predictions(task, size):
-        return "the outputs for the test examples are too large to be kept in the store"
-    return None
-
-
-def _cell(
-    dataset: ReportedDataset, cell: Hashable, levels: Mapping[str, str], labels: np.ndarray, most_members: int
-) -> _Cell | None:
-    own = dataset.runs[dataset.runs["cell"] == cell]
-    done = own.loc[own["status"] == "done", "key"].tolist()
-    read = done[:most_members]
-    outputs = dataset.report.study.store.predictions(read)
-    usable = [outputs[key] for key in read if key in outputs and np.isfinite(outputs[key]).all()]
-    if len(usable) < LEAST_MEMBERS:
-        return None
-    return _Cell(
-        levels,
-        dataset.report.is_baseline(levels),
-        ensemble(dataset.facts.task, usable, labels, np.random.default_rng(_SEED_OF_SUBSETS)),
-        n_planned=len(own),
-        n_diverged=int((own["status"] == "diverged").sum()),
-        n_not_kept=len(read) - len(usable),
-        n_beyond=len(done) - len(read),
-    )
-
-
-def _styles(cells: Sequence[_Cell]) -> dict[str, Style]:
-    names = cells[0].found.scores if cells else ()
-    return {
-        name: style_of(metric_of(name).unit, [each.found.scores[name].ensemble for each in cells]) for name in names
-    }
+    for cell, levels in nearest_cells(done, report.factors, most):
+        own = dataset.runs[dataset.runs["cell"] == cell]
+        keys = done.loc[done["cell"] == cell, "key"].tolist()
+        outputs = report.study.store.predictions(keys[:n_members])
+        usable = [outputs[key] for key in keys if key in outputs and np.isfinite(outputs[key]).all()]
+        if len(usable) >= LEAST_MEMBERS:
+            yield _Cell(
+                levels,
+                report.is_baseline(levels),
+                ensemble(dataset.facts.task, usable, labels, np.random.default_rng(_SEED_OF_SUBSETS)),
+                n_planned=len(own),
+                n_diverged=int((own["status"] == "diverged").sum()),
+                n_not_kept=min(len(keys), n_members) - len(usable),
+                n_beyond=max(0, len(keys) - n_members),
+            )
 
 
 SECTION = Section("ensembles", "Ensembles", build, files=(ENSEMBLES_FILE, "ensembles-{dataset}.tex"))

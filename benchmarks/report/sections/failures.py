@@ -12,7 +12,7 @@ from benchmarks.report.formatting import short
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
 from benchmarks.report.sections.cells import RUNS_FILE
-from benchmarks.report.tables import left_out, number
+from benchmarks.report.tables import number, shortened
 from benchmarks.results import FAILURES
 
 
@@ -30,12 +30,7 @@ def build(report: Report) -> Iterable[Block]:
         number("Seed", lambda run: str(run["seed"])),
         Column("Message", lambda run: short(run["message"], 400), wraps="sentences"),
     ]
-    yield Table(
-        "Table of failures",
-        columns,
-        runs[: limits.MOST_FAILURE_ROWS],
-        caption=left_out(runs, limits.MOST_FAILURE_ROWS, "", RUNS_FILE),
-    )
+    yield shortened(Table("Table of failures", columns, runs), limits.MOST_FAILURE_ROWS, "", RUNS_FILE)
 
 
 SECTION = Section("failures", "Failures", build)

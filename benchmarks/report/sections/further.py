@@ -13,7 +13,7 @@ from benchmarks.report.formatting import Style, style_of, titled
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section
 from benchmarks.report.sections.cells import SUMMARY_FILE
-from benchmarks.report.tables import baseline_tag, left_out, level_columns, number
+from benchmarks.report.tables import baseline_tag, level_columns, number, shortened
 
 
 @dataclass(frozen=True)
@@ -61,19 +61,15 @@ def _table(dataset: ReportedDataset, further: Iterable[_Further]) -> Block:
         head = titled(each.metric.title, each.style.unit_of_values)
         return number(head, lambda cell: each.style.estimate(cell.further[each.name]))
 
-    return Table(
-        "Table of further metrics",
-        [
-            *level_columns(
-                report.factors, lambda cell: cell.levels, lambda cell: baseline_tag(report.is_baseline(cell.levels))
-            ),
-            *map(column, further),
-            number("Done", lambda cell: f"{cell.n_done} of {cell.n_planned}"),
-        ],
-        dataset.summaries[: limits.MOST_CELL_ROWS],
-        caption=left_out(dataset.summaries, limits.MOST_CELL_ROWS, "cells", SUMMARY_FILE),
-        marks=lambda cell: ("baseline",) if report.is_baseline(cell.levels) else (),
-    )
+    columns = [
+        *level_columns(
+            report.factors, lambda cell: cell.levels, lambda cell: baseline_tag(report.is_baseline(cell.levels))
+        ),
+        *map(column, further),
+        number("Done", lambda cell: f"{cell.n_done} of {cell.n_planned}"),
+    ]
+    table = Table("Table of further metrics", columns, dataset.summaries, marks=report.baseline_mark)
+    return shortened(table, limits.MOST_CELL_ROWS, "cells", SUMMARY_FILE)
 
 
 SECTION = Section("further", "Further metrics", build)

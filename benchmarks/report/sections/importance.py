@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from benchmarks.analysis.effects import LEAST_SEEDS_FOR_IMPORTANCE, Importance, effects_obstacle, importance
 from benchmarks.labels import counted, whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plots, Table
+from benchmarks.report.blocks import Block, Column, Paragraph, Plots, Table
 from benchmarks.report.formatting import decimal, p_text
-from benchmarks.report.plots.importance import importance_bars
-from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.plots.bars import importance_bars
+from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
-from benchmarks.report.tables import number
+from benchmarks.report.tables import number, valued
 
-
-def build(report: Report) -> Iterable[Block]:
-    """A bar for each factor and each two factors, and the same as a table where there are no figures."""
-    yield Paragraph(
-        "How much of the variance between runs a factor explains, or two together beyond what each does alone. "
-        "Exploratory."
-    )
-    yield from by_dataset(report, _of_dataset)
+_WHAT = (
+    "How much of the variance between runs a factor explains, or two together beyond what each does alone. Exploratory."
+)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -50,12 +45,12 @@ def _table(found: Sequence[Importance]) -> Block:
     most = limits.MOST_EFFECT_ROWS
     columns: list[Column[Importance]] = [
         Column("Factor", lambda each: " × ".join(each.term)),
-        number("Omega squared", lambda each: Number(each.omega_squared, decimal(each.omega_squared))),
-        number("F", lambda each: Number(each.f, decimal(each.f))),
+        valued("Omega squared", lambda each: each.omega_squared, decimal),
+        valued("F", lambda each: each.f, decimal),
         number("p", lambda each: p_text(each.p)),
     ]
     told = f"The {most} largest of {len(found)}." if len(found) > most else ""
     return Table("Table of importance", columns, found[:most], caption=told)
 
 
-SECTION = Section("importance", "Importance", build)
+SECTION = Section("importance", "Importance", by_dataset(_of_dataset, _WHAT))

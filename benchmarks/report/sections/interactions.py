@@ -11,26 +11,23 @@ from scipy import stats
 from benchmarks.analysis.effects import Interaction, cell_means, effects_obstacle, interactions
 from benchmarks.labels import counted, whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plot, Plots, Table
+from benchmarks.report.blocks import Block, Column, Paragraph, Plot, Plots, Table
 from benchmarks.report.formatting import p_text
 from benchmarks.report.plots.factors import heat_map, interaction_plot
-from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
-from benchmarks.report.tables import number
+from benchmarks.report.tables import number, valued
 from benchmarks.suite.claims import LEAST_SEEDS
 
 _Adjusted = tuple[Interaction, float]
 """An interaction with its p adjusted for false discoveries."""
 
 
-def build(report: Report) -> Iterable[Block]:
-    """The interactions of each dataset, the smallest p first, and plots of the factors that interact most."""
-    yield Paragraph(
-        "How much more a change of one factor does at one level of another factor than at a second level, per seed. "
-        "Exploratory: p is of the t test against no interaction, q the same adjusted for false discoveries over all "
-        "interactions of the dataset."
-    )
-    yield from by_dataset(report, _of_dataset)
+_WHAT = (
+    "How much more a change of one factor does at one level of another factor than at a second level, per seed. "
+    "Exploratory: p is of the t test against no interaction, q the same adjusted for false discoveries over all "
+    "interactions of the dataset."
+)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -68,8 +65,8 @@ def _table(dataset: ReportedDataset, found: Sequence[_Adjusted]) -> Block:
     columns: list[Column[_Adjusted]] = [
         Column("Change", lambda row: f"{row[0].factor}: {row[0].level} for {row[0].than}"),
         Column("Where, against where", lambda row: f"{row[0].at_factor}: {row[0].at_level} against {row[0].at_than}"),
-        number("Mean", lambda row: Number(row[0].estimate.mean, style.difference(row[0].estimate.mean))),
-        number("95 % interval", lambda row: style.difference_interval(row[0].estimate)),
+        valued("Mean", lambda row: row[0].estimate.mean, style.difference),
+        number("95 % interval", lambda row: style.differences.interval(row[0].estimate)),
         number("p", lambda row: p_text(row[0].p)),
         number("q", lambda row: p_text(row[0].p if math.isnan(row[0].p) else row[1])),
         number("Pairs", lambda row: row[0].estimate.n),
@@ -100,4 +97,4 @@ def _plots(dataset: ReportedDataset, found: Iterable[_Adjusted]) -> Iterator[Blo
     yield Plots(tuple(shown), caption=told if len(pairs) > limits.MOST_FACTOR_PAIRS else "")
 
 
-SECTION = Section("interactions", "Interactions", build)
+SECTION = Section("interactions", "Interactions", by_dataset(_of_dataset, _WHAT))

@@ -12,12 +12,12 @@ from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.effects import ParetoPoint, pareto_points
 from benchmarks.labels import whole
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Heading, Number, Paragraph, Plot, Plots, Table
+from benchmarks.report.blocks import Block, Heading, Paragraph, Plot, Plots, Table
 from benchmarks.report.formatting import sentences, titled
 from benchmarks.report.plots.costs import pareto_front
-from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
-from benchmarks.report.tables import level_columns, number
+from benchmarks.report.tables import level_columns, valued
 
 COSTS: Mapping[str, str] = {
     "seconds": "seconds of training",
@@ -27,14 +27,11 @@ COSTS: Mapping[str, str] = {
 """Column of the run table -> what it is."""
 
 
-def build(report: Report) -> Iterable[Block]:
-    """The front over each cost: the cells on it, and where the others are."""
-    yield Paragraph(
-        "A cell is on the front if no other one is as good for less, or better for as much. Seconds are of the "
-        "machines below and hang on what else they did. Multiply-accumulates are those of the dense and convolutional "
-        "layers for one example in one pass forward."
-    )
-    yield from by_dataset(report, _of_dataset)
+_WHAT = (
+    "A cell is on the front if no other one is as good for less, or better for as much. Seconds are of the machines "
+    "below and hang on what else they did. Multiply-accumulates are those of the dense and convolutional layers for "
+    "one example in one pass forward."
+)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -51,31 +48,29 @@ def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
 
 
 def _table(dataset: ReportedDataset, cost: str, points: Sequence[ParetoPoint]) -> Block:
-    report, style, n_cells = dataset.report, dataset.style, dataset.runs["cell"].nunique()
-    front = front_of(points)
+    report, style, front = dataset.report, dataset.style, front_of(points)
 
-    def told(point: ParetoPoint) -> str:
-        return f"{point.cost:.3g}" if cost == "seconds" else whole(round(point.cost))
+    def told(value: float) -> str:
+        return f"{value:.3g}" if cost == "seconds" else whole(round(value))
 
     return Table(
         "Table of the front",
         [
             *level_columns(report.factors, lambda point: point.levels),
-            number(COSTS[cost].capitalize(), lambda point: Number(point.cost, told(point))),
-            number(titled(dataset.metric.title, ""), lambda point: Number(point.outcome, style.value(point.outcome))),
+            valued(COSTS[cost].capitalize(), lambda point: point.cost, told),
+            valued(titled(dataset.metric.title, ""), lambda point: point.outcome, style.value),
         ],
         front[: limits.MOST_EFFECT_ROWS],
-        caption=f"On the front: {len(front)} of {whole(n_cells)} cells.",
-        marks=lambda point: ("baseline",) if report.is_baseline(point.levels) else (),
+        caption=f"On the front: {len(front)} of {whole(dataset.n_cells)} cells.",
+        marks=report.baseline_mark,
     )
 
 
 def _plots(dataset: ReportedDataset, cost: str, points: Sequence[ParetoPoint]) -> Iterator[Plot]:
-    n_cells = dataset.runs["cell"].nunique()
-    told = f"Drawn are {len(points)} of {whole(n_cells)} cells; the others are incomplete or behind the front."
+    told = f"Drawn are {len(points)} of {whole(dataset.n_cells)} cells; the others are incomplete or behind the front."
     name = f"pareto-{dataset.number}-{cost}"
     for plot in pareto_front(name, points, cost, dataset.outcome, dataset.style):
-        yield replace(plot, note=sentences(plot.note, told)) if len(points) < n_cells else plot
+        yield replace(plot, note=sentences(plot.note, told)) if len(points) < dataset.n_cells else plot
 
 
 def front_of(points: Iterable[ParetoPoint]) -> list[ParetoPoint]:
@@ -100,4 +95,4 @@ def _cells_near_front(runs: pd.DataFrame, cost: str) -> set[int]:
     return {*means.index[on_front], *runs["cell"].drop_duplicates()[: limits.MOST_COMPARED_CELLS]}
 
 
-SECTION = Section("pareto", "Outcome against cost", build, "Costs")
+SECTION = Section("pareto", "Outcome against cost", by_dataset(_of_dataset, _WHAT), "Costs")

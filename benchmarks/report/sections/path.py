@@ -13,14 +13,13 @@ from benchmarks.metrics import METRICS
 from benchmarks.plan.combinations import Change, declared_changes
 from benchmarks.plan.path import FoundPath, changes_taken
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag, joined
-from benchmarks.report.formatting import gain_title, sentences, style_of, titled
+from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag
+from benchmarks.report.formatting import gain_title, named_seeds, sentences, style_of, titled
 from benchmarks.report.plots.search import rows_plot
 from benchmarks.report.report import Report, ReportedDataset
-from benchmarks.report.section import Section
-from benchmarks.report.tables import attributes, file_columns, left_out, number
+from benchmarks.report.section import Section, by_dataset
+from benchmarks.report.tables import attributes, file_columns, number, shortened, valued
 from benchmarks.store import StoredSearch
-from benchmarks.suite.suite import Suite
 
 PATH_FILE, TRIED_FILE, PATH_TEX = "path.csv", "path_tried.csv", "path.tex"
 
@@ -55,27 +54,25 @@ def build(report: Report) -> Iterable[Block]:
     path = study.path_to_find
     search = study.searches.get(path.key) if path else None
     changes = changes_taken(search.chosen if search else None) if path else declared_changes(suite)
-    yield Paragraph(_how_found(path, search, changes) if path else _how_declared(suite))
-    lines = [line for dataset in report.datasets for line in _lines(dataset, changes)]
-    for dataset in report.datasets:
-        own = [line for line in lines if line.dataset is dataset]
-        if own and report.has_several_datasets:
-            yield Heading(dataset.name)
-        if own:
-            yield from _of_dataset(dataset, own)
-    yield from _files(lines)
+    where = "declared in the suite" if suite.chosen_design.order else "that of the suite’s factors"
+    declared = f"The order of the changes was {where}, and does not follow from any result. {_READING}"
+    yield Paragraph(_how_found(path, search, changes) if path else declared)
+    lines = {
+        dataset.name: [
+            _Line(dataset, place, step)
+            for place, step in enumerate(steps_along(dataset.runs, dataset.report.factors, changes), start=1)
+        ]
+        for dataset in report.datasets
+    }
+    if changes:
+        yield from by_dataset(lambda dataset: _of_dataset(dataset, lines[dataset.name]))(report)
+    yield from _files([line for of_dataset in lines.values() for line in of_dataset])
     if path and search:
         yield from _what_was_tried(path, list(_tried(search, changes)))
 
 
-def _lines(dataset: ReportedDataset, changes: Sequence[Change]) -> Iterator[_Line]:
-    steps = steps_along(dataset.runs, dataset.report.factors, changes)
-    for place, step in enumerate(steps, start=1):
-        yield _Line(dataset, place, step)
-
-
 def _gain(line: _Line, found: Estimate) -> Number:
-    return Number(found.mean, line.dataset.style.difference_estimate(found))
+    return Number(found.mean, line.dataset.style.differences.estimate(found))
 
 
 _GAINS: list[Column[_Line]] = [
@@ -136,7 +133,7 @@ def _what_was_tried(path: FoundPath, tried: Sequence[_Tried]) -> Iterator[Block]
     style = style_of(metric.unit, (each.score for each in tried))
     columns: list[Column[_Tried]] = [
         number("Step", lambda each: each.step or ""),
-        number("Score", lambda each: Number(each.score, style.value(each.score))),
+        valued("Score", lambda each: each.score, style.value),
         Column("Change", lambda each: (each.change, *((Tag("taken"),) if each.is_taken else ()))),
     ]
     told = (
@@ -144,18 +141,11 @@ def _what_was_tried(path: FoundPath, tried: Sequence[_Tried]) -> Iterator[Block]
         "result. A change without a score had a run that failed or diverged, or does not go together with the changes "
         "before it."
     )
-    most = limits.MOST_CELL_ROWS
     yield Heading("What was tried")
-    yield Table(
-        "Table of the changes that were tried",
-        columns,
-        tried[:most],
-        caption=joined(told, left_out(tried, most, "", TRIED_FILE)),
-        marks=lambda each: () if each.step else ("baseline",),
-    )
-    numbers: list[Column[_Tried]] = [
-        *attributes(lambda each: each, "step", "change", "score", "is_taken"),
-    ]
+    title = "Table of the changes that were tried"
+    table = Table(title, columns, tried, caption=told, marks=lambda each: () if each.step else ("baseline",))
+    yield shortened(table, limits.MOST_CELL_ROWS, "", TRIED_FILE)
+    numbers: list[Column[_Tried]] = attributes(lambda each: each, "step", "change", "score", "is_taken")
     yield Table("Changes that were tried", numbers, tried, files=(TRIED_FILE,), is_on_pages=False)
 
 
@@ -165,18 +155,12 @@ _READING = (
 )
 
 
-def _how_declared(suite: Suite) -> str:
-    where = "declared in the suite" if suite.chosen_design.order else "that of the suite’s factors"
-    return f"The order of the changes was {where}, and does not follow from any result. {_READING}"
-
-
 def _how_found(path: FoundPath, search: StoredSearch | None, changes: Sequence[Change]) -> str:
-    seeds = f"seed{'s' if len(path.seeds) > 1 else ''} {', '.join(map(str, path.seeds))}"
     metric = METRICS[path.objective]
     how = (
         f"The order of the changes was not declared but found: at each step every change that was left was tried, and "
         f"the one with the best {metric.title} was taken if that was better than before. What counts is the mean over "
-        f"the datasets and {seeds}, none of which is reported; the test examples played no part."
+        f"the datasets and {named_seeds(path.seeds)}, none of which is reported; the test examples played no part."
     )
     if search is None:
         return f"{how} The path has not been found yet: the same “ablate run” goes on with it."

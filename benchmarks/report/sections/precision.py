@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,20 +15,15 @@ from benchmarks.analysis.example_noise import PairNoise, pair_noise, right_answe
 from benchmarks.analysis.tables import level_column
 from benchmarks.labels import counted
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Heading, Number, Paragraph, Plots, Table
+from benchmarks.report.blocks import Block, Column, Heading, Paragraph, Plots, Table
 from benchmarks.report.formatting import sentences
-from benchmarks.report.plots.precision import precision_plot
-from benchmarks.report.report import Report, ReportedDataset
-from benchmarks.report.section import Section, by_dataset
-from benchmarks.report.tables import number
+from benchmarks.report.plots.sizes import precision_plot
+from benchmarks.report.report import ReportedDataset
+from benchmarks.report.section import Section, by_dataset, outputs_obstacle
+from benchmarks.report.tables import number, valued
 
 SIZES = (3, 6, 10, 20, 40)
 """Numbers of seeds for which the precision is told."""
-
-
-def build(report: Report) -> Iterable[Block]:
-    """The precision of the differences of each dataset, and the noise of its test examples."""
-    yield from by_dataset(report, _of_dataset)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -51,10 +47,9 @@ def _precision(dataset: ReportedDataset) -> Iterator[Block]:
     widths = zip(sizes, half_widths(sd, sizes).tolist(), strict=True)
 
     def column(size: int, width: float) -> Column[str]:
-        now = " (now)" if size == n_seeds else ""
-        return number(f"{size}{now}", lambda _: Number(width, style.value(width)))
+        return valued(f"{size} (now)" if size == n_seeds else f"{size}", lambda _: width, style.value)
 
-    columns = [Column[str]("Seeds", lambda sign: sign), *(column(*each) for each in widths)]
+    columns = [Column[str]("Seeds", lambda sign: sign), *itertools.starmap(column, widths)]
     yield Table("Table of precision", columns, ["±"])
     differences = {f"{each.factor} = {each.level}": [pair.difference for pair in each.pairs] for each in simple}
     yield Plots(precision_plot(f"precision-{dataset.number}", differences, dataset.outcome, style))
@@ -68,45 +63,21 @@ class _Noise:
     pairs: tuple[PairNoise, ...]
     """The level's run first, then the baseline's with the same seed."""
 
-    @property
-    def only_level(self) -> float:
-        """Share of the examples that the level's run alone has right, on average over the pairs."""
-        return statistics.fmean(each.only_first for each in self.pairs)
-
-    @property
-    def only_baseline(self) -> float:
-        """The same of the baseline's run."""
-        return statistics.fmean(each.only_second for each in self.pairs)
-
-    @property
-    def sd(self) -> float:
-        """Of the difference over the seeds."""
-        return self.contrast.estimate.sd
-
-    @property
-    def error(self) -> float:
-        """Standard error of a pair's difference over test sets of this size, on average over the pairs."""
-        return statistics.fmean(each.error for each in self.pairs)
+    def mean(self, name: str) -> float:
+        """An attribute of the pairs, averaged over them."""
+        return statistics.fmean(getattr(pair, name) for pair in self.pairs)
 
 
 def _noise(dataset: ReportedDataset) -> Iterator[Block]:
-    name, facts = dataset.name.partition(":")[0], dataset.facts
     known = [each for each in dataset.simple_contrasts if each.estimate.n]
-    labels = None if facts.task == "regression" else dataset.report.study.store.labels(name, facts.version)
-    found = [] if labels is None else list(_noise_of(dataset, known, labels))
+    found = list(_noise_of(dataset, known))
     if not found:
-        obstacle = (
-            "a regression has no accuracy"
-            if facts.task == "regression"
-            else "the labels of the test examples were not kept"
-            if labels is None
-            else "of no pair of runs the outputs for the test examples were kept"
-        )
+        obstacle = outputs_obstacle(dataset, "accuracy", "pair of runs")
         yield Paragraph(f"The noise of the test examples is not given: {obstacle}.")
         return
     yield Heading("How much hangs on the test examples?", 4)
     yield Paragraph(
-        f"All runs are tested on the same {counted(facts.num_test, 'example')}. With as many other ones, the "
+        f"All runs are tested on the same {counted(dataset.facts.num_test, 'example')}. With as many other ones, the "
         "difference in accuracy of a pair of runs would be off by its noise: a standard error, the mean over the "
         "pairs. Further seeds are tested on the same examples, and do not take all of it away."
     )
@@ -117,25 +88,24 @@ def _noise_table(dataset: ReportedDataset, found: Sequence[_Noise], n_difference
     style = dataset.style
     columns: list[Column[_Noise]] = [
         Column("Level", lambda each: f"{each.contrast.factor} = {each.contrast.level}"),
-        number("Noise of a pair", lambda each: Number(each.error, style.value(each.error))),
-        number("SD over the seeds", lambda each: Number(each.sd, style.value(each.sd))),
-        number("Level alone right", lambda each: f"{style.value(each.only_level)} %"),
-        number("Baseline alone right", lambda each: f"{style.value(each.only_baseline)} %"),
+        valued("Noise of a pair", lambda each: each.mean("error"), style.value),
+        valued("SD over the seeds", lambda each: each.contrast.estimate.sd, style.value),
+        number("Level alone right", lambda each: f"{style.value(each.mean('only_first'))} %"),
+        number("Baseline alone right", lambda each: f"{style.value(each.mean('only_second'))} %"),
         number("Pairs", lambda each: len(each.pairs)),
     ]
     told = sentences(
         f"Noise and SD {style.unit_of_differences}; right alone: share of the examples, mean over the pairs.",
-        f"{len(found)} of {counted(n_differences, 'difference')} from the baseline."
-        if len(found) < n_differences
-        else "",
+        len(found) < n_differences and f"{len(found)} of {counted(n_differences, 'difference')} from the baseline.",
     )
     return Table("Table of the noise of the test examples", columns, found, caption=told)
 
 
-def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast], labels: np.ndarray) -> Iterator[_Noise]:
+def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast]) -> Iterator[_Noise]:
     """Hold which examples the runs of a level have right against those of the baseline, seed by seed."""
-    report = dataset.report
-    done = dataset.runs[dataset.runs["status"] == "done"]
+    report, done, labels = dataset.report, dataset.done, dataset.labels
+    if dataset.facts.task == "regression" or labels is None:
+        return
 
     def right(levels: Mapping[str, str], seeds: Sequence[int]) -> dict[int, np.ndarray]:
         cell = done[(done[[level_column(each) for each in levels]] == list(levels.values())).all(axis="columns")]
@@ -153,4 +123,4 @@ def _noise_of(dataset: ReportedDataset, contrasts: Iterable[Contrast], labels: n
             yield _Noise(contrast, pairs)
 
 
-SECTION = Section("precision", "Precision", build)
+SECTION = Section("precision", "Precision", by_dataset(_of_dataset))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 from typing import Any
 
 import zoo
@@ -23,14 +23,8 @@ from benchmarks.settings.run import VARIANT, canonical_json
 from benchmarks.suite.suite import Suite
 from zoo.variants import VARIANTS
 
-
-@dataclass(frozen=True)
-class _Checked:
-    """A line of the checklist."""
-
-    question: str
-    is_fine: bool
-    answer: str
+_Checked = tuple[str, bool, str]
+"""A line of the checklist: the question, whether all is fine, and the answer."""
 
 
 def build(report: Report) -> Iterable[Block]:
@@ -41,15 +35,22 @@ def build(report: Report) -> Iterable[Block]:
     yield Heading("Checklist")
     yield _checklist_table(report)
     if report.claims and report.claims.standing.registered_at:
+        columns: list[Column[tuple[str, str]]] = [
+            Column("Claim", itemgetter(0), wraps="sentences"),
+            Column("Registered", itemgetter(1)),
+        ]
         yield Heading("Claims as registered")
-        yield _registered(report.claims.standing.registered_at)
+        yield Table("Times of registration", columns, list(report.claims.standing.registered_at.items()))
     yield Heading("Runs")
     yield Facts(tuple(_runs(report)))
     yield Heading("Datasets")
     yield _datasets(report)
     yield Heading("Machines")
     yield from _machines(report)
-    yield from _models_told(report.study.suite)
+    if models := tuple(_models(report.study.suite)):
+        yield Heading("Models against their publications")
+        yield Bullets(models)
+        yield Paragraph(_OF_NETWORKS, "caption")
     yield Heading("Settings that all cells share")
     fixed, varied = _settings(report.study.runs)
     yield Facts(tuple(fixed), are_many=True)
@@ -60,19 +61,11 @@ def build(report: Report) -> Iterable[Block]:
 
 def _checklist_table(report: Report) -> Block:
     columns: list[Column[_Checked]] = [
-        Column("", lambda each: "yes" if each.is_fine else "no"),
-        Column("", lambda each: each.question, wraps="sentences"),
-        Column("", lambda each: each.answer, wraps="sentences"),
+        Column("", lambda each: "yes" if each[1] else "no"),
+        Column("", itemgetter(0), wraps="sentences"),
+        Column("", itemgetter(2), wraps="sentences"),
     ]
     return Table("Checklist", columns, list(_checklist(report)))
-
-
-def _registered(times: Mapping[str, str]) -> Block:
-    columns: list[Column[tuple[str, str]]] = [
-        Column("Claim", lambda each: each[0], wraps="sentences"),
-        Column("Registered", lambda each: each[1]),
-    ]
-    return Table("Times of registration", columns, list(times.items()))
 
 
 def _runs(report: Report) -> Iterator[tuple[str, Text]]:
@@ -112,9 +105,13 @@ def _level_without_learning(dataset: ReportedDataset) -> str:
     return f"{dataset.metric.title} {style.value(level)}{' %' if style.unit == 'share' else ''}"
 
 
+def _machines_used(report: Report) -> Counter[str]:
+    """Id of each machine that runs come from -> how many do."""
+    return Counter(report.runs.loc[report.runs["machine"] != "", "machine"])
+
+
 def _machines(report: Report) -> Iterator[Block]:
-    used = report.runs.loc[report.runs["machine"] != "", "machine"]
-    n_runs, known = Counter[str](used), report.study.store.machines()
+    n_runs, known = _machines_used(report), report.study.store.machines()
     if not n_runs:
         yield Paragraph("None yet.")
     for machine in sorted(n_runs, key=lambda each: (-n_runs[each], each)):
@@ -122,16 +119,9 @@ def _machines(report: Report) -> Iterator[Block]:
         yield Facts(tuple(flat_facts(known.get(machine, {}))), are_many=True)
 
 
-def _models_told(suite: Suite) -> Iterator[Block]:
-    models = tuple(_models(suite))
-    if models:
-        yield Heading("Models against their publications")
-        yield Bullets(models)
-        yield Paragraph(
-            "Of the networks alone, before factors change them. How they are trained is the suite’s own, and not their "
-            "papers’.",
-            "caption",
-        )
+_OF_NETWORKS = (
+    "Of the networks alone, before factors change them. How they are trained is the suite’s own, and not their papers’."
+)
 
 
 def _deviations(report: Report) -> Iterator[str]:
@@ -165,43 +155,33 @@ def _deviations(report: Report) -> Iterator[str]:
             yield f"{counted(number, 'run')} ended as {how}: a hole, until “ablate run --retry {status}” fills it."
     if number := int(counts.get(MISSING, 0)):
         yield f"{counted(number, 'run')} {'is' if number == 1 else 'are'} missing."
-    n_machines = runs.loc[runs["machine"] != "", "machine"].nunique()
-    if n_machines > 1:
+    if (n_machines := len(_machines_used(report))) > 1:
         yield f"The runs come from {n_machines} machines or set-ups, which differ in what is listed below."
 
 
 def _checklist(report: Report) -> Iterator[_Checked]:
     suite, runs, claims = report.study.suite, report.runs, report.claims
     if claims:
-        n_claims, n_exploratory = len(claims.claims), len(claims.standing.unregistered)
+        n_claims, n_exploratory = len(claims.judged.claims), len(claims.standing.unregistered)
         registered = f"{n_claims - n_exploratory} of {counted(n_claims, 'claim')}"
-        yield _Checked("Were the claims registered before there were results?", not n_exploratory, registered)
-        yield _Checked(
-            "Are all claims still as they were registered?",
-            not claims.standing.withdrawn,
-            f"{counted(len(claims.standing.withdrawn), 'claim')} taken out, edited or registered anew after there were "
-            "results",
-        )
+        yield "Were the claims registered before there were results?", not n_exploratory, registered
+        n_withdrawn = len(claims.standing.withdrawn)
+        told = f"{counted(n_withdrawn, 'claim')} taken out, edited or registered anew after there were results"
+        yield "Are all claims still as they were registered?", not n_withdrawn, told
         looks, undeclared = claims.standing.looks, claims.standing.undeclared
         declared = f"looks at {', '.join(map(str, looks))}" if looks else "one look, at all seeds"
         answer = undeclared or f"{declared}; now {len(report.seeds)}"
-        yield _Checked("Were the seeds declared?", undeclared is None, answer)
+        yield "Were the seeds declared?", undeclared is None, answer
     held = int(runs["outcome"].notna().sum())
-    yield _Checked(
-        "Has every planned run an outcome?", held == len(runs), f"{whole(held)} of {counted(len(runs), 'run')}"
-    )
+    yield "Has every planned run an outcome?", held == len(runs), f"{whole(held)} of {counted(len(runs), 'run')}"
     per_cell = runs.groupby("cell")["seed"].agg(frozenset).nunique()
-    yield _Checked("Has every cell the same seeds, so that they are paired?", per_cell == 1, "by the plan")
-    n_machines = runs.loc[runs["machine"] != "", "machine"].nunique()
-    yield _Checked("Do all runs come from one machine and set-up?", n_machines <= 1, f"{n_machines}")
+    yield "Has every cell the same seeds, so that they are paired?", per_cell == 1, "by the plan"
+    n_machines = len(_machines_used(report))
+    yield "Do all runs come from one machine and set-up?", n_machines <= 1, f"{n_machines}"
     if suite.search:
-        yield _Checked(
-            "Have the settings been tuned on other seeds than those reported?", True, "checked before running"
-        )
-    yield _Checked(f"Was each test set read once a run, {report.evaluated}?", True, "by construction")
-    yield _Checked(
-        "Do all runs have the revisions of this program and the versions of the data?", True, "by their keys"
-    )
+        yield "Have the settings been tuned on other seeds than those reported?", True, "checked before running"
+    yield f"Was each test set read once a run, {report.evaluated}?", True, "by construction"
+    yield "Do all runs have the revisions of this program and the versions of the data?", True, "by their keys"
 
 
 def _models(suite: Suite) -> Iterator[str]:

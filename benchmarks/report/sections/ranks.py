@@ -11,12 +11,12 @@ from benchmarks.analysis.contrasts import oriented
 from benchmarks.analysis.ranks import LEAST_DATASETS_FOR_RANKS, Ranks, rank_over_datasets
 from benchmarks.analysis.tables import level_column
 from benchmarks.report import limits
-from benchmarks.report.blocks import Block, Column, Number, Paragraph, Plots, Table
+from benchmarks.report.blocks import Block, Column, Paragraph, Plots, Table
 from benchmarks.report.formatting import decimal, p_text, sentences
-from benchmarks.report.plots.ranks import rank_plot
+from benchmarks.report.plots.bars import rank_plot
 from benchmarks.report.report import Report
 from benchmarks.report.section import Section
-from benchmarks.report.tables import number
+from benchmarks.report.tables import valued
 from benchmarks.runs import Factors
 
 
@@ -30,13 +30,13 @@ def build(report: Report) -> Iterable[Block]:
     yield Paragraph(
         sentences(
             f"Mean rank over {ranks.n_datasets} datasets, 1 for the best. Exploratory.",
-            "" if math.isnan(ranks.friedman_p) else friedman,
+            not math.isnan(ranks.friedman_p) and friedman,
             ranks.note,
         )
     )
     columns: list[Column[tuple[str, float]]] = [
         Column("Cell", lambda each: each[0]),
-        number("Mean rank", lambda each: Number(each[1], decimal(each[1]))),
+        valued("Mean rank", lambda each: each[1], decimal),
     ]
     yield Table("Table of ranks", columns, list(ranks.mean_ranks.items()))
     yield Plots(rank_plot("ranks", ranks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -22,22 +22,26 @@ from benchmarks.labels import NOTHING, counted, level_label
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Code, Column, Heading, Number, Paragraph, Plot, Plots, Table, Tag, joined
 from benchmarks.report.formatting import Style, style_of, titled
-from benchmarks.report.plots.coordinates import parallel_coordinates
 from benchmarks.report.plots.search import best_so_far, gap_plot, sensitivity_plot, worth_plot
-from benchmarks.report.plots.search_space import slices
+from benchmarks.report.plots.search_space import parallel_coordinates, slices
 from benchmarks.report.report import Report
 from benchmarks.report.search_prose import budgets_told, gaps_told, how_searched, worth_told
 from benchmarks.report.section import Section
-from benchmarks.report.tables import attributes, estimate_columns, file_columns, left_out, level_columns, number
+from benchmarks.report.tables import (
+    attributes,
+    estimate_columns,
+    file_columns,
+    left_out,
+    level_columns,
+    number,
+    shortened,
+    valued,
+)
 
 Item = TypeVar("Item")
 
-CHOSEN_FILE, TRIALS_FILE, UNTUNED_FILE, SEARCH_TEX = (
-    "search_chosen.csv",
-    "search_trials.csv",
-    "search_untuned.csv",
-    "search.tex",
-)
+CHOSEN_FILE, TRIALS_FILE, UNTUNED_FILE = "search_chosen.csv", "search_trials.csv", "search_untuned.csv"
+SEARCH_TEX = "search.tex"
 
 
 @dataclass(frozen=True)
@@ -55,12 +59,10 @@ class _Search:
 
     @property
     def title(self) -> str:
-        """Of the objective."""
         return titled(self.outcome.metric.title, self.style.unit_of_values)
 
     @property
     def ended(self) -> list[GroupOutcome]:
-        """The groups whose search has ended."""
         return [group for group in self.outcome.groups if group.has_ended]
 
     @property
@@ -80,13 +82,25 @@ class _Search:
 
     def score(self, group: GroupOutcome) -> Number:
         """The score for which a group's settings were chosen."""
-        return Number(_known(group.search_score), self.style.value(group.search_score))
+        return Number(group.search_score, self.style.value(group.search_score))
 
     def rerun(self, group: GroupOutcome) -> Number:
         """The mean score of the settings on the reported seeds."""
         scores = list(group.reruns_by_seed.values())
         mean = math.fsum(scores) / len(scores) if scores else math.nan
         return Number(mean, self.style.value(mean))
+
+    def plots(self, name: str, draw: Callable[..., tuple[Plot, ...]], *more: Any) -> tuple[Plot, ...]:
+        """Plots of each dataset, whose scores are far apart; of many datasets, plots of all together."""
+        datasets = list(dict.fromkeys(group.dataset for group in self.outcome.groups))
+        if not 1 < len(datasets) <= limits.MOST_SEARCH_DATASETS:
+            return draw(name, self.outcome, self.style, *more)
+        plots: list[Plot] = []
+        for place, dataset in enumerate(datasets):
+            groups = tuple(group for group in self.outcome.groups if group.dataset == dataset)
+            own = draw(f"{name}-{place}", replace(self.outcome, groups=groups), self.style, *more)
+            plots += [replace(plot, title=f"{dataset}: {plot.title}") for plot in own]
+        return tuple(plots)
 
 
 def build(report: Report) -> Iterable[Block]:
@@ -130,36 +144,24 @@ def _worths(report: Report) -> Iterator[Block]:
 
 
 def _worth_table(report: Report, worth: Worth, style: Style) -> Block:
-    most = limits.MOST_GROUP_ROWS
     columns: list[Column[CellWorth]] = [
         *level_columns(
-            report.factors,
-            lambda cell: cell.levels,
-            lambda cell: () if cell.is_changed else (Tag("nothing changed"),),
+            report.factors, lambda cell: cell.levels, lambda cell: () if cell.is_changed else (Tag("nothing changed"),)
         ),
-        number("Untuned", lambda cell: Number(cell.untuned, style.value(cell.untuned))),
-        number("Tuned", lambda cell: Number(cell.tuned, style.value(cell.tuned))),
-        *estimate_columns(
-            lambda cell: cell.gain,
-            lambda cell: style.raw_differences(cell.gain),
-            {
-                "Gain": lambda cell: Number(cell.gain.mean, style.difference(cell.gain.mean)),
-                "95 % interval": lambda cell: style.difference_interval(cell.gain),
-            },
-        ),
+        valued("Untuned", lambda cell: cell.untuned, style.value),
+        valued("Tuned", lambda cell: cell.tuned, style.value),
+        *estimate_columns("Gain", lambda cell: cell.gain, style.differences),
         number("Pairs", lambda cell: f"{cell.gain.n} of {cell.n_planned}"),
         number("Diverged", lambda cell: cell.n_diverged),
     ]
-    return Table(
+    table = Table(
         "Table of what tuning was worth",
         columns,
-        worth.cells[:most],
-        caption=joined(
-            f"{titled(worth.metric.title, '')}; gains {style.unit_of_differences}.",
-            left_out(worth.cells, most, "cells", UNTUNED_FILE),
-        ),
-        marks=lambda cell: ("baseline",) if report.is_baseline(cell.levels) else (),
+        worth.cells,
+        caption=f"{titled(worth.metric.title, '')}; gains {style.unit_of_differences}.",
+        marks=report.baseline_mark,
     )
+    return shortened(table, limits.MOST_GROUP_ROWS, "cells", UNTUNED_FILE)
 
 
 def _worth_file(report: Report, worths: Iterable[Worth]) -> Iterator[Block]:
@@ -179,7 +181,6 @@ def _worth_file(report: Report, worths: Iterable[Worth]) -> Iterator[Block]:
 
 
 def _spent(search: _Search) -> Iterator[Block]:
-    most, style, ended = limits.MOST_GROUP_ROWS, search.style, search.ended
     columns: list[Column[GroupOutcome]] = [
         Column("Group", lambda group: group.title),
         Column("Strategy", lambda group: group.strategy),
@@ -187,27 +188,24 @@ def _spent(search: _Search) -> Iterator[Block]:
         number("Without a score", lambda group: group.n_without_score),
         number("Runs", lambda group: group.budget.runs),
         number("Epochs", lambda group: group.budget.epochs),
-        number("Seconds", lambda group: Number(group.budget.seconds, f"{group.budget.seconds:.3g}")),
+        valued("Seconds", lambda group: group.budget.seconds, "{:.3g}".format),
     ]
     yield Heading("What was spent")
     yield Paragraph(
         f"{budgets_told(search.outcome)} Runs of trials that were stored already are counted as well. Seconds are of "
         "the machines that trained them, one run after another."
     )
-    if ended:
-        told = left_out(ended, most, "groups", CHOSEN_FILE)
-        yield Table("Table of budgets", columns, ended[:most], caption=told)
-        by_trials = _by_dataset(
-            "search-trials", search.outcome, lambda name, own: best_so_far(name, own, style, "trials")
-        )
-        by_epochs = _by_dataset(
-            "search-epochs", search.outcome, lambda name, own: best_so_far(name, own, style, "epochs")
-        )
-        yield Plots(by_trials + by_epochs)
+    if search.ended:
+        yield _of_groups("Table of budgets", columns, search.ended)
+        by_epochs = search.plots("search-epochs", best_so_far, "epochs")
+        yield Plots(search.plots("search-trials", best_so_far, "trials") + by_epochs)
+
+
+def _of_groups(title: str, columns: Sequence[Column[GroupOutcome]], groups: Sequence[GroupOutcome]) -> Block:
+    return shortened(Table(title, columns, groups), limits.MOST_GROUP_ROWS, "groups", CHOSEN_FILE)
 
 
 def _chosen(search: _Search) -> Iterator[Block]:
-    most, style, ended = limits.MOST_GROUP_ROWS, search.style, search.ended
     shown = search.settings[: limits.MOST_SETTING_COLUMNS]
 
     def score(group: GroupOutcome) -> str:
@@ -226,11 +224,9 @@ def _chosen(search: _Search) -> Iterator[Block]:
             left_out(search.settings, limits.MOST_SETTING_COLUMNS, "settings", CHOSEN_FILE),
         )
     )
-    told = left_out(ended, most, "groups", CHOSEN_FILE)
-    yield Table("Table of the settings chosen", columns, ended[:most], caption=told)
-    yield Plots(_by_dataset("search-slice", search.outcome, lambda name, own: slices(name, own, style)))
-    parallel = _by_dataset("search-parallel", search.outcome, lambda name, own: parallel_coordinates(name, own, style))
-    yield Plots(parallel)
+    yield _of_groups("Table of the settings chosen", columns, search.ended)
+    yield Plots(search.plots("search-slice", slices))
+    yield Plots(search.plots("search-parallel", parallel_coordinates))
 
 
 def _setting_column(path: str) -> Column[GroupOutcome]:
@@ -244,22 +240,13 @@ def _setting_column(path: str) -> Column[GroupOutcome]:
 
 
 def _trusted(search: _Search) -> Iterator[Block]:
-    most, style, outcome, ended = limits.MOST_GROUP_ROWS, search.style, search.outcome, search.ended
+    style, outcome = search.style, search.outcome
     n_left_out = sum(group.n_seeds - len(group.reruns_by_seed) for group in outcome.groups if group.best)
     columns: list[Column[GroupOutcome]] = [
         Column("Group", lambda group: group.title),
         number("In the search", search.score),
         number("On the reported seeds", search.rerun),
-        *estimate_columns(
-            outcome.gap,
-            lambda group: style.raw_differences(outcome.gap(group)),
-            {
-                "Flattered by": lambda group: Number(
-                    outcome.gap(group).mean, style.difference(outcome.gap(group).mean)
-                ),
-                "95 % interval": lambda group: style.difference_interval(outcome.gap(group)),
-            },
-        ),
+        *estimate_columns("Flattered by", outcome.gap, style.differences),
         number("Seeds", lambda group: f"{outcome.gap(group).n} of {group.n_seeds}"),
     ]
     yield Heading("How far to trust the score")
@@ -268,21 +255,19 @@ def _trusted(search: _Search) -> Iterator[Block]:
         f"same settings, on the seeds of this report, tells how much. {gaps_told(outcome)}"
     )
     told = joined(
-        left_out(ended, most, "groups", CHOSEN_FILE),
+        left_out(search.ended, limits.MOST_GROUP_ROWS, "groups", CHOSEN_FILE),
         "Intervals are over the reported seeds alone: the score in the search is one number, and how it would vary is "
         "not known.",
-        f"{counted(n_left_out, 'seed')} of groups left out, with which a run of a cell has no such score."
-        if n_left_out
-        else "",
+        n_left_out
+        and f"{counted(n_left_out, 'seed')} of groups left out, with which a run of a cell has no such score.",
     )
-    title = "Table of scores in the search and on the reported seeds"
-    yield Table(title, columns, ended[:most], caption=told)
+    rows = search.ended[: limits.MOST_GROUP_ROWS]
+    yield Table("Table of scores in the search and on the reported seeds", columns, rows, caption=told)
     yield Plots(gap_plot("search-gap", outcome, style))
 
 
 def _sensitivities(search: _Search, has_several_datasets: bool) -> Iterator[Block]:
     style, found = search.style, search.outcome.sensitivities
-    most = limits.MOST_GROUP_ROWS
     columns: list[Column[Sensitivity]] = [
         Column("Factor", lambda level: level.factor),
         Column("Level", lambda level: level.level),
@@ -302,22 +287,8 @@ def _sensitivities(search: _Search, has_several_datasets: bool) -> Iterator[Bloc
         levels = [each for each in found if each.dataset == dataset]
         if has_several_datasets:
             yield Heading(dataset, 4)
-        yield Table("Table of sensitivities", columns, levels[:most], caption=left_out(levels, most, "levels"))
+        yield shortened(Table("Table of sensitivities", columns, levels), limits.MOST_GROUP_ROWS, "levels")
         yield Plots(sensitivity_plot(f"search-levels-{place}", levels, search.outcome.metric, style))
-
-
-def _by_dataset(
-    name: str, found: SearchOutcome, draw: Callable[[str, SearchOutcome], tuple[Plot, ...]]
-) -> tuple[Plot, ...]:
-    """Plots of each dataset, whose scores are far apart; of many datasets, plots of all together."""
-    datasets = list(dict.fromkeys(group.dataset for group in found.groups))
-    if not 1 < len(datasets) <= limits.MOST_SEARCH_DATASETS:
-        return draw(name, found)
-    plots: list[Plot] = []
-    for place, dataset in enumerate(datasets):
-        own = replace(found, groups=tuple(group for group in found.groups if group.dataset == dataset))
-        plots += [replace(plot, title=f"{dataset}: {plot.title}") for plot in draw(f"{name}-{place}", own)]
-    return tuple(plots)
 
 
 def _facts(runs: pd.DataFrame, objective: str) -> dict[str, RunFacts]:
@@ -329,10 +300,6 @@ def _facts(runs: pd.DataFrame, objective: str) -> dict[str, RunFacts]:
         key: RunFacts(status, None if math.isnan(score) else float(score))
         for key, status, score in zip(stored["key"], stored["status"], scores, strict=True)
     }
-
-
-def _known(score: float | None) -> float:
-    return math.nan if score is None else score
 
 
 _Trial = tuple[GroupOutcome, TrialOutcome, float | None]
@@ -385,10 +352,10 @@ def _trial_columns(search: _Search) -> list[Column[_Trial]]:
         *attributes(lambda row: row[1].record, "round", "number"),
         *(_value_column(path, lambda row: row[1].record.values) for path in search.tried),
         *attributes(lambda row: row[1].record, "budget", "resumes"),
-        number("score", lambda row: _known(row[1].record.score)),
+        number("score", lambda row: row[1].record.score),
         Column("is_comparable", lambda row: row[1].is_comparable),
         Column("is_chosen", lambda row: row[1] is row[0].best),
-        number("best_so_far", lambda row: _known(row[2])),
+        number("best_so_far", lambda row: row[2]),
         Column("statuses", lambda row: " ".join(row[1].statuses)),
         *attributes(lambda row: row[1], "epochs", "seconds"),
         Column("keys", lambda row: " ".join(row[1].record.keys)),

@@ -12,7 +12,7 @@ from benchmarks.metrics import METRICS
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Heading, Paragraph, Plot, Plots, Tag
 from benchmarks.report.formatting import style_of
-from benchmarks.report.plots.seeds import paired_dots, seed_lines
+from benchmarks.report.plots.differences import paired_dots, seed_lines
 from benchmarks.report.report import Report, ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 
@@ -23,7 +23,8 @@ def build(report: Report) -> Iterable[Block]:
         "The same differences, one dot a seed, in the order of the seeds from the top of a row to its bottom; the bar "
         "is their mean. A cross is a pair of which a run diverged. Each panel has a scale of its own."
     )
-    judgements = _judgements(report)
+    judged = report.claims.judged.judgements if report.claims else []
+    judgements = [each for each in judged if any(math.isfinite(pair.difference) for pair in each[1].pairs)]
     if judgements:
         yield Heading("Of the claims")
         yield Plots(tuple(_claims(report, judgements[: limits.MOST_SEED_PANELS])))
@@ -31,14 +32,7 @@ def build(report: Report) -> Iterable[Block]:
         told = f"{counted(n_left_out, 'more panel')} left out for want of room." if n_left_out else ""
         yield Paragraph(told, "caption")
         yield Heading("Of the differences from the baseline")
-    yield from by_dataset(report, _of_dataset)
-
-
-def _judgements(report: Report) -> list[tuple[JudgedClaim, Judgement]]:
-    """The judgements on one dataset of which a seed has values."""
-    claims = report.claims.judged.claims if report.claims else ()
-    judgements = [(claim, each) for claim in claims for each in claim.judgements]
-    return [(claim, each) for claim, each in judgements if any(math.isfinite(pair.difference) for pair in each.pairs)]
+    yield from by_dataset(_of_dataset)(report)
 
 
 def _claims(report: Report, shown: Iterable[tuple[JudgedClaim, Judgement]]) -> Iterator[Plot]:

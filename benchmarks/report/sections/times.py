@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
@@ -15,14 +15,9 @@ from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Paragraph, Plots, Table
 from benchmarks.report.formatting import style_of
 from benchmarks.report.plots.costs import time_to_target
-from benchmarks.report.report import Report, ReportedDataset
+from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import level_columns, number
-
-
-def build(report: Report) -> Iterable[Block]:
-    """How many runs of each cell reach the target, and when."""
-    yield from by_dataset(report, _of_dataset)
 
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
@@ -72,18 +67,17 @@ def _times(dataset: ReportedDataset, known: pd.DataFrame, name: str, target: flo
 
 
 def _table(dataset: ReportedDataset, found: Sequence[TimeToTarget]) -> Block:
-    report, n_cells = dataset.report, dataset.runs["cell"].nunique()
     shown = found[: limits.MOST_EFFECT_ROWS]
     return Table(
         "Table of times to the target",
         [
-            *level_columns(report.factors, lambda each: each.levels),
+            *level_columns(dataset.report.factors, lambda each: each.levels),
             number("Reached", lambda each: f"{each.survival.n_reached} of {each.survival.n}"),
             number(f"Mean epochs, up to {found[0].survival.horizon:g}", _mean),
         ],
         shown,
-        caption=f"The first {len(shown)} of {whole(n_cells)} cells." if len(shown) < n_cells else "",
-        marks=lambda each: ("baseline",) if report.is_baseline(each.levels) else (),
+        caption=f"The first {len(shown)} of {whole(dataset.n_cells)} cells." if len(shown) < dataset.n_cells else "",
+        marks=dataset.report.baseline_mark,
     )
 
 
@@ -94,4 +88,4 @@ def _mean(found: TimeToTarget) -> str:
     return f"raw: {', '.join(f'{time:.3g}' for time in found.reached)}" if found.reached else NOTHING
 
 
-SECTION = Section("times", "Time to target", build)
+SECTION = Section("times", "Time to target", by_dataset(_of_dataset))
