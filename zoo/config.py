@@ -11,7 +11,7 @@ from pydantic import model_validator
 
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import (
     ListAsTuple,
     OneOf,
@@ -108,6 +108,11 @@ class ModelConfig(Settings):
         1e-5, "Added to the variance before its root is taken.", gt=0, le=1, not_with={"normalization": "none"}
     )
     normalization_group_size: int = setting(
+    normalization_variance: Annotated[str, OneOf("normalization variance", NORMALIZATION_VARIANCES)] = setting(
+        "unbiased",
+        "Which variance of a batch the moving average takes up, with which batch normalization evaluates.",
+        only_with={"normalization": ("batch",)},
+    )
         8,
         "Channels in each group; the nearest size that divides them and has three numbers of an example or more "
         "(Wu & He 2018, table 3: 8 and 16 did best).",

@@ -96,7 +96,9 @@ class LayerMaker:
             least = math.ceil(self.normalization.least / math.prod(features.shape[1:-1]))
             arguments["groups"] = group_count(features.shape[-1], self.config.normalization_group_size, least)
         self._check_normalized_together(features, row.keras_class, arguments.get("groups", 1), name)
-        layer = getattr(keras.layers, row.keras_class)(name=f"{name}_normalization", **arguments)
+        is_unbiased = row.keras_class == "BatchNormalization" and self.config.normalization_variance == "unbiased"
+        module = custom if is_unbiased else keras.layers
+        layer = getattr(module, row.keras_class)(name=f"{name}_normalization", **arguments)
         outputs = layer(features)
         if gain_at_zero:
             gain = layer.scale if row.keras_class == "RMSNormalization" else layer.gamma

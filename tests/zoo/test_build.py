@@ -33,6 +33,7 @@ KEEPING_SHAPES = [
     {"max_norm": 1.0},
     {"l1": 0.1, "l2": 0.1},
     {"initial_bias": 0.5, "normalization": "none"},
+    {"normalization_variance": "biased"},
 ]
 OF_FAMILY = {
     "mlp": [

@@ -25,6 +25,7 @@ COMPANIONS = {
     "elu_alpha": {"activation": "elu"},
     "initializer_scale": {"initializer": "constant"},
     "normalization_momentum": {"normalization": "batch"},
+    "normalization_variance": {"normalization": "batch"},
     "normalization_epsilon": {"normalization": "layer"},
     "normalization_group_size": {"normalization": "group"},
     "normalization_place": {"normalization": "rms"},
@@ -43,6 +44,7 @@ VALUES = {
     "normalization_group_size": 4,
     "normalization_place": "after_activation",
     "width_profile": "pyramid",
+    "normalization_variance": "biased",
     "downsampling_block": "last",
     "strided_convolution": "3x3",
     "residual_start": "zero_gamma",
@@ -580,6 +582,9 @@ def test_differing_from_default():
         "depth": 10,
         "activation": "gelu",
         "skip_connections": "none",
+        {"residual_start": "fixup", "normalization": "none"},
+        {"normalization_variance": "biased"},
+        {"activated_shortcuts": "every_stage"},
         "blocks_per_stage": [1, 2, 1],
     }
     assert zoo.MLPConfig(normalization="batch").differing_from_default() == {"normalization": "batch"}

@@ -30,7 +30,7 @@ import pytest
 import zoo
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import OneOf
 from zoo.topology import (
     BLOCK_ORDERS,
@@ -72,6 +72,7 @@ def common(normalizations):
         "initial_bias": levels("initial_bias", [0.3], normalization="none"),
         "normalization": levels("normalization", normalizations),
         "normalization_momentum": levels("normalization_momentum", [0.5], normalization="batch"),
+        "normalization_variance": levels("normalization_variance", NORMALIZATION_VARIANCES, normalization="batch"),
         "normalization_epsilon": levels("normalization_epsilon", [0.1], normalization="batch"),
         "normalization_group_size": levels("normalization_group_size", [4], normalization="group"),
         "normalization_place": levels("normalization_place", NORMALIZATION_PLACES, normalization="batch"),
