@@ -24,6 +24,7 @@ from zoo.settings import (
     setting,
 )
 from zoo.topology import (
+    ACTIVATED_SHORTCUTS,
     BLOCK_ORDERS,
     BLOCKS,
     DOWNSAMPLING_BLOCKS,
@@ -33,6 +34,8 @@ from zoo.topology import (
     PUBLISHED_LAYOUTS,
     RESIDUAL_STARTS,
     RESNET_SKIP_CONNECTIONS,
+    SEEN_BY_C3,
+    STEM_PADDINGS,
     STEMS,
     STRIDED_CONVOLUTIONS,
     WIDTH_PROFILES,
@@ -390,6 +393,11 @@ class ResNetConfig(_PlacedNormalization):
         "units", "What is dropped together.", not_with={"dropout": 0.0}
     )
     stochastic_depth: float = _setting_of_rate(
+    stem_padding: Annotated[str, OneOf("stem padding", STEM_PADDINGS)] = setting(
+        "minus_infinity",
+        "What surrounds the image where the stem pools it; after ReLU it makes no difference whether zeros do.",
+        only_with={"stem": ("imagenet",)},
+    )
         "Chance that the last block is skipped by an example in training; it grows linearly from the first "
         "(Huang et al. 2016, equation 4).",
         not_with={"skip_connections": "none"},
@@ -405,6 +413,12 @@ class ResNetConfig(_PlacedNormalization):
                 message = f"one number of blocks for each of the {self.stages} stages is needed"
                 raise found_problems([Problem("blocks_per_stage", message, str(list(explicit)), "1 or more in each")])
             depth = 2 + per_block * sum(explicit)
+    activated_shortcuts: Annotated[str, OneOf("choice of activated shortcuts", ACTIVATED_SHORTCUTS)] = setting(
+        "first_block",
+        "Which identity shortcuts of pre-activation blocks see the block's activated input; others see it as it came.",
+        only_with={"block_order": ("pre_activation",), "skip_connections": ("identity",)},
+        not_with={"stages": 1},
+    )
             if depth != self.depth:
                 message = f"the blocks {list(explicit)} make a depth of {depth}"
                 raise found_problems([Problem("depth", message, str(self.depth), str(depth))])

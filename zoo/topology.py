@@ -31,8 +31,15 @@ PUBLISHED_LAYOUTS: dict[tuple[str, int, int], tuple[int, ...]] = {
 BLOCK_ORDERS: dict[str, str] = {
     "post_activation": "convolution, normalization, activation; the last activation after the addition "
     "(He et al. 2016, figure 2)",
-    "pre_activation": "normalization, activation, convolution; nothing after the addition. The first block of each "
-    "stage hands the activated input to its shortcut too (He et al. 2016, Identity Mappings, figure 4e and appendix)",
+    "pre_activation": "normalization, activation, convolution; nothing after the addition. Some blocks hand their "
+    "activated input to the shortcut too: activated_shortcuts says which (He et al. 2016, Identity Mappings, "
+    "figure 4e)",
+}
+
+ACTIVATED_SHORTCUTS: dict[str, str] = {
+    "first_block": "the first block of the network, after the convolution of the stem; and every projection, whatever "
+    "is said here (He et al. 2016, Identity Mappings, appendix)",
+    "every_stage": "the first block of every stage (fb.resnet.torch, preresnet.lua)",
 }
 
 STEMS: dict[str, str] = {
@@ -66,6 +73,14 @@ MLP_SKIP_CONNECTIONS: dict[str, str] = {
 RESIDUAL_STARTS: dict[str, str] = {
     "as_others": "as all other layers",
     "zero_gamma": "at zero: the gain of the branch's last normalization, or the weights of its last convolution where "
+STEM_PADDINGS: dict[str, str] = {
+    "minus_infinity": "one pixel on each side that is never the largest (fb.resnet.torch and torchvision)",
+    "zeros": "one pixel of zeros on each side, which is the largest where all others are below zero "
+    "(keras.applications)",
+    "same": "as minus_infinity, but nothing above and to the left of an image of even size: the windows begin at its "
+    "edge (He et al. 2016 in Caffe; TF-Slim)",
+}
+
     "no normalization follows in the branch (Goyal et al. 2017, section 5.1)",
     "fixup": "the last convolution of each branch and the head at zero, the branch's others times "
     "L^(-1 / (2 m - 2)) for L branches of m layers, no biases a channel, but single learned numbers before each "

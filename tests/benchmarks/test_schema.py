@@ -38,6 +38,8 @@ TABLES = {
     "model.block": topology.BLOCKS,
     "model.block_order": topology.BLOCK_ORDERS,
     "model.stem": topology.STEMS,
+    "model.stem_padding": topology.STEM_PADDINGS,
+    "model.activated_shortcuts": topology.ACTIVATED_SHORTCUTS,
     "model.downsampling_block": topology.DOWNSAMPLING_BLOCKS,
     "model.strided_convolution": topology.STRIDED_CONVOLUTIONS,
     "model.residual_start": topology.RESIDUAL_STARTS,

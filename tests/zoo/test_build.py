@@ -51,6 +51,7 @@ OF_FAMILY = {
         {"dropout_kind": "channels"},
         {"pooling": "max"},
         {"downsampling_block": "last"},
+        {"block_order": "pre_activation", "activated_shortcuts": "every_stage"},
     ],
 }
 """Changes that leave the shapes of the layers that there were alone."""

@@ -31,6 +31,9 @@ COMPANIONS = {
     "normalization_place": {"normalization": "rms"},
     "initial_bias": {"normalization": "none"},
     "strided_convolution": {"block": "bottleneck"},
+    "stem_padding": {"stem": "imagenet"},
+    "activated_shortcuts": {"block_order": "pre_activation"},
+    "residual_start": {"normalization": "none"},
     "dropout_kind": {"dropout": 0.1},
 }
 """What a setting needs beside it to have an effect."""
@@ -44,7 +47,8 @@ VALUES = {
     "normalization_group_size": 4,
     "normalization_place": "after_activation",
     "width_profile": "pyramid",
-    "normalization_variance": "biased",
+    "stem_padding": "zeros",
+    "activated_shortcuts": "every_stage",
     "downsampling_block": "last",
     "strided_convolution": "3x3",
     "residual_start": "zero_gamma",
@@ -578,13 +582,13 @@ def test_differing_from_default():
     config = zoo.ResNetConfig(
         depth=10, activation="gelu", normalization="batch", skip_connections="none", blocks_per_stage=(1, 2, 1)
     )
+        {"residual_start": "fixup", "normalization": "none"},
+        {"normalization_variance": "biased"},
+        {"activated_shortcuts": "every_stage"},
     assert config.differing_from_default() == {
         "depth": 10,
         "activation": "gelu",
         "skip_connections": "none",
-        {"residual_start": "fixup", "normalization": "none"},
-        {"normalization_variance": "biased"},
-        {"activated_shortcuts": "every_stage"},
         "blocks_per_stage": [1, 2, 1],
     }
     assert zoo.MLPConfig(normalization="batch").differing_from_default() == {"normalization": "batch"}

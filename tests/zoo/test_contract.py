@@ -33,6 +33,7 @@ from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import OneOf
 from zoo.topology import (
+    ACTIVATED_SHORTCUTS,
     BLOCK_ORDERS,
     BLOCKS,
     DOWNSAMPLING_BLOCKS,
@@ -40,6 +41,7 @@ from zoo.topology import (
     MLP_SKIP_CONNECTIONS,
     POOLINGS,
     RESIDUAL_STARTS,
+    STEM_PADDINGS,
     RESNET_SKIP_CONNECTIONS,
     STEMS,
     STRIDED_CONVOLUTIONS,
@@ -109,7 +111,11 @@ LEVELS = {
         "block_order": levels("block_order", BLOCK_ORDERS),
         "width": levels("width", [5]),
         "widening_factor": levels("widening_factor", [1, 2]),
-        "stem": levels("stem", STEMS),
+        "stem": levels("stem", STEMS, stem_padding="minus_infinity"),
+        "stem_padding": levels("stem_padding", STEM_PADDINGS, stem="imagenet"),
+        "activated_shortcuts": levels(
+            "activated_shortcuts", ACTIVATED_SHORTCUTS, block_order="pre_activation", skip_connections="identity"
+        ),
         "downsampling_block": levels("downsampling_block", DOWNSAMPLING_BLOCKS),
         "strided_convolution": levels("strided_convolution", STRIDED_CONVOLUTIONS, block="bottleneck", depth=8),
         "skip_connections": levels("skip_connections", RESNET_SKIP_CONNECTIONS),
