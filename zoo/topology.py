@@ -15,6 +15,32 @@ class Block:
     explanation: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """One unit of a convolution whose units see some of the inputs each, made as a layer of its own."""
+
+    seen: tuple[tuple[int, ...], ...]
+    """The inputs that each unit of the whole sees."""
+    unit: int
+    """Which of the units it is, from 0."""
+
+    @property
+    def units_per_input(self) -> float:
+        """How many units of the whole see an input of this one, in the mean over its inputs."""
+        inputs = self.seen[self.unit]
+        return sum(each in seen for each in inputs for seen in self.seen) / len(inputs)
+
+
+SEEN_BY_C3: tuple[tuple[int, ...], ...] = (
+    *((first, (first + 1) % 6, (first + 2) % 6) for first in range(6)),
+    *((first, (first + 1) % 6, (first + 2) % 6, (first + 3) % 6) for first in range(6)),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)
+"""The maps of S2 that each map of LeNet-5's C3 sees: LeCun et al. 1998, Gradient-Based Learning, table I."""
+
 BLOCKS: dict[str, Block] = {
     "basic": Block(2, 1, "two 3x3 convolutions (He et al. 2016, figure 2)"),
     "bottleneck": Block(3, 4, "1x1, 3x3 and 1x1 convolutions, the last four times as wide (He et al. 2016, figure 5)"),
@@ -47,6 +73,14 @@ STEMS: dict[str, str] = {
     "imagenet": "a 7x7 convolution with stride 2 and 3x3 max pooling with stride 2 (He et al. 2016, table 1)",
 }
 
+STEM_PADDINGS: dict[str, str] = {
+    "minus_infinity": "one pixel on each side that is never the largest (fb.resnet.torch and torchvision)",
+    "zeros": "one pixel of zeros on each side, which is the largest where all others are below zero "
+    "(keras.applications)",
+    "same": "as minus_infinity, but nothing above and to the left of an image of even size: the windows begin at its "
+    "edge (He et al. 2016 in Caffe; TF-Slim)",
+}
+
 DOWNSAMPLING_BLOCKS: dict[str, str] = {
     "first": "the first block of every stage but the first (He et al. 2016, section 3.3)",
     "last": "the last block of every stage but the last (TF-Slim's resnet_v2 and keras.applications)",
@@ -73,14 +107,6 @@ MLP_SKIP_CONNECTIONS: dict[str, str] = {
 RESIDUAL_STARTS: dict[str, str] = {
     "as_others": "as all other layers",
     "zero_gamma": "at zero: the gain of the branch's last normalization, or the weights of its last convolution where "
-STEM_PADDINGS: dict[str, str] = {
-    "minus_infinity": "one pixel on each side that is never the largest (fb.resnet.torch and torchvision)",
-    "zeros": "one pixel of zeros on each side, which is the largest where all others are below zero "
-    "(keras.applications)",
-    "same": "as minus_infinity, but nothing above and to the left of an image of even size: the windows begin at its "
-    "edge (He et al. 2016 in Caffe; TF-Slim)",
-}
-
     "no normalization follows in the branch (Goyal et al. 2017, section 5.1)",
     "fixup": "the last convolution of each branch and the head at zero, the branch's others times "
     "L^(-1 / (2 m - 2)) for L branches of m layers, no biases a channel, but single learned numbers before each "

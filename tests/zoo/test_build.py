@@ -177,7 +177,14 @@ SHAPING = {
         {"residual_start": "zero_gamma", "normalization": "rms"},
         {"residual_start": "fixup", "normalization": "none"},
         {"residual_start": "fixup", "normalization": "none", "initializer": "orthogonal"},
-        {"residual_start": "fixup", "block": "bottleneck", "depth": 11, "skip_connections": "projection_everywhere"},
+        {
+            "residual_start": "fixup",
+            "normalization": "none",
+            "block": "bottleneck",
+            "depth": 11,
+            "skip_connections": "projection_everywhere",
+        },
+        {"normalization": "none", "initializer": "pytorch_default", "squeeze_excitation": 2},
         {"squeeze_excitation": 2, "stochastic_depth": 0.5, "dropout_kind": "channels"},
     ],
 }

@@ -40,9 +40,8 @@ from zoo.topology import (
     DROPOUT_KINDS,
     MLP_SKIP_CONNECTIONS,
     POOLINGS,
-    RESIDUAL_STARTS,
-    STEM_PADDINGS,
     RESNET_SKIP_CONNECTIONS,
+    STEM_PADDINGS,
     STEMS,
     STRIDED_CONVOLUTIONS,
     WIDTH_PROFILES,
@@ -51,6 +50,8 @@ from zoo.variants import VARIANTS
 
 CLASSES = 3
 EXAMPLES = 8
+OF_OTHER_FANS = {name for name, row in INITIALIZERS.items() if row.arguments.get("mode") in ("fan_avg", "fan_out")}
+"""Initializers whose factor is another where units see some of the inputs."""
 WITHOUT_DENSE = {"instance"}
 """Normalizations that networks with hidden dense layers refuse."""
 OF_LINEAR_MODELS = {"depth", "initializer", "initializer_gain", "initializer_scale", "input_dropout", "l1", "l2"}
@@ -71,10 +72,10 @@ def common(normalizations):
         "initializer": levels("initializer", INITIALIZERS),
         "initializer_gain": levels("initializer_gain", INITIALIZER_GAINS, initializer="he_normal"),
         "initializer_scale": levels("initializer_scale", [0.2], initializer="small_normal"),
+        "normalization_variance": levels("normalization_variance", NORMALIZATION_VARIANCES, normalization="batch"),
         "initial_bias": levels("initial_bias", [0.3], normalization="none"),
         "normalization": levels("normalization", normalizations),
         "normalization_momentum": levels("normalization_momentum", [0.5], normalization="batch"),
-        "normalization_variance": levels("normalization_variance", NORMALIZATION_VARIANCES, normalization="batch"),
         "normalization_epsilon": levels("normalization_epsilon", [0.1], normalization="batch"),
         "normalization_group_size": levels("normalization_group_size", [4], normalization="group"),
         "normalization_place": levels("normalization_place", NORMALIZATION_PLACES, normalization="batch"),
@@ -119,7 +120,8 @@ LEVELS = {
         "downsampling_block": levels("downsampling_block", DOWNSAMPLING_BLOCKS),
         "strided_convolution": levels("strided_convolution", STRIDED_CONVOLUTIONS, block="bottleneck", depth=8),
         "skip_connections": levels("skip_connections", RESNET_SKIP_CONNECTIONS),
-        "residual_start": levels("residual_start", RESIDUAL_STARTS, skip_connections="projection"),
+        "residual_start": levels("residual_start", ["as_others", "zero_gamma"], skip_connections="projection")
+        + levels("residual_start", ["fixup"], skip_connections="projection", normalization="none"),
         "squeeze_excitation": levels("squeeze_excitation", [0, 1]),
         "dropout_kind": levels("dropout_kind", DROPOUT_KINDS, dropout=0.3),
         "stochastic_depth": levels("stochastic_depth", [0.5], skip_connections="identity"),
@@ -350,8 +352,11 @@ def test_contract(config):
     assert audit.normalizations == (classes if hidden else set())
     assert audit.dropout_rates == {config.input_dropout, config.dropout if hidden else 0.0} - {0.0}
     start = getattr(config, "residual_start", "as_others")
-    if config.initializer_gain == "fixed" and start != "fixup":
-        zeros = {"zeros"} if start == "zero_gamma" and config.block_order == "pre_activation" else set()
+    in_parts = config.family == "lenet" and config.initializer in OF_OTHER_FANS
+    if config.initializer_gain == "fixed" and start != "fixup" and not in_parts:
+        begins_at_zero = start == "zero_gamma" and config.block_order == "pre_activation"
+        has_empty_maps = config.family == "lenet" and config.initializer == "identity"
+        zeros = {"zeros"} if begins_at_zero or has_empty_maps else set()
         assert audit.initializers == {config.initializer} | zeros
 
     weights = {variable.path: variable.shape for variable in model.trainable_variables}
