@@ -153,6 +153,8 @@ def _activation_name(operation: Any) -> str | None:
 def _initializer_name(initializer: Any) -> str:
     """Name of the table's row that it agrees with, else class and arguments."""
     kind, arguments = type(initializer).__name__, initializer.get_config()
+    if kind == "PartOfOrthogonal":
+        return "delta_orthogonal" if initializer.centred else "orthogonal"
     for name, row in INITIALIZERS.items():
         fixed = {} if row.takes_scale else row.arguments
         if row.keras_class.removeprefix("zoo>") == kind and fixed.items() <= arguments.items():

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from zoo.config import InputShape, ModelConfig
-from zoo.layers import dropout_seed, make_initializer
+from zoo.layers import dropout_seed, make_bias_initializer, make_initializer
 from zoo.lenet import build_lenet
 from zoo.mlp import build_mlp
 from zoo.resnet import build_resnet
@@ -160,11 +160,12 @@ def initial_values(model: keras.Model, config: ModelConfig, seed: int) -> list[n
     values = {variable.path: np.asarray(variable) for variable in model.variables}
     for layer in model.layers:
         if hasattr(layer, "kernel_initializer"):
-            kernel = layer.kernel
-            initializer = make_initializer(config, layer.name, seed)
+            kernel, bias = layer.kernel, layer.bias
+            initializer = make_initializer(config, layer.name, kernel.shape, seed)
             values[kernel.path] = np.asarray(initializer(kernel.shape, dtype=kernel.dtype))
-            if layer.bias is not None and layer.name != "head":
-                values[layer.bias.path] = np.full(layer.bias.shape, config.initial_bias, values[layer.bias.path].dtype)
+            if bias is not None:
+                initializer = make_bias_initializer(config, layer.name, kernel.shape, seed)
+                values[bias.path] = np.asarray(initializer(bias.shape, dtype=bias.dtype))
         if hasattr(layer, "seed_generator"):
             state = layer.seed_generator.state
             values[state.path] = np.array([dropout_seed(seed, layer.name), 0], dtype=values[state.path].dtype)

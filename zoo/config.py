@@ -9,9 +9,9 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import model_validator
 
-from zoo.activations import ACTIVATIONS
+from zoo.activations import ACTIVATIONS, activation_gain
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import (
     ListAsTuple,
     OneOf,
@@ -24,6 +24,7 @@ from zoo.settings import (
     setting,
 )
 from zoo.topology import (
+    ACTIVATED_SHORTCUTS,
     BLOCK_ORDERS,
     BLOCKS,
     DOWNSAMPLING_BLOCKS,
@@ -33,9 +34,12 @@ from zoo.topology import (
     PUBLISHED_LAYOUTS,
     RESIDUAL_STARTS,
     RESNET_SKIP_CONNECTIONS,
+    SEEN_BY_C3,
+    STEM_PADDINGS,
     STEMS,
     STRIDED_CONVOLUTIONS,
     WIDTH_PROFILES,
+    Part,
 )
 
 InputShape = tuple[int, ...]
@@ -104,6 +108,11 @@ class ModelConfig(Settings):
         lt=1,
         only_with={"normalization": ("batch",)},
     )
+    normalization_variance: Annotated[str, OneOf("normalization variance", NORMALIZATION_VARIANCES)] = setting(
+        "unbiased",
+        "Which variance of a batch the moving average takes up, with which batch normalization evaluates.",
+        only_with={"normalization": ("batch",)},
+    )
     normalization_epsilon: float = setting(
         1e-5, "Added to the variance before its root is taken.", gt=0, le=1, not_with={"normalization": "none"}
     )
@@ -148,7 +157,22 @@ class ModelConfig(Settings):
         return self
 
     @model_validator(mode="after")
+    def _check_gain(self) -> Self:
+        is_linear = "head" in self.first_layers
+        acts = INITIALIZERS[self.initializer].own_factor != 1 or not (is_linear or self.activation_gain == 1)
+        if self.initializer_gain == "activation" and not acts:
+            asking = "depth = 0" if is_linear else f"activation = {as_written(self.activation)}"
+            message = f"no effect: the factor of {self.initializer} is 1, which {asking} asks for"
+            others = [name for name, row in INITIALIZERS.items() if row.has_gain and row.own_factor != 1]
+            allowed = f"only with initializer = {' or '.join(map(as_written, others))}"
+            raise found_problems([Problem("initializer_gain", message, as_written("activation"), allowed)])
+        return self
+
+    @model_validator(mode="after")
     def _check_initial_bias(self) -> Self:
+        if self.initial_bias and INITIALIZERS[self.initializer].draws_biases:
+            message = f"no effect with initializer = {as_written(self.initializer)}, which draws the biases too"
+            raise found_problems([Problem("initial_bias", message, str(self.initial_bias), "with another initializer")])
         if self.initial_bias and not self.has_biased_hidden_layers:
             message = "no effect: no hidden layer of this network has a bias"
             allowed = "only without a normalization that has an offset of its own"
@@ -185,9 +209,18 @@ class ModelConfig(Settings):
         """Whether single learned numbers are added before every weight layer and activation."""
         return False
 
+    @property
+    def activation_gain(self) -> float:
+        """The factor on the weights that the activation asks for."""
+        return activation_gain(self.activation, leaky_relu_slope=self.leaky_relu_slope, elu_alpha=self.elu_alpha)
+
     def initial_factor(self, layer: str) -> float:  # noqa: ARG002 - families with residual branches use it
         """What the initializer's weights are multiplied with in the layer of this name."""
         return 1.0
+
+    def part(self, layer: str) -> Part | None:  # noqa: ARG002 - the family whose units see some of the inputs uses it
+        """What the layer of this name is a part of, if it is one unit of a layer that is made in parts."""
+        return None
 
 
 class _PlacedNormalization(ModelConfig):
@@ -304,8 +337,9 @@ class LeNetConfig(_PlacedNormalization):
     Convolutions C1, C3, C5 and a dense layer F6, between them subsampling layers S2 and S4: the mean of 2x2 pixels,
     times a learned coefficient, plus a learned offset. C3 sees the maps of S2 that table I of the paper lists. Every
     layer is followed by the activation. Images smaller than 32x32 are put in the middle of a field of that size, as
-    the paper does. The head is linear; the paper's compares with fixed bitmaps and holds nothing to train. Dropout
-    acts on C5 and F6.
+    the paper does. The head is linear; the paper's compares with fixed bitmaps and holds nothing to train. Weights
+    start uniformly within 2.4 / n_in (appendix A), biases at zero, of which the paper says nothing, and each
+    coefficient of S2 and S4 at one, of the mean. Dropout acts on C5 and F6.
     """
 
     family: ClassVar[str] = "lenet"
@@ -315,12 +349,17 @@ class LeNetConfig(_PlacedNormalization):
         "scaled_tanh", "Activation of every hidden layer."
     )
     initializer: Annotated[str, OneOf("initializer", INITIALIZERS)] = setting(
-        "lecun_uniform", "Initial weights of every layer.", shapes_program=False
+        "lenet_uniform", "Initial weights of every layer.", shapes_program=False
     )
 
     def check_input_shape(self, input_shape: InputShape) -> None:
         """Refuse inputs that are not images."""
         _require_image(input_shape, "LeNet-5")
+
+    def part(self, layer: str) -> Part | None:
+        """What the layer of this name is a part of: each map of C3 is a layer of its own."""
+        number = re.fullmatch(r"c3_(\d+)", layer)
+        return Part(SEEN_BY_C3, int(number[1]) - 1) if number else None
 
 
 class ResNetConfig(_PlacedNormalization):
@@ -354,6 +393,11 @@ class ResNetConfig(_PlacedNormalization):
         le=100,
     )
     stem: Annotated[str, OneOf("stem", STEMS)] = setting("small_image", "What comes before the first block.")
+    stem_padding: Annotated[str, OneOf("stem padding", STEM_PADDINGS)] = setting(
+        "minus_infinity",
+        "What surrounds the image where the stem pools it; after ReLU it makes no difference whether zeros do.",
+        only_with={"stem": ("imagenet",)},
+    )
     downsampling_block: Annotated[str, OneOf("downsampling block", DOWNSAMPLING_BLOCKS)] = setting(
         "first", "Which block halves height and width.", not_with={"stages": 1}
     )
@@ -368,6 +412,12 @@ class ResNetConfig(_PlacedNormalization):
     )
     skip_connections: Annotated[str, OneOf("kind of skip connections", RESNET_SKIP_CONNECTIONS)] = setting(
         "identity", "Whether and how the input of a block is added to its output (He et al. 2016, section 4.1)."
+    )
+    activated_shortcuts: Annotated[str, OneOf("choice of activated shortcuts", ACTIVATED_SHORTCUTS)] = setting(
+        "first_block",
+        "Which identity shortcuts of pre-activation blocks see the block's activated input; others see it as it came.",
+        only_with={"block_order": ("pre_activation",), "skip_connections": ("identity",)},
+        not_with={"stages": 1},
     )
     residual_start: Annotated[str, OneOf("residual start", RESIDUAL_STARTS)] = setting(
         "as_others", "How the residual branches begin.", not_with={"skip_connections": "none"}
@@ -390,6 +440,22 @@ class ResNetConfig(_PlacedNormalization):
         not_with={"skip_connections": "none"},
     )
     pooling: Annotated[str, OneOf("pooling", POOLINGS)] = setting("average", "What comes before the head.")
+
+    @model_validator(mode="after")
+    def _check_residual_start(self) -> Self:
+        if self.residual_start == "fixup" and self.normalization != "none":
+            message = "Fixup takes the place of normalization, and is none beside one"
+            allowed = 'with normalization = "none"; beside one, zero_gamma starts each branch at zero'
+            raise found_problems([Problem("residual_start", message, "fixup", allowed)])
+        if self.weight_standardization and self.initial_factor(self._last_convolution) == 0:
+            message = "branches cannot start with weights of zero, which weight_standardization would make 1 in size"
+            allowed = "without weight_standardization, or as_others"
+            raise found_problems([Problem("residual_start", message, self.residual_start, allowed)])
+        return self
+
+    @property
+    def _last_convolution(self) -> str:
+        return f"stage_1_block_1_convolution_{BLOCKS[self.block].convolutions}"
 
     @model_validator(mode="after")
     def _check_depth(self) -> Self:

@@ -1,14 +1,17 @@
 """The few Keras classes that Keras itself does not have, registered so that saved models load.
 
-Only models that ask for weight standardization, drop-connect, Fixup, delta-orthogonal or identity weights hold any of
-them; all others are made of Keras's own layers and load where this package is not installed.
+Only models that ask for batch normalization with an unbiased variance, weight standardization, drop-connect, Fixup,
+delta-orthogonal or identity weights, and LeNet-5 with orthogonal ones, hold any of them; all others are made of Keras's
+own layers and load where this package is not installed.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 _registered = keras.saving.register_keras_serializable("zoo")
@@ -72,6 +75,26 @@ class TransformedConv2D(_UsedKernel, keras.layers.Conv2D):  # type: ignore[misc]
 
 
 @_registered
+class BatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc] # Keras has no types
+    """Keras's layer, whose moving variance takes up the unbiased variance of each batch.
+
+    That is m / (m - 1) times the variance by which the batch itself is normalized, for m numbers a channel: Ioffe &
+    Szegedy 2015, Batch Normalization, algorithm 2. Keras leaves the factor out, which is 8 / 7 for dense features of 8
+    examples.
+    """
+
+    def call(self, inputs: Any, training: bool = False, mask: Any = None) -> Any:
+        """Apply the layer: the shape stays."""
+        kept = self.moving_variance * self.momentum
+        outputs = super().call(inputs, training=training, mask=mask)
+        if training and self.trainable:
+            taken_up = self.moving_variance - kept
+            others = ops.maximum(math.prod(ops.shape(inputs)) // inputs.shape[self.axis] - 1, 1)
+            self.moving_variance.assign_add(taken_up / ops.cast(others, taken_up.dtype))
+        return outputs
+
+
+@_registered
 class ScalarBias(keras.layers.Layer):  # type: ignore[misc] # Keras has no types
     """Adds one learned number, zero at first: rule 3 of Fixup (Zhang, Dauphin & Ma 2019, section 3)."""
 
@@ -132,3 +155,52 @@ class CentredIdentity(keras.initializers.Initializer):  # type: ignore[misc] # K
     def get_config(self) -> dict[str, Any]:
         """What makes the same initializer again."""
         return {"gain": self.gain}
+
+
+@_registered
+class PartOfOrthogonal(keras.initializers.Initializer):  # type: ignore[misc] # Keras has no types
+    """The weights of one unit of an orthogonal convolution whose units see some of the inputs each.
+
+    The whole kernel, zero where nothing is connected, is a matrix from all inputs to the units with orthonormal
+    columns, or rows where there are fewer, times a gain.
+
+    Args:
+        seen: the inputs that each unit of the whole sees.
+        unit: which of the units this is.
+        centred: whether all but the middle of the kernel is zero, as in delta-orthogonal kernels.
+        gain: what all weights are multiplied with.
+        seed: of the whole, the same for all of its units.
+    """
+
+    def __init__(self, seen: Any, unit: int, centred: bool, gain: float = 1.0, seed: int | None = None):
+        self.seen, self.unit, self.centred = [list(each) for each in seen], unit, centred
+        self.gain, self.seed = gain, seed
+
+    def __call__(self, shape: tuple[int, ...], dtype: Any = None) -> Any:
+        """Draw the kernel (..., inputs of the unit, 1)."""
+        used = (1,) * len(shape[:-2]) if self.centred else tuple(shape[:-2])
+        connected = np.zeros((*used, 1 + max(map(max, self.seen)), len(self.seen)), bool)
+        for unit, inputs in enumerate(self.seen):
+            connected[..., inputs, unit] = True
+        flat = connected.reshape(-1, len(self.seen))
+        drawn = np.asarray(keras.random.normal(flat.shape, seed=self.seed), np.float64)
+        whole = self.gain * _orthonormal_within(drawn, flat).reshape(connected.shape)
+        kernel = ops.convert_to_tensor(whole[..., self.seen[self.unit], self.unit, np.newaxis], dtype)
+        return _centred(kernel, tuple(shape)) if self.centred else kernel
+
+    def get_config(self) -> dict[str, Any]:
+        """What makes the same initializer again."""
+        return {name: getattr(self, name) for name in ("seen", "unit", "centred", "gain", "seed")}
+
+
+def _orthonormal_within(drawn: Any, connected: Any) -> Any:
+    """Orthonormal columns, or rows where there are fewer, made of those drawn: zero where nothing is connected."""
+    if drawn.shape[0] < drawn.shape[1]:
+        return _orthonormal_within(drawn.T, connected.T).T
+    found = np.zeros_like(drawn)
+    for number, sees in enumerate(connected.T):
+        column = np.where(sees, drawn[:, number], 0)
+        before = np.where(sees[:, np.newaxis], found[:, :number], 0)
+        column -= before @ np.linalg.lstsq(before, column)[0]
+        found[:, number] = column / np.linalg.norm(column)
+    return found

@@ -1,8 +1,9 @@
 """Weight initializers: name -> the Keras class, its arguments, its formula and its source.
 
 The variance of a weight is given in terms of n_in and n_out, the numbers of inputs and outputs of one unit; for a
-convolution both count the positions of the kernel. "Normal" is cut off at two standard deviations, and its variance is
-that after the cut. Gains of normalization start at one, offsets at zero.
+convolution both count the positions of the kernel. Where units see some of the inputs, n_in counts those that a unit
+sees, and n_out the units that see an input. "Normal" is cut off at two standard deviations, and its variance is that
+after the cut. Gains of normalization start at one, offsets at zero, and biases at `initial_bias` where it is not said.
 """
 
 from __future__ import annotations
@@ -30,17 +31,29 @@ class Initializer:
     takes_scale: bool = False
     """Whether `initializer_scale` is its factor."""
     is_random: bool = True
+    limit: float | None = None
+    """Uniform weights lie within this / n_in; None where the Keras class knows the variance by itself."""
+    draws_biases: bool = False
+    """Whether biases, the head's too, are drawn as well: uniformly within 1 / sqrt(n_in)."""
+    is_orthogonal: bool = False
+
+    @property
+    def own_factor(self) -> Any:
+        """The factor of its own formula, if it has one."""
+        return self.arguments.get(self.factor_argument or "")
 
 
-def _scaling(scale: float, mode: str, distribution: str, formula: str, source: str) -> Initializer:
+def _scaling(scale: float, mode: str, distribution: str, formula: str, source: str, **others: bool) -> Initializer:
     arguments = {"scale": scale, "mode": mode, "distribution": distribution}
-    return Initializer("VarianceScaling", formula, source, arguments, "scale", factor_power=2, has_gain=True)
+    others = {"has_gain": True} | others
+    return Initializer("VarianceScaling", formula, source, arguments, "scale", factor_power=2, **others)
 
 
 _LECUN = "LeCun et al. 1998, Efficient BackProp, section 4.6"
 _GLOROT = "Glorot & Bengio 2010, section 4.2.1"
 _HE = "He et al. 2015, Delving Deep into Rectifiers, equation 10"
 _NORMAL = "truncated_normal"
+_WITHOUT_CUT = "untruncated_normal"
 
 INITIALIZERS: dict[str, Initializer] = {
     "zeros": Initializer("Zeros", "0", "a classical mistake: units stay alike", is_random=False),
@@ -61,6 +74,13 @@ INITIALIZERS: dict[str, Initializer] = {
     ),
     "lecun_normal": _scaling(1.0, "fan_in", _NORMAL, "normal, variance 1 / n_in", _LECUN),
     "lecun_uniform": _scaling(1.0, "fan_in", "uniform", "uniform, variance 1 / n_in", _LECUN),
+    "lenet_uniform": Initializer(
+        "RandomUniform",
+        "uniform within 2.4 / n_in, variance 1.92 / n_in^2",
+        "LeCun et al. 1998, Gradient-Based Learning, appendix A",
+        factor_argument="maxval",
+        limit=2.4,
+    ),
     "glorot_normal": _scaling(
         1.0, "fan_avg", _NORMAL, "normal, variance 2 / (n_in + n_out)", f"{_GLOROT}, equation 12"
     ),
@@ -69,6 +89,13 @@ INITIALIZERS: dict[str, Initializer] = {
     ),
     "he_normal": _scaling(2.0, "fan_in", _NORMAL, "normal, variance 2 / n_in", _HE),
     "he_uniform": _scaling(2.0, "fan_in", "uniform", "uniform, variance 2 / n_in", _HE),
+    "he_normal_fan_out": _scaling(
+        2.0,
+        "fan_out",
+        _WITHOUT_CUT,
+        "normal without a cut, variance 2 / n_out",
+        "He et al. 2015, equation 14; convolutions of torchvision's residual networks (kaiming_normal_)",
+    ),
     "he_average_normal": _scaling(
         2.0, "fan_avg", _NORMAL, "normal, variance 4 / (n_in + n_out)", f"{_HE}, averaged with 14"
     ),
@@ -79,8 +106,10 @@ INITIALIZERS: dict[str, Initializer] = {
         1 / 3,
         "fan_in",
         "uniform",
-        "uniform, variance 1 / (3 n_in): Kaiming uniform with a = sqrt(5)",
+        "uniform, variance 1 / (3 n_in): Kaiming uniform with a = sqrt(5); biases uniform within 1 / sqrt(n_in)",
         "torch.nn.Linear and torch.nn.Conv2d, reset_parameters",
+        has_gain=False,
+        draws_biases=True,
     ),
     "orthogonal": Initializer(
         "Orthogonal",
@@ -89,6 +118,7 @@ INITIALIZERS: dict[str, Initializer] = {
         {"gain": 1.0},
         "gain",
         has_gain=True,
+        is_orthogonal=True,
     ),
     "delta_orthogonal": Initializer(
         "zoo>DeltaOrthogonal",
@@ -97,6 +127,7 @@ INITIALIZERS: dict[str, Initializer] = {
         {"gain": 1.0},
         "gain",
         has_gain=True,
+        is_orthogonal=True,
     ),
     "identity": Initializer(
         "zoo>CentredIdentity",
@@ -112,6 +143,8 @@ INITIALIZERS: dict[str, Initializer] = {
 INITIALIZER_GAINS: dict[str, str] = {
     "fixed": "the factor in the initializer's own formula, whatever the activation",
     "activation": "1 / E[f(z)^2] for a standard normal z, f the activation, in place of the formula's factor: "
-    "2 for ReLU, 1 for SELU, 2.54 for tanh; 1 for layers that see the inputs, which no activation has seen",
+    "2 for ReLU, 1 for SELU, 2.54 for tanh; 1 for layers that see the inputs, which no activation has seen. Names "
+    "that differ in the factor alone are one then: he_normal and lecun_normal, he_uniform and lecun_uniform, "
+    "he_average_normal and glorot_normal, he_average_uniform and glorot_uniform",
 }
 """Every name that a config's `initializer_gain` accepts."""

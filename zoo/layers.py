@@ -8,13 +8,14 @@ from typing import Any
 import keras
 
 from zoo import custom
-from zoo.activations import ACTIVATIONS, activation_gain
+from zoo.activations import ACTIVATIONS
 from zoo.config import ModelConfig
 from zoo.heads import HEADS, output_units
-from zoo.initializers import INITIALIZERS
+from zoo.initializers import INITIALIZERS, Initializer
 from zoo.normalization import NORMALIZATIONS, group_count
 from zoo.seeds import child_seed
 from zoo.settings import Problem, SettingError
+from zoo.topology import Part
 
 
 class LayerMaker:
@@ -70,9 +71,12 @@ class LayerMaker:
 
     def head(self, features: Any, head: str, num_classes: int) -> Any:
         """Apply the last layer: (batch, n) -> (batch, outputs), float32 whatever the dtype policy."""
+        units = output_units(head, num_classes)
+        shape = (features.shape[-1], units)
         layer = keras.layers.Dense(
-            output_units(head, num_classes),
-            kernel_initializer=make_initializer(self.config, "head", self.seed),
+            units,
+            kernel_initializer=make_initializer(self.config, "head", shape, self.seed),
+            bias_initializer=make_bias_initializer(self.config, "head", shape, self.seed),
             kernel_regularizer=self._regularizer(),
             dtype="float32",
             name="head",
@@ -96,7 +100,9 @@ class LayerMaker:
             least = math.ceil(self.normalization.least / math.prod(features.shape[1:-1]))
             arguments["groups"] = group_count(features.shape[-1], self.config.normalization_group_size, least)
         self._check_normalized_together(features, row.keras_class, arguments.get("groups", 1), name)
-        layer = getattr(keras.layers, row.keras_class)(name=f"{name}_normalization", **arguments)
+        is_unbiased = row.keras_class == "BatchNormalization" and self.config.normalization_variance == "unbiased"
+        module = custom if is_unbiased else keras.layers
+        layer = getattr(module, row.keras_class)(name=f"{name}_normalization", **arguments)
         outputs = layer(features)
         if gain_at_zero:
             gain = layer.scale if row.keras_class == "RMSNormalization" else layer.gamma
@@ -186,18 +192,19 @@ class LayerMaker:
     def _weight_layer(
         self, kind: str, features: Any, *arguments: Any, name: str, use_bias: bool | None = None, **keywords: Any
     ) -> Any:
+        units, size = arguments if kind == "Conv2D" else (*arguments, None)
+        shape = (size, size, features.shape[-1], units) if size else (features.shape[-1], units)
         keywords |= {
             "name": name,
             "use_bias": self.config.hidden_bias if use_bias is None else use_bias,
-            "kernel_initializer": make_initializer(self.config, name, self.seed),
-            "bias_initializer": keras.initializers.Constant(self.config.initial_bias),
+            "kernel_initializer": make_initializer(self.config, name, shape, self.seed),
+            "bias_initializer": make_bias_initializer(self.config, name, shape, self.seed),
             "kernel_regularizer": self._regularizer(),
             "kernel_constraint": self._constraint(kind),
         }
         if not self.transforms_kernels:
             return getattr(keras.layers, kind)(*arguments, **keywords)
-        size = arguments[1] if kind == "Conv2D" else 1
-        if self.config.weight_standardization and features.shape[-1] * size * size == 1:
+        if self.config.weight_standardization and math.prod(shape[:-1]) == 1:
             message = f"the units of {name} have one weight each, which would be standardized to zero"
             raise SettingError([Problem("weight_standardization", message, "true", "false, or wider layers")])
         return getattr(custom, f"Transformed{kind}")(
@@ -220,28 +227,58 @@ class LayerMaker:
         return keras.constraints.MaxNorm(self.config.max_norm, axis=[0, 1, 2] if kind == "Conv2D" else 0)
 
 
-def make_initializer(config: ModelConfig, layer_name: str, seed: int) -> keras.Initializer:
-    """The initializer of one layer's kernel, seeded by the model's seed and the layer's name."""
-    factor = config.initial_factor(layer_name)
-    row = INITIALIZERS[config.initializer]
+def make_initializer(config: ModelConfig, layer: str, shape: tuple[int, ...], seed: int) -> keras.Initializer:
+    """The initializer of one layer's kernel (..., inputs, units), seeded by the model's seed and the layer's name."""
+    factor = config.initial_factor(layer)
+    row, part = INITIALIZERS[config.initializer], config.part(layer)
     if factor == 0 or row.factor_argument is None:
         return keras.initializers.Zeros()
     arguments = dict(row.arguments)
     if row.takes_scale:
         arguments[row.factor_argument] = config.initializer_scale
+    if row.limit:
+        arguments[row.factor_argument] = row.limit / math.prod(shape[:-1])
     if config.initializer_gain == "activation":
-        arguments[row.factor_argument] = _gain(config, layer_name) ** row.factor_power
+        gain = 1.0 if layer in config.first_layers else config.activation_gain
+        arguments[row.factor_argument] = gain**row.factor_power
     arguments[row.factor_argument] *= factor**row.factor_power
+    if row.limit:
+        arguments["minval"] = -arguments[row.factor_argument]
     if row.is_random:
-        arguments["seed"] = child_seed(seed, "weights", layer_name)
+        arguments["seed"] = child_seed(seed, "weights", layer)
+    if part:
+        return _initializer_of_part(row, arguments, part, shape, child_seed(seed, "weights", layer.rpartition("_")[0]))
+    return _keras_initializer(row, arguments)
+
+
+def _initializer_of_part(
+    row: Initializer, arguments: dict[str, Any], part: Part, shape: tuple[int, ...], seed_of_whole: int
+) -> keras.Initializer:
+    """The initializer of a layer that is one unit of another, such that all units together start as that one would."""
+    if row.is_orthogonal:
+        centred = row.keras_class == "zoo>DeltaOrthogonal"
+        return custom.PartOfOrthogonal(part.seen, part.unit, centred, arguments["gain"], seed_of_whole)
+    if row.keras_class == "zoo>CentredIdentity" and part.unit not in part.seen[part.unit]:
+        return keras.initializers.Zeros()
+    if arguments.get("mode") in ("fan_avg", "fan_out"):
+        positions = math.prod(shape[:-2])
+        fan_in = math.prod(shape[:-1]) if arguments["mode"] == "fan_avg" else 0
+        # Keras counts the one unit that it sees.
+        arguments["scale"] *= (fan_in + positions) / (fan_in + positions * part.units_per_input)
+    return _keras_initializer(row, arguments)
+
+
+def _keras_initializer(row: Initializer, arguments: dict[str, Any]) -> keras.Initializer:
     module, _, name = row.keras_class.rpartition(">")
     return getattr(custom if module else keras.initializers, name)(**arguments)
 
 
-def _gain(config: ModelConfig, layer_name: str) -> float:
-    if layer_name in config.first_layers:
-        return 1.0
-    return activation_gain(config.activation, leaky_relu_slope=config.leaky_relu_slope, elu_alpha=config.elu_alpha)
+def make_bias_initializer(config: ModelConfig, layer: str, shape: tuple[int, ...], seed: int) -> keras.Initializer:
+    """The initializer of the bias of one layer, whose kernel has the shape (..., inputs, units)."""
+    if INITIALIZERS[config.initializer].draws_biases and config.initial_factor(layer) > 0:
+        limit = math.prod(shape[:-1]) ** -0.5
+        return keras.initializers.RandomUniform(-limit, limit, seed=child_seed(seed, "biases", layer))
+    return keras.initializers.Constant(0.0 if layer == "head" else config.initial_bias)
 
 
 def dropout_seed(seed: int, layer_name: str) -> int:

@@ -8,16 +8,8 @@ import keras
 
 from zoo.config import InputShape, LeNetConfig
 from zoo.layers import LayerMaker
+from zoo.topology import SEEN_BY_C3
 
-# Table I of the paper: the maps of S2 that each map of C3 sees.
-_SEEN_BY_C3 = (
-    *((first, (first + 1) % 6, (first + 2) % 6) for first in range(6)),
-    *((first, (first + 1) % 6, (first + 2) % 6, (first + 3) % 6) for first in range(6)),
-    (0, 1, 3, 4),
-    (1, 2, 4, 5),
-    (0, 2, 3, 5),
-    (0, 1, 2, 3, 4, 5),
-)
 _FIELD = 32
 
 
@@ -58,7 +50,7 @@ def _subsample(layers: LayerMaker, features: Any, name: str) -> Any:
 def _partial_convolution(layers: LayerMaker, features: Any, name: str) -> Any:
     maps = keras.ops.split(features, features.shape[-1], axis=-1)
     outputs = []
-    for number, seen in enumerate(_SEEN_BY_C3, start=1):
+    for number, seen in enumerate(SEEN_BY_C3, start=1):
         inputs = keras.layers.Concatenate(name=f"{name}_{number}_inputs")([maps[index] for index in seen])
         outputs.append(layers.unpadded_convolution(inputs, 1, f"{name}_{number}", size=5))
     return keras.layers.Concatenate(name=name)(outputs)

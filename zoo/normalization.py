@@ -78,6 +78,13 @@ NORMALIZATION_PLACES: dict[str, str] = {
 }
 """Every name that a config's `normalization_place` accepts."""
 
+NORMALIZATION_VARIANCES: dict[str, str] = {
+    "unbiased": "m / (m - 1) times the batch's, of m numbers a channel (Ioffe & Szegedy 2015, algorithm 2; "
+    "torch.nn.BatchNorm2d)",
+    "biased": "the batch's own (keras.layers.BatchNormalization)",
+}
+"""Every name that a config's `normalization_variance` accepts."""
+
 
 def group_count(channels: int, group_size: int, least: int = 1) -> int:
     """How many groups hold as nearly `group_size` channels each as the number of channels allows.

@@ -42,6 +42,7 @@ class _Block:
     channels: int
     strides: int
     begins_stage: bool
+    begins_network: bool
     skipped: float
     """Chance that an example skips the branch in training."""
 
@@ -65,6 +66,7 @@ def _blocks(config: ResNetConfig) -> list[_Block]:
                     channels=branch[-1][1],
                     strides=strides,
                     begins_stage=number == 1,
+                    begins_network=not blocks,
                     skipped=config.stochastic_depth * (len(blocks) + 1) / total,
                 )
             )
@@ -86,9 +88,20 @@ def _stem(layers: LayerMaker, config: ResNetConfig, features: Any) -> Any:
     if config.block_order == "post_activation":
         features = layers.normalize_and_activate(features, "stem")
     if for_imagenet:
-        features = keras.layers.ZeroPadding2D(1, name="stem_pooling_padding")(features)
-        features = keras.layers.MaxPooling2D(3, strides=2, name="stem_pooling")(features)
+        features = _stem_pooling(config.stem_padding, features)
     return features
+
+
+def _stem_pooling(padding: str, features: Any) -> Any:
+    """3x3 max pooling by 2: (batch, h, w, c) -> (batch, ceil(h / 2), ceil(w / 2), c)."""
+    if padding == "same":
+        return keras.layers.MaxPooling2D(3, strides=2, padding="same", name="stem_pooling")(features)
+    if padding == "zeros":
+        features = keras.layers.ZeroPadding2D(1, name="stem_pooling_padding")(features)
+        return keras.layers.MaxPooling2D(3, strides=2, name="stem_pooling")(features)
+    # Keras pads by minus infinity, but both sides alike only where it pools every pixel.
+    features = keras.layers.MaxPooling2D(3, strides=1, padding="same", name="stem_pooling_window")(features)
+    return keras.layers.MaxPooling2D(1, strides=2, name="stem_pooling")(features)
 
 
 def _post_activation_block(layers: LayerMaker, config: ResNetConfig, features: Any, block: _Block) -> Any:
@@ -111,15 +124,16 @@ def _post_activation_block(layers: LayerMaker, config: ResNetConfig, features: A
 def _pre_activation_block(layers: LayerMaker, config: ResNetConfig, features: Any, block: _Block) -> Any:
     """Normalization, activation, convolution: He et al. 2016, Identity Mappings in Deep Residual Networks, figure 4e.
 
-    The first block of a stage hands its activated input to the shortcut too (the paper's appendix, and its code).
+    The first block hands its activated input to the shortcut too, as does whichever has a projection (the appendix).
     """
+    begins = block.begins_stage if config.activated_shortcuts == "every_stage" else block.begins_network
     hidden = shortcut = features
     for index, (size, channels, strides) in enumerate(block.branch, start=1):
         name = f"{block.name}_convolution_{index}"
         hidden = layers.normalize_and_activate(hidden, name)
         if index > 1:
             hidden = layers.drop(hidden, name, config.dropout, kind=config.dropout_kind)
-        elif block.begins_stage:
+        elif begins or _has_projection(config, features, block):
             shortcut = hidden
         hidden = layers.convolution(hidden, channels, name, size=size, strides=strides)
     return _add_shortcut(layers, config, shortcut, hidden, block)
@@ -139,15 +153,21 @@ def _add_shortcut(layers: LayerMaker, config: ResNetConfig, features: Any, branc
 
 def _shortcut(layers: LayerMaker, config: ResNetConfig, features: Any, block: _Block) -> Any:
     """Options A, B and C of He et al. 2016, section 4.1."""
-    added = block.channels - features.shape[-1]
-    if config.skip_connections == "projection_everywhere" or (config.skip_connections == "projection" and added):
+    if _has_projection(config, features, block):
         name = f"{block.name}_projection"
         features = layers.convolution(features, block.channels, name, size=1, strides=block.strides, use_bias=False)
         ends_normalized = not config.branch_ends_with_convolution
         return layers.normalize(features, name) if ends_normalized else features
     if block.strides > 1:
         features = keras.layers.MaxPooling2D(1, strides=block.strides, name=f"{block.name}_subsampling")(features)
+    added = block.channels - features.shape[-1]
     if added:
         # Split evenly before and after the channels, as the common reference implementations have it.
         features = keras.ops.pad(features, ((0, 0), (0, 0), (0, 0), (added // 2, added - added // 2)))
     return features
+
+
+def _has_projection(config: ResNetConfig, features: Any, block: _Block) -> bool:
+    if config.skip_connections == "projection":
+        return bool(block.channels != features.shape[-1])
+    return config.skip_connections == "projection_everywhere"

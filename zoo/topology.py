@@ -15,6 +15,32 @@ class Block:
     explanation: str
 
 
+@dataclass(frozen=True)
+class Part:
+    """One unit of a convolution whose units see some of the inputs each, made as a layer of its own."""
+
+    seen: tuple[tuple[int, ...], ...]
+    """The inputs that each unit of the whole sees."""
+    unit: int
+    """Which of the units it is, from 0."""
+
+    @property
+    def units_per_input(self) -> float:
+        """How many units of the whole see an input of this one, in the mean over its inputs."""
+        inputs = self.seen[self.unit]
+        return sum(each in seen for each in inputs for seen in self.seen) / len(inputs)
+
+
+SEEN_BY_C3: tuple[tuple[int, ...], ...] = (
+    *((first, (first + 1) % 6, (first + 2) % 6) for first in range(6)),
+    *((first, (first + 1) % 6, (first + 2) % 6, (first + 3) % 6) for first in range(6)),
+    (0, 1, 3, 4),
+    (1, 2, 4, 5),
+    (0, 2, 3, 5),
+    (0, 1, 2, 3, 4, 5),
+)
+"""The maps of S2 that each map of LeNet-5's C3 sees: LeCun et al. 1998, Gradient-Based Learning, table I."""
+
 BLOCKS: dict[str, Block] = {
     "basic": Block(2, 1, "two 3x3 convolutions (He et al. 2016, figure 2)"),
     "bottleneck": Block(3, 4, "1x1, 3x3 and 1x1 convolutions, the last four times as wide (He et al. 2016, figure 5)"),
@@ -31,13 +57,28 @@ PUBLISHED_LAYOUTS: dict[tuple[str, int, int], tuple[int, ...]] = {
 BLOCK_ORDERS: dict[str, str] = {
     "post_activation": "convolution, normalization, activation; the last activation after the addition "
     "(He et al. 2016, figure 2)",
-    "pre_activation": "normalization, activation, convolution; nothing after the addition. The first block of each "
-    "stage hands the activated input to its shortcut too (He et al. 2016, Identity Mappings, figure 4e and appendix)",
+    "pre_activation": "normalization, activation, convolution; nothing after the addition. Some blocks hand their "
+    "activated input to the shortcut too: activated_shortcuts says which (He et al. 2016, Identity Mappings, "
+    "figure 4e)",
+}
+
+ACTIVATED_SHORTCUTS: dict[str, str] = {
+    "first_block": "the first block of the network, after the convolution of the stem; and every projection, whatever "
+    "is said here (He et al. 2016, Identity Mappings, appendix)",
+    "every_stage": "the first block of every stage (fb.resnet.torch, preresnet.lua)",
 }
 
 STEMS: dict[str, str] = {
     "small_image": "one 3x3 convolution (He et al. 2016, section 4.2)",
     "imagenet": "a 7x7 convolution with stride 2 and 3x3 max pooling with stride 2 (He et al. 2016, table 1)",
+}
+
+STEM_PADDINGS: dict[str, str] = {
+    "minus_infinity": "one pixel on each side that is never the largest (fb.resnet.torch and torchvision)",
+    "zeros": "one pixel of zeros on each side, which is the largest where all others are below zero "
+    "(keras.applications)",
+    "same": "as minus_infinity, but nothing above and to the left of an image of even size: the windows begin at its "
+    "edge (He et al. 2016 in Caffe; TF-Slim)",
 }
 
 DOWNSAMPLING_BLOCKS: dict[str, str] = {

@@ -212,8 +212,15 @@ _LARGE = {
 
 _LARGE_V2 = {
     f"resnet{depth}_v2": _large(
-        _imagenet(depth, block_order="pre_activation", downsampling_block="last", strided_convolution="3x3"),
-        f"pre-activation residual network of {depth} layers for ImageNet, as TF-Slim and keras.applications have it",
+        _imagenet(
+            depth,
+            block_order="pre_activation",
+            downsampling_block="last",
+            strided_convolution="3x3",
+            stem_padding="zeros",
+        ),
+        f"pre-activation residual network of {depth} layers for ImageNet, as keras.applications has it; as TF-Slim has "
+        'it with stem_padding = "same"',
         _PREACT,
         size,
     )

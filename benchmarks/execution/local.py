@@ -61,8 +61,11 @@ class TrainedValues:
         Raises:
             KeyError, ValueError: they are not those of a run with these settings on this dataset.
         """
-        shape, head = dataset.input_shape, HEADS[dataset.task]
-        network = zoo.build_model(settings.model, shape, dataset.num_classes, seed=0, head=head)
+        shape, head, model = dataset.input_shape, HEADS[dataset.task], settings.model
+        if model.normalization == "batch":
+            # Trained, it is the same network in Keras's own layers, which load without this package.
+            model = model.changed(normalization_variance="biased")
+        network = zoo.build_model(model, shape, dataset.num_classes, seed=0, head=head)
         for variable in network.variables:
             if keras.backend.is_float_dtype(variable.dtype):
                 variable.assign(self.variables[variable.path])

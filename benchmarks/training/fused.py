@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+import zoo.custom
 from benchmarks.arrays import Tensor
 
 IMAGE_RANK = 4
@@ -17,7 +18,15 @@ IMAGE_RANK = 4
 
 
 class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras has no types
-    """Keras's layer, trained by TensorFlow's fused kernel; it evaluates as Keras does."""
+    """Keras's layer, trained by TensorFlow's fused kernel; it evaluates as Keras does.
+
+    Args:
+        unbiased: whether its moving variance takes up the unbiased variance, as the zoo's own layer does.
+    """
+
+    def __init__(self, *, unbiased: bool, **arguments: Any):
+        super().__init__(**arguments)
+        self.unbiased = unbiased
 
     def call(self, inputs: Tensor, training: bool | None = None, mask: Any = None) -> Tensor:
         """Normalize: (batch, h, w, c) -> the same."""
@@ -32,8 +41,9 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[
             variance=empty,
             epsilon=self.epsilon,
         )
-        count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
-        variance *= (count - 1) / count  # the kernel divides by count - 1, Keras and the paper's equation by count
+        if not self.unbiased:
+            count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+            variance *= (count - 1) / count  # the kernel divides by count - 1, Keras by count
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + now * (1 - self.momentum))
         return outputs
@@ -48,8 +58,10 @@ def with_fused_normalization(model: keras.Model) -> keras.Model:
         return model
 
     def fused(layer: Any) -> Tensor:
-        kind = FusedBatchNormalization if _can_be_fused(layer) else type(layer)
-        return kind.from_config(layer.get_config())
+        if _can_be_fused(layer):
+            unbiased = isinstance(layer, zoo.custom.BatchNormalization)
+            return FusedBatchNormalization(unbiased=unbiased, **layer.get_config())
+        return type(layer).from_config(layer.get_config())
 
     made = keras.models.clone_model(model, clone_function=fused)
     made.set_weights(model.get_weights())

@@ -275,7 +275,15 @@ def test_onnx_without_its_packages(monkeypatch):
         export.check_onnx()
 
 
-@pytest.mark.parametrize(("settings", "expected"), [({}, False), ({"drop_connect": 0.1}, True)])
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, False),
+        ({"drop_connect": 0.1}, True),
+        ({"normalization": "batch"}, True),
+        ({"normalization": "batch", "normalization_variance": "biased"}, False),
+    ],
+)
 def test_models_of_keras_layers_need_no_zoo(settings, expected, tmp_path):
     """A saved model is said to need this package just where it has layers of it."""
     zoo.create_model("mlp_small", **settings).save(tmp_path / "model.keras")

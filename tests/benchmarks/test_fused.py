@@ -33,7 +33,11 @@ def trained_on(model):
     return np.asarray(outputs), dict(zip([v.path for v in model.trainable_variables], gradients, strict=True)), averages
 
 
-@pytest.mark.parametrize("settings", [{}, {"block_order": "pre_activation"}, {"normalization_momentum": 0.7}], ids=str)
+@pytest.mark.parametrize(
+    "settings",
+    [{}, {"block_order": "pre_activation"}, {"normalization_momentum": 0.7}, {"normalization_variance": "biased"}],
+    ids=str,
+)
 def test_equals_kerass_own_layer(settings):
     """Outputs, gradients and moving averages agree, and so does evaluation afterwards."""
     plain, fused = both(**settings)

@@ -23,7 +23,7 @@ from benchmarks.suite.suite import Suite
 from zoo import topology
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import SettingError
 
 TABLES = {
@@ -33,10 +33,13 @@ TABLES = {
     "model.initializer_gain": INITIALIZER_GAINS,
     "model.normalization": NORMALIZATIONS,
     "model.normalization_place": NORMALIZATION_PLACES,
+    "model.normalization_variance": NORMALIZATION_VARIANCES,
     "model.width_profile": topology.WIDTH_PROFILES,
     "model.block": topology.BLOCKS,
     "model.block_order": topology.BLOCK_ORDERS,
     "model.stem": topology.STEMS,
+    "model.stem_padding": topology.STEM_PADDINGS,
+    "model.activated_shortcuts": topology.ACTIVATED_SHORTCUTS,
     "model.downsampling_block": topology.DOWNSAMPLING_BLOCKS,
     "model.strided_convolution": topology.STRIDED_CONVOLUTIONS,
     "model.residual_start": topology.RESIDUAL_STARTS,

@@ -35,6 +35,7 @@ KEEPING_SHAPES = [
     {"max_norm": 1.0},
     {"l1": 0.1, "l2": 0.1},
     {"initial_bias": 0.5, "normalization": "none"},
+    {"normalization_variance": "biased"},
 ]
 OF_FAMILY = {
     "mlp": [
@@ -52,6 +53,7 @@ OF_FAMILY = {
         {"dropout_kind": "channels"},
         {"pooling": "max"},
         {"downsampling_block": "last"},
+        {"block_order": "pre_activation", "activated_shortcuts": "every_stage"},
     ],
 }
 """Changes that leave the shapes of the layers that there were alone."""
@@ -185,7 +187,14 @@ SHAPING = {
         {"residual_start": "zero_gamma", "normalization": "rms"},
         {"residual_start": "fixup", "normalization": "none"},
         {"residual_start": "fixup", "normalization": "none", "initializer": "orthogonal"},
-        {"residual_start": "fixup", "block": "bottleneck", "depth": 11, "skip_connections": "projection_everywhere"},
+        {
+            "residual_start": "fixup",
+            "normalization": "none",
+            "block": "bottleneck",
+            "depth": 11,
+            "skip_connections": "projection_everywhere",
+        },
+        {"normalization": "none", "initializer": "pytorch_default", "squeeze_excitation": 2},
         {"squeeze_excitation": 2, "stochastic_depth": 0.5, "dropout_kind": "channels"},
     ],
 }

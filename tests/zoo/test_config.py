@@ -23,12 +23,17 @@ NOT_SHAPING = {"initializer", "initializer_gain", "initializer_scale", "initial_
 COMPANIONS = {
     "leaky_relu_slope": {"activation": "leaky_relu"},
     "elu_alpha": {"activation": "elu"},
+    "initializer_gain": {"initializer": "he_normal"},
     "initializer_scale": {"initializer": "constant"},
+    "normalization_variance": {"normalization": "batch"},
     "normalization_momentum": {"normalization": "batch"},
     "normalization_epsilon": {"normalization": "layer"},
     "normalization_group_size": {"normalization": "group"},
     "normalization_place": {"normalization": "rms"},
     "initial_bias": {"normalization": "none"},
+    "stem_padding": {"stem": "imagenet"},
+    "activated_shortcuts": {"block_order": "pre_activation"},
+    "residual_start": {"normalization": "none"},
     "strided_convolution": {"block": "bottleneck"},
     "dropout_kind": {"dropout": 0.1},
 }
@@ -39,10 +44,13 @@ VALUES = {
     "initializer_gain": "activation",
     "initializer_scale": 0.5,
     "normalization_momentum": 0.99,
+    "normalization_variance": "biased",
     "normalization_epsilon": 0.1,
     "normalization_group_size": 4,
     "normalization_place": "after_activation",
     "width_profile": "pyramid",
+    "stem_padding": "zeros",
+    "activated_shortcuts": "every_stage",
     "downsampling_block": "last",
     "strided_convolution": "3x3",
     "residual_start": "zero_gamma",
@@ -166,6 +174,52 @@ def test_settings_with_effect_are_accepted(family, setting, other, values, neede
         if name == "instance" and family.has_dense_hidden_layers:
             continue
         assert getattr(family(**beside(setting, other, name), **{setting: VALUES[setting]}), setting) == VALUES[setting]
+
+
+OF_FACTOR_1 = ["lecun_normal", "lecun_uniform", "glorot_normal", "glorot_uniform", "orthogonal", "delta_orthogonal"]
+
+
+@pytest.mark.parametrize("initializer", OF_FACTOR_1)
+@pytest.mark.parametrize(
+    ("values", "asking"),
+    [
+        ({"activation": "linear"}, 'activation = "linear"'),
+        ({"activation": "selu"}, 'activation = "selu"'),
+        ({"depth": 0}, "depth = 0"),
+    ],
+)
+def test_gain_that_changes_no_weight_is_refused(initializer, values, asking):
+    """Where the activation, or no hidden layer, asks for the factor 1 that an initializer has, nothing would change."""
+    problem = problem_of(zoo.MLPConfig, initializer=initializer, initializer_gain="activation", **values)
+    assert problem.message == f"no effect: the factor of {initializer} is 1, which {asking} asks for"
+    assert problem.allowed.startswith('only with initializer = "he_normal" or ')
+    assert zoo.MLPConfig(initializer="he_normal", initializer_gain="activation", **values)
+
+
+BESIDE_NO_FIXUP = ["batch", "layer", "group", "instance", "rms"]
+
+
+@pytest.mark.parametrize("normalization", BESIDE_NO_FIXUP)
+def test_fixup_takes_the_place_of_normalization(normalization):
+    """Zhang, Dauphin & Ma 2019 train without normalization: beside one, the start is refused, and the other is told."""
+    problem = problem_of(zoo.ResNetConfig, residual_start="fixup", normalization=normalization)
+    assert (problem.path, problem.given) == ("residual_start", "fixup")
+    assert 'normalization = "none"' in problem.allowed
+    assert "zero_gamma" in problem.allowed
+
+
+@pytest.mark.parametrize("start", ["fixup", "zero_gamma"])
+def test_standardized_weights_cannot_start_at_zero(start):
+    """Weight standardization would make weights of zero 1 in size at the first step; a gain at zero it leaves alone."""
+    values = {"weight_standardization": True, "residual_start": start}
+    assert problem_of(zoo.ResNetConfig, normalization="none", **values).path == "residual_start"
+    assert zoo.ResNetConfig(weight_standardization=True, residual_start="zero_gamma", normalization="batch")
+
+
+def test_biases_that_are_drawn_have_no_value():
+    """Where an initializer draws the biases, an initial bias is refused."""
+    problem = problem_of(zoo.MLPConfig, initializer="pytorch_default", initial_bias=0.5)
+    assert problem.message == 'no effect with initializer = "pytorch_default", which draws the biases too'
 
 
 def test_several_settings_without_effect():
@@ -512,6 +566,8 @@ CHANGES = {
         {"normalization_group_size": 3},
         {"initial_bias": 0.5},
         {"initializer_gain": "activation"},
+        {"initializer": "pytorch_default"},
+        {"activation": "selu", "initializer": "lecun_normal"},
         {"dropout": 0.5},
         {"drop_connect": 0.5},
     ],
@@ -526,6 +582,9 @@ CHANGES = {
         {"initial_bias": 0.5},
         {"skip_connections": "none"},
         {"residual_start": "zero_gamma"},
+        {"residual_start": "fixup", "normalization": "none"},
+        {"normalization_variance": "biased"},
+        {"activated_shortcuts": "every_stage"},
         {"squeeze_excitation": 2},
         {"dropout": 0.5},
         {"dropout_kind": "channels"},

@@ -32,17 +32,18 @@ from examples import each_once
 import zoo
 from zoo.activations import ACTIVATIONS
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import OneOf
 from zoo.topology import (
+    ACTIVATED_SHORTCUTS,
     BLOCK_ORDERS,
     BLOCKS,
     DOWNSAMPLING_BLOCKS,
     DROPOUT_KINDS,
     MLP_SKIP_CONNECTIONS,
     POOLINGS,
-    RESIDUAL_STARTS,
     RESNET_SKIP_CONNECTIONS,
+    STEM_PADDINGS,
     STEMS,
     STRIDED_CONVOLUTIONS,
     WIDTH_PROFILES,
@@ -51,6 +52,8 @@ from zoo.variants import VARIANTS
 
 CLASSES = 3
 EXAMPLES = 8
+OF_OTHER_FANS = {name for name, row in INITIALIZERS.items() if row.arguments.get("mode") in ("fan_avg", "fan_out")}
+"""Initializers whose factor is another where units see some of the inputs."""
 WITHOUT_DENSE = {"instance"}
 """Normalizations that networks with hidden dense layers refuse."""
 OF_LINEAR_MODELS = {"depth", "initializer", "initializer_gain", "initializer_scale", "input_dropout", "l1", "l2"}
@@ -71,6 +74,7 @@ def common(normalizations):
         "initializer": levels("initializer", INITIALIZERS),
         "initializer_gain": levels("initializer_gain", INITIALIZER_GAINS, initializer="he_normal"),
         "initializer_scale": levels("initializer_scale", [0.2], initializer="small_normal"),
+        "normalization_variance": levels("normalization_variance", NORMALIZATION_VARIANCES, normalization="batch"),
         "initial_bias": levels("initial_bias", [0.3], normalization="none"),
         "normalization": levels("normalization", normalizations),
         "normalization_momentum": levels("normalization_momentum", [0.5], normalization="batch"),
@@ -110,11 +114,16 @@ LEVELS = {
         "block_order": levels("block_order", BLOCK_ORDERS),
         "width": levels("width", [5]),
         "widening_factor": levels("widening_factor", [1, 2]),
-        "stem": levels("stem", STEMS),
+        "stem": levels("stem", STEMS, stem_padding="minus_infinity"),
+        "stem_padding": levels("stem_padding", STEM_PADDINGS, stem="imagenet"),
+        "activated_shortcuts": levels(
+            "activated_shortcuts", ACTIVATED_SHORTCUTS, block_order="pre_activation", skip_connections="identity"
+        ),
         "downsampling_block": levels("downsampling_block", DOWNSAMPLING_BLOCKS),
         "strided_convolution": levels("strided_convolution", STRIDED_CONVOLUTIONS, block="bottleneck", depth=8),
         "skip_connections": levels("skip_connections", RESNET_SKIP_CONNECTIONS),
-        "residual_start": levels("residual_start", RESIDUAL_STARTS, skip_connections="projection"),
+        "residual_start": levels("residual_start", ["as_others", "zero_gamma"], skip_connections="projection")
+        + levels("residual_start", ["fixup"], skip_connections="projection", normalization="none"),
         "squeeze_excitation": levels("squeeze_excitation", [0, 1]),
         "dropout_kind": levels("dropout_kind", DROPOUT_KINDS, dropout=0.3),
         "stochastic_depth": levels("stochastic_depth", [0.5], skip_connections="identity"),
@@ -395,8 +404,11 @@ def test_contract(config):
     assert audit.normalizations == (classes if hidden else set())
     assert audit.dropout_rates == {config.input_dropout, config.dropout if hidden else 0.0} - {0.0}
     start = getattr(config, "residual_start", "as_others")
-    if config.initializer_gain == "fixed" and start != "fixup":
-        zeros = {"zeros"} if start == "zero_gamma" and config.block_order == "pre_activation" else set()
+    in_parts = config.family == "lenet" and config.initializer in OF_OTHER_FANS
+    if config.initializer_gain == "fixed" and start != "fixup" and not in_parts:
+        begins_at_zero = start == "zero_gamma" and config.block_order == "pre_activation"
+        has_empty_maps = config.family == "lenet" and config.initializer == "identity"
+        zeros = {"zeros"} if begins_at_zero or has_empty_maps else set()
         assert audit.initializers == {config.initializer} | zeros
 
     weights = {variable.path: variable.shape for variable in model.trainable_variables}

@@ -10,31 +10,14 @@ import pytest
 from scipy import stats
 
 import zoo
+from tools.fidelity.initializers import DRAWN, variance
 from zoo.activations import activation_gain
 from zoo.custom import CentredIdentity, DeltaOrthogonal
-from zoo.initializers import INITIALIZERS
+from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 
-# Numerators and what stands below them, from the papers that the table names.
-VARIANCES = {
-    "lecun_normal": (1, "n_in"),
-    "lecun_uniform": (1, "n_in"),
-    "glorot_normal": (2, "n_in + n_out"),
-    "glorot_uniform": (2, "n_in + n_out"),
-    "he_normal": (2, "n_in"),
-    "he_uniform": (2, "n_in"),
-    "he_average_normal": (4, "n_in + n_out"),
-    "he_average_uniform": (4, "n_in + n_out"),
-    "pytorch_default": (1, "3 n_in"),
-    "small_normal": (0.01**2, "1"),
-}
 OTHERS = {"zeros", "constant", "orthogonal", "delta_orthogonal", "identity"}
 """Those that are no draws of independent weights; each has a test of its own."""
-WITH_FACTOR = [name for name in VARIANCES if name != "small_normal"]
-
-
-def expected_variance(name, n_in, n_out):
-    numerator, below = VARIANCES[name]
-    return numerator / {"n_in": n_in, "3 n_in": 3 * n_in, "n_in + n_out": n_in + n_out, "1": 1}[below]
+WITH_FACTOR = [name for name in DRAWN if name != "small_normal"]
 
 
 def built_kernels(name, **settings):
@@ -54,46 +37,45 @@ def built_kernels(name, **settings):
 @pytest.fixture(scope="module")
 def kernels():
     """Give initializer -> the kernels that it gives, built once each."""
-    return {name: built_kernels(name) for name in VARIANCES}
+    return {name: built_kernels(name) for name in DRAWN}
 
 
 def test_every_initializer_is_tested_here():
     """A new row of the table needs its variance or its own test in this file."""
-    assert set(VARIANCES) | OTHERS == set(INITIALIZERS)
+    assert set(DRAWN) | OTHERS == set(INITIALIZERS)
 
 
-@pytest.mark.parametrize("name", VARIANCES)
+@pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
 def test_mean_and_variance(kernels, name, family):
     """About 100,000 weights have mean zero and the paper's variance, of dense and of convolutional layers."""
     kernel, n_in, n_out = kernels[name][family]
-    variance = expected_variance(name, n_in, n_out)
+    expected = variance(name, n_in, n_out)
     assert kernel.size >= 90_000
-    assert abs(kernel.mean()) < 4 * np.sqrt(variance / kernel.size)
-    assert kernel.var() == pytest.approx(variance, rel=0.02)
+    assert abs(kernel.mean()) < 4 * np.sqrt(expected / kernel.size)
+    assert kernel.var() == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("name", WITH_FACTOR)
 def test_table_prints_the_variance_that_is_drawn(kernels, name):
     """The formula of the table, evaluated, is the variance of the weights."""
     kernel, n_in, n_out = kernels[name]["mlp"]
-    (value,) = re.match(r"(?:normal|uniform), variance ([\d. /()+n_iout]+)", INITIALIZERS[name].formula).groups()
-    printed = eval(value.replace("3 n_in", "3 * n_in"), {"n_in": n_in, "n_out": n_out})
+    (value,) = re.match(r"(?:normal|uniform).*?, variance ([\d. /()+n_iout^]+)", INITIALIZERS[name].formula).groups()
+    printed = eval(value.replace("3 n_in", "3 * n_in").replace("^", "**"), {"n_in": n_in, "n_out": n_out})
     assert kernel.var() == pytest.approx(printed, rel=0.02)
 
 
-@pytest.mark.parametrize("name", VARIANCES)
+@pytest.mark.parametrize("name", DRAWN)
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
 def test_distribution(kernels, name, family):
     """Weights are uniform or normal as the name says; Keras cuts the scaled normals off at two deviations."""
     kernel, n_in, n_out = kernels[name][family]
-    deviation = np.sqrt(expected_variance(name, n_in, n_out))
-    if name.endswith("_uniform") or name == "pytorch_default":
-        distribution = stats.uniform(-np.sqrt(3) * deviation, 2 * np.sqrt(3) * deviation)
-    elif name == "small_normal":
-        distribution = stats.norm(scale=deviation)
-    else:
-        distribution = stats.truncnorm(-2, 2, scale=deviation / stats.truncnorm(-2, 2).std())
+    deviation = np.sqrt(variance(name, n_in, n_out))
+    distribution = {
+        "uniform": stats.uniform(-np.sqrt(3) * deviation, 2 * np.sqrt(3) * deviation),
+        "normal": stats.norm(scale=deviation),
+        "cut": stats.truncnorm(-2, 2, scale=deviation / stats.truncnorm(-2, 2).std()),
+    }[DRAWN[name].distribution]
     # 1.95 / sqrt(n) is passed by chance once in a thousand times; a normal instead of the truncated one gives 0.02.
     assert stats.kstest(kernel.ravel(), distribution.cdf).statistic < 1.95 / np.sqrt(kernel.size)
 
@@ -207,16 +189,16 @@ def test_models_use_these_initializers():
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "selu", "leaky_relu", "elu"])
-@pytest.mark.parametrize("name", ["he_normal", "glorot_uniform", "pytorch_default"])
+@pytest.mark.parametrize("name", ["he_normal", "he_average_uniform", "he_normal_fan_out"])
 def test_gain_of_the_activation(name, activation):
-    """The factor 2, 2 or 1/3 gives way to 1 / E[f(z)^2], but to 1 in the first layer."""
+    """The factor 2 gives way to 1 / E[f(z)^2], but to 1 in the first layer."""
     settings = {"leaky_relu": {"leaky_relu_slope": 0.5}, "elu": {"elu_alpha": 2.0}}.get(activation, {})
     kernels = built_kernels(name, activation=activation, initializer_gain="activation", **settings)
     parameters = {"leaky_relu_slope": 0.01, "elu_alpha": 1.0} | settings
     factor = activation_gain(activation, **parameters) ** 2
     for family, gain in (("mlp", 1), ("mlp_hidden", factor), ("resnet", factor)):
         kernel, n_in, n_out = kernels[family]
-        fan = (n_in + n_out) / 2 if name == "glorot_uniform" else n_in
+        fan = {"he_normal": n_in, "he_average_uniform": (n_in + n_out) / 2, "he_normal_fan_out": n_out}[name]
         assert kernel.var() == pytest.approx(gain / fan, rel=0.02)
 
 
@@ -249,7 +231,7 @@ def test_first_layers_of_each_family_have_gain_1(config, first, others):
 
     Where no activation was applied to the inputs, n_in times the variance has to be 1 (He et al. 2015, section 2.2).
     """
-    config = config.changed(initializer="lecun_uniform", initializer_gain="activation")
+    config = config.changed(initializer="he_uniform", initializer_gain="activation")
     model = zoo.build_model(config, (32, 32, 3), 10, seed=0)
     for name, factor in (dict.fromkeys(first, 1) | dict.fromkeys(others, 2)).items():
         kernel = np.asarray(model.get_layer(name).kernel)
@@ -257,10 +239,67 @@ def test_first_layers_of_each_family_have_gain_1(config, first, others):
         assert 0.95 * bound < np.abs(kernel).max() <= bound * (1 + 1e-6)
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("he_normal", "lecun_normal"),
+        ("he_uniform", "lecun_uniform"),
+        ("he_average_normal", "glorot_normal"),
+        ("he_average_uniform", "glorot_uniform"),
+    ],
+)
+def test_names_that_the_gain_makes_one(one, other):
+    """Initializers that differ in the factor alone give the same bits under the activation's, as its row says."""
+    assert f"{one} and {other}" in INITIALIZER_GAINS["activation"]
+    first, second = (
+        zoo.build_model(zoo.MLPConfig(initializer=name, initializer_gain="activation"), (6,), 2, seed=0)
+        for name in (one, other)
+    )
+    for mine, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize(
+    ("config", "names"),
+    [
+        (zoo.MLPConfig(depth=2, width=300), ["hidden_1_dense", "hidden_2_dense", "head"]),
+        (zoo.MLPConfig(depth=0), ["head"]),
+        (zoo.LeNetConfig(), ["c1", "c5", "f6", "head"]),
+        (
+            zoo.ResNetConfig(depth=8, width=40, normalization="none", squeeze_excitation=2),
+            ["stem", "stage_2_block_1_convolution_1", "stage_2_block_1_excitation", "head"],
+        ),
+    ],
+)
+def test_biases_of_pytorch(config, names):
+    """Biases are uniform within 1 / sqrt(n_in) of their own layer, as nn.Linear and nn.Conv2d start them."""
+    model = zoo.build_model(config.changed(initializer="pytorch_default"), (32, 32, 3), 200, seed=0)
+    for name in names:
+        kernel, bias = model.get_layer(name).get_weights()
+        limit = np.prod(kernel.shape[:-1]) ** -0.5
+        assert np.abs(bias).max() <= limit * (1 + 1e-6)
+        # By chance one of 1,000 such biases is passed over.
+        uniform = stats.uniform(-limit, 2 * limit)
+        assert stats.kstest(bias, uniform.cdf).pvalue > 1e-3, name
+    assert len({float(model.get_layer(name).bias[0]) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("start", ["fixup", "zero_gamma"])
+def test_biases_of_what_starts_at_zero_are_zero(start):
+    """Where weights start at zero, the biases beside them do too, which torch's start would draw."""
+    config = zoo.ResNetConfig(
+        depth=8, width=4, normalization="none", initializer="pytorch_default", residual_start=start
+    )
+    model = zoo.build_model(config, (8, 8, 3), 2, seed=0)
+    for layer in model.layers:
+        if hasattr(layer, "kernel_initializer") and layer.bias is not None:
+            assert np.any(layer.kernel) == np.any(layer.bias), layer.name
+
+
 @pytest.mark.parametrize("family", ["mlp", "resnet"])
-@pytest.mark.parametrize("name", INITIALIZERS)
+@pytest.mark.parametrize("name", [name for name, row in INITIALIZERS.items() if not row.draws_biases])
 def test_biases_offsets_and_gains(name, family):
-    """Whatever the initializer, biases and offsets start at zero, gains and moving variances at one."""
+    """But for torch's start, biases and offsets start at zero, gains and moving variances at one."""
     config = {"mlp": zoo.MLPConfig, "resnet": zoo.ResNetConfig}[family](
         depth=8, width=2, initializer=name, normalization="batch", normalization_place="after_activation"
     )

@@ -5,19 +5,10 @@ from __future__ import annotations
 import keras
 import numpy as np
 import pytest
+from scipy import stats
 
 import zoo
-
-# Table I of LeCun et al. 1998, as it is printed: a row for each map of S2, a column for each map of C3.
-TABLE_I = """
-X...XXX..XXXX.XX
-XX...XXX..XXXX.X
-XXX...XXX..X.XXX
-.XXX..XXXX..X.XX
-..XXX..XXXX.XX.X
-...XXX..XXXX.XXX
-"""
-CONNECTED = np.array([[mark == "X" for mark in row] for row in TABLE_I.split()])
+from tools.fidelity.net_references import CONNECTED, LeNet
 
 
 def arbitrary(model, seed=0):
@@ -31,60 +22,13 @@ def arbitrary(model, seed=0):
     return model
 
 
-def weights_of(model, name):
-    return [value.astype("float64") for value in model.get_layer(name).get_weights()]
-
-
-def convolve(images, kernel, bias):
-    """Correlate inside the image with a 5x5 kernel."""
-    height, width = images.shape[1] - 4, images.shape[2] - 4
-    return bias + sum(
-        images[:, row : row + height, column : column + width] @ kernel[row, column]
-        for row in range(5)
-        for column in range(5)
-    )
-
-
-def squash(values):
-    return 1.7159 * np.tanh(2 / 3 * values)
-
-
-def subsample(images, weights):
-    """Sum 2x2 pixels, times a quarter of the coefficient, as the paper's is a quarter of one on the mean."""
-    coefficient, offset = (value.reshape(-1) for value in weights)
-    images = images[:, : images.shape[1] // 2 * 2, : images.shape[2] // 2 * 2]
-    total = images[:, ::2, ::2] + images[:, 1::2, ::2] + images[:, ::2, 1::2] + images[:, 1::2, 1::2]
-    return squash(coefficient / 4 * total + offset)
-
-
-def reference(model, images):
-    """Compute the logits in float64 from the model's weights, after section II.B, from images of 32x32 or more."""
-    features = squash(convolve(images.astype("float64"), *weights_of(model, "c1")))
-    features = subsample(features, weights_of(model, "s2"))
-    maps = []
-    for number in range(16):
-        kernel, bias = weights_of(model, f"c3_{number + 1}")
-        # The order of a part's inputs is our own: as the indices run on from the first, round the six.
-        seen = np.flatnonzero(CONNECTED[:, number])
-        if number < 12:
-            seen = [index % 6 for index in range(number % 6, number % 6 + len(seen))]
-        assert sorted(seen) == np.flatnonzero(CONNECTED[:, number]).tolist()
-        maps.append(convolve(features[..., seen], kernel, bias))
-    features = subsample(squash(np.concatenate(maps, axis=-1)), weights_of(model, "s4"))
-    features = squash(convolve(features, *weights_of(model, "c5"))).reshape(len(images), -1)
-    kernel, bias = weights_of(model, "f6")
-    features = squash(features @ kernel + bias)
-    kernel, bias = weights_of(model, "head")
-    return features @ kernel + bias
-
-
 @pytest.mark.parametrize("shape", [(32, 32, 1), (37, 34, 2), (28, 28, 1), (27, 40, 1)])
 def test_forward_pass(shape):
     """Logits agree with the reference; what is smaller than 32x32 stands in the middle of such a field of zeros."""
     model = arbitrary(zoo.create_model("lenet5", input_shape=shape))
     images = np.random.default_rng(1).normal(size=(3, *shape))
     padding = {(28, 28, 1): ((2, 2), (2, 2)), (27, 40, 1): ((2, 3), (0, 0))}.get(shape, ((0, 0), (0, 0)))
-    expected = reference(model, np.pad(images, ((0, 0), *padding, (0, 0))))
+    expected = LeNet(model, zoo.LeNetConfig()).logits(np.pad(images, ((0, 0), *padding, (0, 0))))
     found = np.asarray(model(images.astype("float32")))
     assert np.abs(expected - expected[0]).max() > 0.01 * np.abs(expected).max()
     assert np.abs(found - expected).max() < 1e-4 * np.abs(expected).max()
@@ -143,6 +87,93 @@ def test_parameters_and_connections_of_the_paper(name):
         seen = 4 if name in ("s2", "s4") else np.prod(layer.kernel.shape[:-1])
         connections += int(np.prod(positions)) * units * (int(seen) + 1)
     assert (parameters, connections) == OF_THE_PAPER[name]
+
+
+FANS_IN = {"c1": 25, "c5": 400, "f6": 120, "head": 84}
+FANS_IN |= {f"c3_{number + 1}": 25 * int(seen) for number, seen in enumerate(CONNECTED.sum(0))}
+
+
+def test_weights_start_as_the_paper_says():
+    """Uniform within 2.4 / F, F the inputs of the unit: 25 maps of 5x5 pixels for C1, 3, 4 or 6 of them for C3."""
+    model = zoo.create_model("lenet5")
+    assert sorted(FANS_IN.values()) == [25, *[75] * 6, *[84], *[100] * 9, *[120], *[150], *[400]]
+    scaled = [np.ravel(model.get_layer(name).kernel) * fan / 2.4 for name, fan in FANS_IN.items()]
+    assert max(np.abs(each).max() for each in scaled) <= 1 + 1e-6
+    assert stats.kstest(np.concatenate(scaled), stats.uniform(-1, 2).cdf).pvalue > 1e-3
+    for name in FANS_IN:
+        np.testing.assert_array_equal(model.get_layer(name).bias, 0)
+
+
+def whole_c3(values):
+    """The kernel of C3 from its maps': (5, 5, maps of S2, maps of C3), zero where nothing is connected."""
+    kernel = np.zeros((5, 5, 6, 16))
+    for number in range(16):
+        seen = np.flatnonzero(CONNECTED[:, number])
+        if number < 12:
+            seen = [index % 6 for index in range(number % 6, number % 6 + len(seen))]
+        kernel[:, :, seen, number] = values[f"c3_{number + 1}/kernel"][..., 0]
+    return kernel
+
+
+def start_of_c3(initializer, seed=0, **settings):
+    config = zoo.LeNetConfig(initializer=initializer, **settings)
+    model = zoo.build_model(config, (32, 32, 1), 10, seed)
+    return whole_c3({variable.path: np.asarray(variable) for variable in model.variables})
+
+
+@pytest.mark.parametrize("gain", ["fixed", "activation"])
+def test_c3_starts_orthogonal(gain):
+    """The 150 x 16 matrix from all pixels of all maps has orthonormal columns, times the gain where asked."""
+    matrix = start_of_c3("orthogonal", initializer_gain=gain).reshape(150, 16)
+    squared = 1 if gain == "fixed" else 1 / 0.7504302763
+    np.testing.assert_allclose(matrix.T @ matrix, squared * np.eye(16), atol=1e-6)
+    np.testing.assert_array_equal((matrix.reshape(25, 6, 16) != 0).any(0), CONNECTED)
+
+
+def test_c3_starts_delta_orthogonal():
+    """The middle of the kernel, 6 x 16, has orthonormal rows, and all around it is zero."""
+    kernel = start_of_c3("delta_orthogonal")
+    np.testing.assert_allclose(kernel[2, 2] @ kernel[2, 2].T, np.eye(6), atol=1e-6)
+    np.testing.assert_array_equal(kernel[2, 2] != 0, CONNECTED)
+    assert np.count_nonzero(kernel) == np.count_nonzero(kernel[2, 2])
+
+
+def test_c3_starts_as_the_identity():
+    """Map i of C3 is map i of S2, and zero where there is none."""
+    kernel = start_of_c3("identity")
+    np.testing.assert_array_equal(kernel[2, 2], np.eye(6, 16))
+    assert kernel.sum() == 6
+
+
+def test_orthogonal_c3_follows_the_seed():
+    """Another seed gives another kernel, and the same one the same."""
+    first, again, other = (start_of_c3("orthogonal", seed) for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert np.abs(np.corrcoef(first.ravel(), other.ravel())[0, 1]) < 0.2
+
+
+@pytest.mark.parametrize(
+    ("initializer", "variance"),
+    [
+        ("he_normal", lambda n_in: 2 / n_in),
+        ("lecun_uniform", lambda n_in: 1 / n_in),
+        ("glorot_uniform", lambda n_in: 2 / (n_in + 250)),
+        ("he_average_normal", lambda n_in: 4 / (n_in + 250)),
+        ("he_normal_fan_out", lambda n_in: 2 / (250 + 0 * n_in)),
+    ],
+)
+def test_variance_of_c3(initializer, variance):
+    """n_in counts what a map sees, n_out the 25 weights of each of the ten maps that see a map of S2."""
+    config = zoo.LeNetConfig(initializer=initializer)
+    model = zoo.build_model(config, (32, 32, 1), 10, seed=0)
+    scaled = []
+    for seed in range(10):
+        values = zoo.initial_values(model, config, seed)
+        kernel = whole_c3({each.path: value for each, value in zip(model.variables, values, strict=True)})
+        for number, n_in in enumerate(25 * CONNECTED.sum(0)):
+            part = kernel[..., number][:, :, CONNECTED[:, number]]
+            scaled.append(part.ravel() / np.sqrt(variance(n_in)))
+    assert np.concatenate(scaled).var() == pytest.approx(1, rel=0.05)
 
 
 def test_sizes_of_the_layers():

@@ -6,41 +6,7 @@ import numpy as np
 import pytest
 
 import zoo
-
-
-def reference(model, config, inputs):
-    """Compute the logits in float64 from the model's weights and the description in `MLPConfig`'s docstring."""
-
-    def weights(name):
-        return [value.astype("float64") for value in model.get_layer(name).get_weights()]
-
-    def normalized(values, name):
-        if config.normalization == "none":
-            return values
-        if config.normalization == "batch":
-            gain, offset, mean, variance = weights(f"{name}_normalization")
-        else:
-            gain, offset = weights(f"{name}_normalization")
-            mean, variance = values.mean(1, keepdims=True), values.var(1, keepdims=True)
-        return gain * (values - mean) / np.sqrt(variance + 1e-5) + offset
-
-    features = inputs.reshape(len(inputs), -1).astype("float64")
-    for index in range(1, config.depth + 1):
-        name = f"hidden_{index}"
-        kernel, *bias = weights(f"{name}_dense")
-        hidden = features @ kernel + (bias[0] if bias else 0)
-        if config.normalization_place == "before_activation":
-            hidden = np.tanh(normalized(hidden, name))
-        else:
-            hidden = normalized(np.tanh(hidden), name)
-        added = hidden.shape[1] - features.shape[1]
-        if config.skip_connections == "identity" and added >= 0:
-            hidden = hidden + np.pad(features, ((0, 0), (0, added)))
-        elif config.skip_connections == "projection":
-            hidden = hidden + (features @ weights(f"{name}_projection")[0] if added else features)
-        features = hidden
-    kernel, bias = weights("head")
-    return features @ kernel + bias
+from tools.fidelity.net_references import Perceptron
 
 
 @pytest.mark.parametrize("normalization", ["none", "batch", "layer"])
@@ -60,7 +26,7 @@ def test_forward_pass(normalization, place, skip, width, randomize):
     )
     model = randomize(zoo.build_model(config, (2, 3, 1), 3, seed=0))
     inputs = np.random.default_rng(1).normal(size=(5, 2, 3, 1)).astype("float32")
-    np.testing.assert_allclose(model(inputs), reference(model, config, inputs), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model(inputs), Perceptron(model, config).logits(inputs), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("depth", [0, 1])
@@ -69,7 +35,7 @@ def test_shallow_networks(depth, randomize):
     config = zoo.MLPConfig(depth=1, width=4, activation="tanh") if depth else zoo.MLPConfig(depth=0)
     model = randomize(zoo.build_model(config, (6,), 3, seed=0))
     inputs = np.random.default_rng(1).normal(size=(5, 6)).astype("float32")
-    np.testing.assert_allclose(model(inputs), reference(model, config, inputs), rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(model(inputs), Perceptron(model, config).logits(inputs), rtol=1e-4, atol=1e-5)
 
 
 def test_dropout_follows_every_hidden_layer():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import zoo
 from zoo.layers import LayerMaker
-from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATIONS, group_count
+from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS, group_count
 
 EPSILON = 1e-5
 SHAPES = [(6,), (4, 3, 5)]
@@ -55,7 +55,37 @@ def test_batch_normalization_keeps_nine_tenths(shape):
     model(inputs, training=True)
     layer = model.layers[-1]
     np.testing.assert_allclose(layer.moving_mean, 0.1 * inputs.mean(axes), rtol=1e-4)
-    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * inputs.var(axes), rtol=1e-4)
+    np.testing.assert_allclose(layer.moving_variance, 0.9 + 0.1 * inputs.var(axes, ddof=1), rtol=1e-4)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("variance", "number", "lost"), [("unbiased", 8, 0), ("unbiased", 2, 0), ("biased", 8, 1)])
+def test_which_variance_the_moving_average_takes_up(shape, variance, number, lost):
+    """That of a batch times m / (m - 1), with m numbers a channel: Ioffe & Szegedy 2015, algorithm 2; or Keras's."""
+    inputs = examples(shape, number)
+    m = inputs.size // inputs.shape[-1]
+    model = normalizer("batch", shape, normalization_variance=variance, normalization_momentum=0.0)
+    for _ in range(2):
+        outputs = model(inputs, training=True)
+    by_hand = np.square(inputs - inputs.mean(tuple(range(inputs.ndim - 1)))).reshape(m, -1).sum(0)
+    np.testing.assert_allclose(model.layers[-1].moving_variance, by_hand / (m - 1 + lost), rtol=1e-5)
+    np.testing.assert_allclose(np.var(outputs, axis=tuple(range(inputs.ndim - 1))), 1, rtol=1e-2)
+
+
+def test_a_batch_of_one_has_no_variance():
+    """From a single number a channel, the moving average takes up zero, and nothing is divided by it."""
+    model = normalizer("batch", (3,))
+    model(examples((3,), 1), training=True)
+    np.testing.assert_allclose(model.layers[-1].moving_variance, 0.9, rtol=1e-6)
+
+
+def test_the_batch_may_be_of_any_size():
+    """Where a compiled function does not know how many examples come, they are counted when it runs."""
+    model = normalizer("batch", (3,), normalization_momentum=0.0)
+    model.compile(keras.optimizers.SGD(0.0), "mean_squared_error")
+    inputs = examples((3,), 12)
+    model.fit(inputs, inputs, batch_size=12, verbose=0)
+    np.testing.assert_allclose(model.layers[-1].moving_variance, inputs.var(0, ddof=1), rtol=1e-4)
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -164,7 +194,7 @@ def test_momentum(momentum):
     model(inputs, training=True)
     layer = model.layers[-1]
     np.testing.assert_allclose(layer.moving_mean, (1 - momentum) * inputs.mean(0), rtol=1e-3)
-    np.testing.assert_allclose(layer.moving_variance, momentum + (1 - momentum) * inputs.var(0), rtol=1e-3)
+    np.testing.assert_allclose(layer.moving_variance, momentum + (1 - momentum) * inputs.var(0, ddof=1), rtol=1e-3)
 
 
 @given(channels=st.integers(1, 300), size=st.integers(1, 400), least=st.integers(1, 3))
@@ -226,4 +256,4 @@ def test_what_is_normalized_depends_on_what_went_in(name, shape, size):
 def test_rows_are_complete():
     """Each row explains itself to people and names its source."""
     assert all(row.explanation.strip() and row.source.strip() for row in NORMALIZATIONS.values())
-    assert all(text.strip() for text in NORMALIZATION_PLACES.values())
+    assert all(text.strip() for text in (NORMALIZATION_PLACES | NORMALIZATION_VARIANCES).values())

@@ -9,146 +9,18 @@ import numpy as np
 import pytest
 
 import zoo
+from tools.fidelity.net_references import ResidualNetwork
+from zoo.topology import BLOCK_ORDERS, STEM_PADDINGS
 
 TINY = {"width": 3, "activation": "elu"}
 BOTTLENECK = TINY | {"depth": 11, "block": "bottleneck", "skip_connections": "projection"}
-
-
-def convolve(images, kernel, strides):
-    """Sum over the offsets of a kernel, evenly many zeros on each side, for every `strides`-th pixel."""
-    height, width = images.shape[1:3]
-    size = len(kernel)
-    padded = np.pad(images, ((0, 0), (size // 2, size // 2), (size // 2, size // 2), (0, 0)))
-    return sum(
-        padded[:, row : row + height : strides, column : column + width : strides] @ kernel[row, column]
-        for row in range(size)
-        for column in range(size)
-    )
-
-
-def pool_3x3_by_2(images):
-    """Take the largest of 3x3 pixels around every second pixel, zeros outside of the image."""
-    height, width = images.shape[1:3]
-    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)))
-    windows = [padded[:, r : r + height : 2, c : c + width : 2] for r in range(3) for c in range(3)]
-    return np.max(windows, axis=0)
-
-
-def elu(values):
-    return np.where(values > 0, values, np.expm1(np.minimum(values, 0)))
-
-
-class Reference:
-    """Logits in float64 from a model's weights, after the papers' figures; `config` says only which network."""
-
-    def __init__(self, model, config, layout):
-        self.model, self.config, self.layout = model, config, layout
-
-    def weights(self, name):
-        return [value.astype("float64") for value in self.model.get_layer(name).get_weights()]
-
-    def has(self, name):
-        return any(layer.name == name for layer in self.model.layers)
-
-    def convolved(self, images, name, strides=1):
-        kernel, *bias = self.weights(name)
-        return convolve(images, kernel, strides) + (bias[0] if bias else 0)
-
-    def normalized(self, images, name):
-        if self.config.normalization == "none":
-            return images
-        if self.config.normalization == "batch":
-            gain, offset, mean, variance = self.weights(f"{name}_normalization")
-        else:
-            gain, offset = self.weights(f"{name}_normalization")
-            mean, variance = images.mean((1, 2, 3), keepdims=True), images.var((1, 2, 3), keepdims=True)
-        return gain * (images - mean) / np.sqrt(variance + 1e-5) + offset
-
-    def normalized_and_activated(self, images, name):
-        if self.config.normalization_place == "before_activation":
-            return elu(self.normalized(images, name))
-        return self.normalized(elu(images), name)
-
-    def logits(self, inputs):
-        pre = self.config.block_order == "pre_activation"
-        large = self.config.stem == "imagenet"
-        features = self.convolved(inputs.astype("float64"), "stem", 2 if large else 1)
-        features = features if pre else self.normalized_and_activated(features, "stem")
-        features = pool_3x3_by_2(features) if large else features
-        for stage, count in enumerate(self.layout, start=1):
-            for block in range(1, count + 1):
-                at_start = self.config.downsampling_block == "first" and block == 1 and stage > 1
-                at_end = self.config.downsampling_block == "last" and block == count and stage < len(self.layout)
-                run = self.pre_activation_block if pre else self.post_activation_block
-                features = run(features, f"stage_{stage}_block_{block}", 2 if at_start or at_end else 1, block == 1)
-        features = self.normalized_and_activated(features, "final") if pre else features
-        pooled = {
-            "average": features.mean((1, 2)),
-            "max": features.max((1, 2)),
-            "flatten": features.reshape(len(features), -1),
-        }
-        kernel, bias = self.weights("head")
-        return pooled[self.config.pooling] @ kernel + bias
-
-    def strides_of(self, strides):
-        """Strides of each convolution of a branch."""
-        if self.config.block == "basic":
-            return strides, 1
-        return (strides, 1, 1) if self.config.strided_convolution == "1x1" else (1, strides, 1)
-
-    def post_activation_block(self, features, name, strides, _):
-        before = self.config.normalization_place == "before_activation"
-        each = self.strides_of(strides)
-        hidden = features
-        for number, step in enumerate(each, start=1):
-            layer = f"{name}_convolution_{number}"
-            hidden = self.convolved(hidden, layer, step)
-            if number < len(each):
-                hidden = self.normalized_and_activated(hidden, layer)
-        hidden = self.normalized(hidden, layer) if before else hidden
-        hidden = self.excited(hidden, name) + self.shortcut(features, hidden, name, strides, normalize=before)
-        return elu(hidden) if before else self.normalized(elu(hidden), layer)
-
-    def pre_activation_block(self, features, name, strides, first_of_stage):
-        hidden = features
-        for number, step in enumerate(self.strides_of(strides), start=1):
-            layer = f"{name}_convolution_{number}"
-            hidden = self.normalized_and_activated(hidden, layer)
-            if number == 1 and first_of_stage:
-                features = hidden
-            hidden = self.convolved(hidden, layer, step)
-        return self.excited(hidden, name) + self.shortcut(features, hidden, name, strides, normalize=False)
-
-    def excited(self, images, name):
-        if not self.config.squeeze_excitation:
-            return images
-        gate = images.mean((1, 2), keepdims=True)
-        kernel, bias = self.weights(f"{name}_squeeze")
-        assert kernel.shape[1] == max(images.shape[3] // self.config.squeeze_excitation, 1)
-        gate = elu(gate @ kernel + bias)
-        kernel, bias = self.weights(f"{name}_excitation")
-        return images / (1 + np.exp(-(gate @ kernel + bias)))
-
-    def shortcut(self, features, branch, name, strides, *, normalize):
-        kind, channels = self.config.skip_connections, branch.shape[3]
-        if kind == "none":
-            return 0
-        grows = channels != features.shape[3]
-        if kind == "projection_everywhere" or (kind == "projection" and grows):
-            images = self.convolved(features, f"{name}_projection", strides)
-            return self.normalized(images, f"{name}_projection") if normalize else images
-        assert not self.has(f"{name}_projection")
-        outputs = np.zeros_like(branch)
-        start = (channels - features.shape[3]) // 2
-        outputs[..., start : start + features.shape[3]] = features[:, ::strides, ::strides]
-        return outputs
 
 
 def assert_agrees(settings, layout, randomize, shape=(8, 6, 2)):
     config = zoo.ResNetConfig(**settings)
     model = randomize(zoo.build_model(config, shape, 4, seed=0))
     inputs = np.random.default_rng(1).normal(size=(3, *shape)).astype("float32")
-    expected = Reference(model, config, layout).logits(inputs)
+    expected = ResidualNetwork(model, config, layout).logits(inputs)
     found = np.asarray(model(inputs))
     assert np.abs(expected).max() > 0.1
     assert np.abs(expected - expected[0]).max() > 0.005 * np.abs(expected).max(), "all inputs give the same logits"
@@ -214,17 +86,25 @@ def test_forward_pass_of_bottleneck_blocks(block_order, downsampling_block, stri
         ),
         pytest.param(TINY | {"depth": 8, "widening_factor": 2}, (1, 1, 1), id="widened-with-zeros"),
         pytest.param(BOTTLENECK | {"widening_factor": 2}, (1, 1, 1), id="widened-bottlenecks"),
-        pytest.param(TINY | {"depth": 6, "stages": 2, "stem": "imagenet"}, (1, 1), id="imagenet-stem"),
         pytest.param(
-            TINY | {"depth": 6, "stages": 2, "stem": "imagenet", "block_order": "pre_activation"},
-            (1, 1),
-            id="imagenet-stem-of-pre-activation",
+            TINY | {"depth": 14, "block_order": "pre_activation", "activated_shortcuts": "every_stage"},
+            (2, 2, 2),
+            id="activated-shortcuts-in-every-stage",
+        ),
+        *(
+            pytest.param(
+                TINY | {"depth": 6, "stages": 2, "stem": "imagenet", "block_order": order, "stem_padding": padding},
+                (1, 1),
+                id=f"imagenet-stem-of-{order}-padded-with-{padding}",
+            )
+            for order in BLOCK_ORDERS
+            for padding in STEM_PADDINGS
         ),
     ],
 )
 def test_forward_pass_of_other_parts(settings, layout, randomize):
     """Logits agree with the reference with squeeze-excitation, each pooling, widening, and the large stem."""
-    assert_agrees(settings, layout, randomize, (11, 8, 2))
+    assert_agrees(settings, layout, randomize, (24, 13, 2))
 
 
 @pytest.mark.parametrize("size", [1, 3, 5, 7])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import zoo
+from tools.fidelity.nets import PARAMETERS, printed
 from zoo.variants import VARIANTS
 
 DEEPEST = {"resnet1202", "preact_resnet1202"}
@@ -158,55 +159,16 @@ def test_table_agrees_with_the_papers_formulas(name):
     assert (VARIANTS[name].parameters, VARIANTS[name].macs) == cost_by_formula(name)
 
 
-KNOWN_PARAMETERS = {
-    # LeCun et al. 1998, section III.C.1, for the linear classifier on 28x28 pixels; by hand (784 + 1) 10.
-    "linear": 7_850,
-    # Keras example mnist_mlp: 784-512-512-10.
-    "mlp_512": 669_706,
-    # By hand: (64 + 1) 64 + (64 + 1) 64 + (64 + 1) 10.
-    "mlp_small": 8_970,
-    # The paper's 60,000, and a linear layer of 84 to 10 in place of its fixed bitmaps.
-    "lenet5": 60_000 + 850,
-    # akamaster/pytorch_resnet_cifar10 prints it for its resnet20, which is the paper's.
-    "resnet20": 269_722,
-    "plain20": 269_722,
-    # torchvision
-    "resnet18": 11_689_512,
-    "resnet34": 21_797_672,
-    "resnet50": 25_557_032,
-    "resnet101": 44_549_160,
-    "resnet152": 60_192_808,
-    # timm
-    "resnet50_v2": 25_549_352,
-    "resnet101_v2": 44_541_480,
-    "resnet152_v2": 60_185_128,
-    # pytorchcv, for seresnet50, preresnet164bn_cifar10, preresnet1001_cifar10 and wrn*_cifar10
-    "se_resnet50": 28_088_024,
-    "preact_resnet164": 1_703_258,
-    "preact_resnet1001": 10_327_706,
-    "wrn_16_4": 2_748_890,
-    "wrn_28_10": 36_479_194,
-    "wrn_40_4": 8_949_210,
-}
-
-
-@pytest.mark.parametrize("name", KNOWN_PARAMETERS)
+@pytest.mark.parametrize("name", PARAMETERS)
 def test_known_numbers_of_parameters(name):
     """The table has the exact number of parameters that is known from independent code."""
-    assert VARIANTS[name].parameters == KNOWN_PARAMETERS[name]
+    assert VARIANTS[name].parameters == PARAMETERS[name][0]
 
 
 @pytest.mark.parametrize("depth", LARGE)
 def test_layouts_for_imagenet(depth):
     """The numbers of blocks in each stage are those of He et al. 2016, table 1."""
     assert zoo.model_config(f"resnet{depth}").layout == LARGE[depth]
-
-
-def printed(text):
-    """Split what a paper prints, "0.27 M parameters", into the number, its last decimal's unit, and what it counts."""
-    match = re.match(r"([\d,]+(?:\.(\d+))?)(?: ([MG]))? (parameters|multiply-adds)", text)
-    unit = {None: 1, "M": 1e6, "G": 1e9}[match[3]]
-    return float(match[1].replace(",", "")) * unit, unit / 10 ** len(match[2] or ""), match[4]
 
 
 PRINTED_OTHERWISE = {
@@ -377,7 +339,7 @@ def test_list_models(pattern, expected):
 def test_list_models_lists_all():
     """Without a pattern, every variant is listed, and no name of a published network went missing."""
     assert zoo.list_models() == list(VARIANTS)
-    assert set(zoo.list_models()) >= set(KNOWN_PARAMETERS)
+    assert set(zoo.list_models()) >= set(PARAMETERS)
 
 
 def another_value(name):
