@@ -11,9 +11,9 @@ from tools.fidelity.table import Row
 def rows() -> Iterator[Row]:
     """Every row of the table."""
     import_tensorflow()
-    from tools.fidelity import optimizers, schedules
+    from tools.fidelity import augmentations, optimizers, schedules
 
-    for module in (optimizers, schedules):
+    for module in (optimizers, schedules, augmentations):
         yield from module.rows()
 
 
