@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from benchmarks.analysis.loading import load_results
     from benchmarks.errors import DatasetError, StoreError, UserError
-    from benchmarks.models.diagnosis.networks import check_gradients, measure_signal
+    from benchmarks.models.diagnosis.gradients import check_gradients
+    from benchmarks.models.diagnosis.signals import measure_signal
     from benchmarks.models.export import OtherResults, load_ensemble, load_network
 
 __all__ = [
@@ -41,8 +42,8 @@ _PLACES = {
     "load_network": "benchmarks.models.export",
     "load_ensemble": "benchmarks.models.export",
     "OtherResults": "benchmarks.models.export",
-    "check_gradients": "benchmarks.models.diagnosis.networks",
-    "measure_signal": "benchmarks.models.diagnosis.networks",
+    "check_gradients": "benchmarks.models.diagnosis.gradients",
+    "measure_signal": "benchmarks.models.diagnosis.signals",
 }
 
 

@@ -280,7 +280,11 @@ def _column(values: ArrayLike, name: str) -> Array:
 def _classes(logits: Array, labels: ArrayLike) -> Array:
     if logits.ndim != 2 or not len(logits) or logits.shape[1] < 2:
         raise ValueError(f"logits of shape {logits.shape}: (n, classes) is needed, with two classes or more")
-    truth = _column(labels, "labels").astype(np.int64)
+    given = _column(labels, "labels")
+    no_class = given[~np.isfinite(given) | (given != np.floor(given))]
+    if len(no_class):
+        raise ValueError(f"label {no_class[0]} is no class: whole numbers from 0 to {logits.shape[1] - 1} are")
+    truth = given.astype(np.int64)
     if len(truth) != len(logits):
         raise ValueError(f"{len(logits)} outputs for {len(truth)} labels")
     if truth.min() < 0 or truth.max() >= logits.shape[1]:

@@ -20,7 +20,8 @@ from zoo.variants import VARIANTS, Variant, list_models, model_config
 if TYPE_CHECKING:
     __version__: str
     from zoo.audit import Audit, audit_model, count_macs
-    from zoo.build import build_model, count_parameters, create_model, initial_values, load_model, with_standardization
+    from zoo.build import build_model, count_parameters, create_model, initial_values, load_model
+    from zoo.standardization import with_standardization
 
 REVISION = 3
 """Raised whenever a config comes to mean another network, so that results of the old one are not reused."""
@@ -34,7 +35,7 @@ _NEEDS_KERAS = {
     "create_model": "zoo.build",
     "initial_values": "zoo.build",
     "load_model": "zoo.build",
-    "with_standardization": "zoo.build",
+    "with_standardization": "zoo.standardization",
 }
 
 

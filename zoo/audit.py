@@ -11,7 +11,9 @@ import keras
 
 from zoo.activations import ACTIVATIONS
 from zoo.build import count_parameters
+from zoo.graph import checked_graph
 from zoo.initializers import INITIALIZERS
+from zoo.settings import Problem, SettingError
 
 _NORMALIZATION_LAYERS = (
     keras.layers.BatchNormalization,
@@ -33,6 +35,9 @@ _OF_KERAS_NAME = {
     for name, row in ACTIVATIONS.items()
     if "activation" in row.arguments and row.input_factor == 1
 }
+
+
+_BYTES = {"float64": 8, "bfloat16": 2, "float16": 2}
 
 
 @dataclass(frozen=True)
@@ -65,11 +70,17 @@ class Audit:
 
 
 def audit_model(model: keras.Model) -> Audit:
-    """Read off what a model holds, in models inside it too."""
+    """Read off what a model holds, in models inside it too.
+
+    Raises:
+        SettingError: it is no functional or sequential model that has been built, or leaves sizes open, on which the
+            multiplications depend.
+    """
+    checked_graph(model)
     operations = list(_operations(model))
     layers = [each for each in operations if isinstance(each, keras.Layer)]
     weight_layers = [layer for layer in layers if hasattr(layer, "kernel_initializer")]
-    hidden, gates, head = (frozenset(map(str, map(_activation_name, each))) for each in _activations(model))
+    hidden, gates, head = (frozenset(map(str, map(activation_name, each))) for each in _activations(model))
     dropouts = [layer for layer in layers if isinstance(layer, keras.layers.Dropout)]
     branch_dropouts = [layer for layer in dropouts if layer.noise_shape is not None]
     return Audit(
@@ -91,15 +102,17 @@ def count_macs(model: keras.Model) -> int:
     """Multiplications and additions, counted together, of the weight layers for one example.
 
     Each weight of a kernel meets one input at each position of the output.
+
+    Raises:
+        SettingError: see `audit_model`.
     """
+    shapes = [tuple(each.shape[1:]) for each in checked_graph(model).inputs]
+    if any(None in shape for shape in shapes):
+        message = "the number of multiplications depends on sizes that are left open"
+        allowed = "the same model, built for one size"
+        raise SettingError([Problem("model", message, f"inputs of shape {', '.join(map(str, shapes))}", allowed)])
     layers = [each for each in _operations(model) if hasattr(each, "kernel")]
     return sum(math.prod(each.kernel.shape) * math.prod(each.output.shape[1:-1]) for each in layers)
-
-
-def hidden_activations(model: keras.Model) -> list[Any]:
-    """The layers and bare operations that apply an activation to hidden features, gates and the outputs left out."""
-    hidden, _, _ = _activations(model)
-    return hidden
 
 
 def _activations(model: keras.Model) -> tuple[list[Any], list[Any], list[Any]]:
@@ -111,7 +124,7 @@ def _activations(model: keras.Model) -> tuple[list[Any], list[Any], list[Any]]:
     products = (each for each in _operations(model) if isinstance(each, keras.layers.Multiply))
     gated = {id(tensor) for product in products for tensor in keras.tree.flatten(product.input)}
     for operation in _operations(model):
-        if _activation_name(operation) in (None, "linear"):
+        if activation_name(operation) in (None, "linear"):
             continue
         place = id(operation.output)
         (head if place in outputs else gates if place in gated else hidden).append(operation)
@@ -137,8 +150,8 @@ def _output_tensors(model: keras.Model) -> set[int]:
     return tensors
 
 
-def _activation_name(operation: Any) -> str | None:
-    """Name of the activation that an operation applies, if it does."""
+def activation_name(operation: Any) -> str | None:
+    """Name of the activation that a layer or a bare operation applies, as in `Audit.activations`; None: it has none."""
     kind = type(operation).__name__
     if kind in _ACTIVATION_LAYERS:
         return _ACTIVATION_LAYERS[kind]
@@ -165,6 +178,6 @@ def _initializer_name(initializer: Any) -> str:
 
 def _output_bytes(operation: Any) -> int:
     return sum(
-        math.prod(size or 1 for size in tensor.shape[1:]) * (2 if "16" in str(tensor.dtype) else 4)
+        math.prod(size or 1 for size in tensor.shape[1:]) * _BYTES.get(str(tensor.dtype), 4)
         for tensor in keras.tree.flatten(operation.output)
     )

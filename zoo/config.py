@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar, Self
 from pydantic import model_validator
 
 from zoo.activations import ACTIVATIONS, activation_gain
+from zoo.arguments import OpenShape, checked_shape
 from zoo.initializers import INITIALIZER_GAINS, INITIALIZERS
 from zoo.normalization import NORMALIZATION_PLACES, NORMALIZATION_VARIANCES, NORMALIZATIONS
 from zoo.settings import (
@@ -179,15 +180,13 @@ class ModelConfig(Settings):
             raise found_problems([Problem("initial_bias", message, str(self.initial_bias), allowed)])
         return self
 
-    def check_input_shape(self, input_shape: InputShape) -> None:
+    def check_input_shape(self, input_shape: OpenShape) -> None:
         """Refuse inputs that the family cannot take.
 
         Raises:
             SettingError: the shape of an example does not fit.
         """
-        if not input_shape:
-            problem = Problem("input_shape", "an example needs at least one axis", "()", "(features,) or an image's")
-            raise SettingError([problem])
+        checked_shape(input_shape)
 
     @property
     def hidden_bias(self) -> bool:
@@ -309,10 +308,10 @@ class MLPConfig(_PlacedNormalization):
         """Names of the weight layers that see the inputs."""
         return ("hidden_1_dense", "hidden_1_projection") if self.depth else ("head",)
 
-    def check_input_shape(self, input_shape: InputShape) -> None:
-        """Refuse inputs that have no axis, or from which on no layer has a skip connection that it should have."""
+    def check_input_shape(self, input_shape: OpenShape) -> None:
+        """Refuse inputs that have no axis or an open one, or from which on no layer has its skip connection."""
         super().check_input_shape(input_shape)
-        inputs = (math.prod(input_shape), *self.widths)
+        inputs = (math.prod(_require_sizes(input_shape, "a multilayer perceptron")), *self.widths)
         if self.skip_connections == "identity" and all(width < before for before, width in pairwise(inputs)):
             message = f"no effect on {inputs[0]} inputs: every layer is narrower than its input"
             raise SettingError([Problem("skip_connections", message, "identity", "none, projection, or wider layers")])
@@ -352,9 +351,11 @@ class LeNetConfig(_PlacedNormalization):
         "lenet_uniform", "Initial weights of every layer.", shapes_program=False
     )
 
-    def check_input_shape(self, input_shape: InputShape) -> None:
-        """Refuse inputs that are not images."""
+    def check_input_shape(self, input_shape: OpenShape) -> None:
+        """Refuse inputs that are not images, or leave their size open."""
+        super().check_input_shape(input_shape)
         _require_image(input_shape, "LeNet-5")
+        _require_sizes(input_shape, "LeNet-5")
 
     def part(self, layer: str) -> Part | None:
         """What the layer of this name is a part of: each map of C3 is a layer of its own."""
@@ -500,9 +501,13 @@ class ResNetConfig(_PlacedNormalization):
         blocks, rest = divmod(self.depth - 2, BLOCKS[self.block].convolutions * self.stages)
         return () if rest else (blocks,) * self.stages
 
-    def check_input_shape(self, input_shape: InputShape) -> None:
-        """Refuse inputs that are not images."""
+    def check_input_shape(self, input_shape: OpenShape) -> None:
+        """Refuse inputs that are not images, or leave open what the weights depend on."""
+        super().check_input_shape(input_shape)
         _require_image(input_shape, "a residual network")
+        if self.pooling == "flatten":
+            _require_sizes(input_shape, 'a head after pooling = "flatten"')
+        _require_sizes(input_shape[2:], "the first convolution", input_shape)
 
     @property
     def hidden_bias(self) -> bool:
@@ -548,12 +553,24 @@ class ResNetConfig(_PlacedNormalization):
         return 1.0
 
 
-def _require_image(input_shape: InputShape, network: str) -> None:
+def _require_image(input_shape: OpenShape, network: str) -> None:
     if len(input_shape) != 3:
+        allowed = "(height, width, channels), without the batch axis"
+        raise SettingError([Problem("input_shape", f"{network} needs images", str(tuple(input_shape)), allowed)])
+
+
+def _require_sizes(sizes: OpenShape, what: str, input_shape: OpenShape | None = None) -> InputShape:
+    """The sizes, none of which may be open, for what has a weight for each; they are a part of `input_shape`."""
+    known = tuple(size for size in sizes if size is not None)
+    if len(known) < len(sizes):
         problem = Problem(
-            "input_shape", f"{network} needs images", str(tuple(input_shape)), "(height, width, channels)"
+            "input_shape",
+            f"{what} has weights for every size, and none can be open",
+            str(tuple(input_shape or sizes)),
+            "whole numbers; None is for height and width before global pooling, in a residual network",
         )
         raise SettingError([problem])
+    return known
 
 
 FAMILIES: tuple[type[ModelConfig], ...] = (MLPConfig, LeNetConfig, ResNetConfig)

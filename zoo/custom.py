@@ -1,8 +1,8 @@
 """The few Keras classes that Keras itself does not have, registered so that saved models load.
 
-Only models that ask for batch normalization with an unbiased variance, weight standardization, drop-connect, Fixup,
-delta-orthogonal or identity weights, and LeNet-5 with orthogonal ones, hold any of them; all others are made of Keras's
-own layers and load where this package is not installed.
+Only models that ask for batch normalization with an unbiased variance, weight standardization, drop-connect, Fixup, RMS
+gains from zero, delta-orthogonal or identity weights, and LeNet-5 with orthogonal ones, hold any of them; all others
+are made of Keras's own layers and load where this package is not installed.
 """
 
 from __future__ import annotations
@@ -118,6 +118,16 @@ class ScalarScale(keras.layers.Layer):  # type: ignore[misc] # Keras has no type
     def call(self, inputs: Any) -> Any:
         """Apply the layer: the shape stays."""
         return ops.multiply(inputs, self.scale)
+
+
+@_registered
+class RMSNormalizationFromZero(keras.layers.RMSNormalization):  # type: ignore[misc] # Keras has no types
+    """RMS normalization whose gain is zero at first, where Keras's is one: Goyal et al. 2017, section 5.1."""
+
+    def build(self, input_shape: Any) -> None:
+        """Make the gain."""
+        super().build(input_shape)
+        self.scale.assign(ops.zeros(self.scale.shape))
 
 
 def _centred(matrix: Any, shape: tuple[int, ...]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from zoo.arguments import MOST_SIZE, whole_number
 from zoo.settings import Problem, SettingError, unknown
 
 
@@ -34,10 +35,9 @@ def output_units(head: str, num_classes: int) -> int:
     Raises:
         SettingError: no such head, or one that cannot have so many outputs.
     """
-    if head not in HEADS:
+    if not isinstance(head, str) or head not in HEADS:
         raise SettingError([unknown("head", "head", head, HEADS)])
-    if num_classes < 1:
-        raise SettingError([Problem("num_classes", "a model needs an output", str(num_classes), "1 or more")])
+    num_classes = whole_number("num_classes", num_classes, 1, MOST_SIZE)
     if not HEADS[head].is_binary:
         return num_classes
     if num_classes > 2:

@@ -9,6 +9,7 @@ import keras
 
 from zoo import custom
 from zoo.activations import ACTIVATIONS
+from zoo.arguments import MOST_SIZE, OpenShape
 from zoo.config import ModelConfig
 from zoo.heads import HEADS, output_units
 from zoo.initializers import INITIALIZERS, Initializer
@@ -32,9 +33,9 @@ class LayerMaker:
         self.normalization = NORMALIZATIONS[config.normalization]
         self.transforms_kernels = config.weight_standardization or config.drop_connect > 0
 
-    def inputs(self, input_shape: tuple[int, ...]) -> tuple[Any, Any]:
+    def inputs(self, input_shape: OpenShape) -> tuple[Any, Any]:
         """The input of the model, and what the first layer sees of it: with dropout, where the config says so."""
-        inputs = keras.Input(input_shape, name="inputs")
+        inputs = keras.Input(input_shape, name="inputs", dtype=_outer_dtype())
         return inputs, self.drop(inputs, "inputs", self.config.input_dropout)
 
     def dense(self, features: Any, units: int, name: str, *, use_bias: bool | None = None) -> Any:
@@ -70,7 +71,7 @@ class LayerMaker:
         return self._weight_layer("Conv2D", features, channels, size, name=name)(features)
 
     def head(self, features: Any, head: str, num_classes: int) -> Any:
-        """Apply the last layer: (batch, n) -> (batch, outputs), float32 whatever the dtype policy."""
+        """Apply the last layer: (batch, n) -> (batch, outputs), at least in single precision."""
         units = output_units(head, num_classes)
         shape = (features.shape[-1], units)
         layer = keras.layers.Dense(
@@ -78,13 +79,13 @@ class LayerMaker:
             kernel_initializer=make_initializer(self.config, "head", shape, self.seed),
             bias_initializer=make_bias_initializer(self.config, "head", shape, self.seed),
             kernel_regularizer=self._regularizer(),
-            dtype="float32",
+            dtype=_outer_dtype(),
             name="head",
         )
         outputs = layer(self.shift(features, "head"))
         activation = HEADS[head].keras_activation
         if activation:
-            outputs = keras.layers.Activation(activation, dtype="float32", name="probabilities")(outputs)
+            outputs = keras.layers.Activation(activation, dtype=_outer_dtype(), name="probabilities")(outputs)
         return outputs
 
     def normalize(self, features: Any, name: str, *, gain_at_zero: bool = False) -> Any:
@@ -97,24 +98,22 @@ class LayerMaker:
             argument: getattr(self.config, setting) for argument, setting in row.settings.items()
         }
         if row.sized_groups:
-            least = math.ceil(self.normalization.least / math.prod(features.shape[1:-1]))
+            least = math.ceil(self.normalization.least / _positions(features))
             arguments["groups"] = group_count(features.shape[-1], self.config.normalization_group_size, least)
         self._check_normalized_together(features, row.keras_class, arguments.get("groups", 1), name)
         is_unbiased = row.keras_class == "BatchNormalization" and self.config.normalization_variance == "unbiased"
-        module = custom if is_unbiased else keras.layers
-        layer = getattr(module, row.keras_class)(name=f"{name}_normalization", **arguments)
-        outputs = layer(features)
-        if gain_at_zero:
-            gain = layer.scale if row.keras_class == "RMSNormalization" else layer.gamma
-            gain.assign(keras.ops.zeros(gain.shape))
-        return outputs
+        made = getattr(custom if is_unbiased else keras.layers, row.keras_class)
+        if gain_at_zero and row.keras_class == "RMSNormalization":
+            made = custom.RMSNormalizationFromZero
+        elif gain_at_zero:
+            arguments["gamma_initializer"] = "zeros"
+        return made(name=f"{name}_normalization", **arguments)(features)
 
     def _check_normalized_together(self, features: Any, keras_class: str, groups: int, name: str) -> None:
         """Refuse to normalize so few numbers together that what comes out hardly depends on what went in."""
-        *positions, channels = features.shape[1:]
-        together = channels // groups if groups > 0 else 1
+        together = features.shape[-1] // groups if groups > 0 else 1
         if keras_class == "GroupNormalization":
-            together *= math.prod(positions)
+            together *= _positions(features)
         if together < self.normalization.least:
             message = f"no gradient passes {name}, where numbers are normalized by {together}"
             allowed = f"by {self.normalization.least} or more: larger images, wider layers, or another normalization"
@@ -225,6 +224,17 @@ class LayerMaker:
             return None
         # The axes of the kernel that lead into one unit.
         return keras.constraints.MaxNorm(self.config.max_norm, axis=[0, 1, 2] if kind == "Conv2D" else 0)
+
+
+def _outer_dtype() -> str:
+    """Of inputs and outputs: single precision also where a policy computes with less."""
+    return "float64" if keras.config.dtype_policy().compute_dtype == "float64" else "float32"
+
+
+def _positions(features: Any) -> int:
+    """How many positions an example's features have; many, where a size is left open."""
+    sizes = features.shape[1:-1]
+    return MOST_SIZE if None in sizes else math.prod(sizes)
 
 
 def make_initializer(config: ModelConfig, layer: str, shape: tuple[int, ...], seed: int) -> keras.Initializer:

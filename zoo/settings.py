@@ -187,10 +187,8 @@ class Settings(BaseModel):
         Raises:
             SettingError: a value is unknown, of the wrong type, out of range or clashes with another.
         """
-        # -0.0 equals 0.0 but is written otherwise, and a run is known by what is written.
-        plain = {name: value + 0.0 if type(value) is float else value for name, value in values.items()}
         try:
-            super().__init__(**plain)
+            super().__init__(**{name: _plain(value) for name, value in values.items()})
         except ValidationError as error:
             raise SettingError(problems_from_pydantic(error, type(self).model_fields)) from None
 
@@ -222,6 +220,18 @@ class Settings(BaseModel):
         """The settings that shape the compiled computation, in plain values."""
         shaping = {name for name, field in type(self).model_fields.items() if _shapes_program(field.json_schema_extra)}
         return self.model_dump(mode="json", include=shaping)
+
+
+def _plain(value: Any) -> Any:
+    """A value as Python has it: NumPy's numbers and arrays as numbers and lists, and -0.0 as 0.0.
+
+    -0.0 equals 0.0 but is written otherwise, and a run is known by what is written.
+    """
+    if hasattr(value, "dtype") and hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if type(value) in (list, tuple):
+        return type(value)(map(_plain, value))
+    return value + 0.0 if type(value) is float else value
 
 
 def _shapes_program(extra: Any) -> bool:

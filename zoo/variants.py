@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zoo.config import HIDDEN_DROPOUT, INPUT_DROPOUT, InputShape, LeNetConfig, MLPConfig, ModelConfig, ResNetConfig
-from zoo.settings import SettingError, unknown
+from zoo.settings import Problem, SettingError, as_written, unknown
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,13 @@ VARIANTS: dict[str, Variant] = (
 
 
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the variants that match a shell pattern such as `resnet*`, in the table's order."""
+    """Names of the variants that match a shell pattern such as `resnet*`, in the table's order.
+
+    Raises:
+        SettingError: the pattern is no text.
+    """
+    if not isinstance(pattern, str):
+        raise SettingError([Problem("pattern", "wrong type", as_written(pattern), "text, such as resnet*")])
     return [name for name in VARIANTS if fnmatch.fnmatchcase(name, pattern)]
 
 
@@ -263,6 +269,6 @@ def model_config(name: str, /, **settings: Any) -> ModelConfig:
     Raises:
         SettingError: (a ValueError) no variant has this name, or a setting cannot be used; it names the nearest match.
     """
-    if name not in VARIANTS:
+    if not isinstance(name, str) or name not in VARIANTS:
         raise SettingError([unknown("variant", "model", name, VARIANTS)])
     return VARIANTS[name].config.changed(**settings)

@@ -50,7 +50,8 @@ def apply_operation(images: Tensor, operation: Any, sign: Tensor, magnitude: flo
 
     The strength grows with the magnitude in every operation. In the authors' code that is not so: there, colours are
     left as they are at 5 and are close to grey at 0, and all of an image is black at 0 when it is posterized. This is
-    what torchvision and timm have come to do as well.
+    what torchvision and timm have come to do as well. What comes in from outside an image is black, as in torchvision;
+    in the authors' code it is grey.
 
     Args:
         images: (batch, height, width, channels), values from 0 to 255.
@@ -75,21 +76,26 @@ def apply_operation(images: Tensor, operation: Any, sign: Tensor, magnitude: flo
 
 
 def _move(images: Tensor, chosen: dict[str, Any], strength: Tensor) -> Tensor:
-    """Turn, shear or shift the images that are chosen for it, all in one warp; the others stay to the last bit."""
+    """Turn, shear or shift the images that are chosen for it, all in one warp; the others stay to the last bit.
+
+    Rotations are about the middle. Shears are about the upper left corner and shift the middle, as in the authors' code
+    of AutoAugment and RandAugment and in torchvision.
+    """
     height, width = images.shape[1:3]
 
     def where(name: str, value: Tensor) -> Tensor:
         return tf.where(chosen[name], value, tf.zeros_like(strength))
 
     angle = where("rotate", strength * _LARGEST_ANGLE)
+    shear_x, shear_y = (where(name, strength * _LARGEST_SHEAR) for name in ("shear_x", "shear_y"))
     return pixels.warp(
         images,
         a=tf.cos(angle),
-        b=where("shear_x", strength * _LARGEST_SHEAR) - tf.sin(angle),
-        x=where("translate_x", tf.round(strength * (_LARGEST_SHIFT * width))),
-        c=where("shear_y", strength * _LARGEST_SHEAR) + tf.sin(angle),
+        b=shear_x - tf.sin(angle),
+        x=where("translate_x", tf.round(strength * (_LARGEST_SHIFT * width))) + shear_x * (height / 2),
+        c=shear_y + tf.sin(angle),
         d=tf.cos(angle),
-        y=where("translate_y", tf.round(strength * (_LARGEST_SHIFT * height))),
+        y=where("translate_y", tf.round(strength * (_LARGEST_SHIFT * height))) + shear_y * (width / 2),
     )
 
 

@@ -75,7 +75,7 @@ class TrainedValues:
             self.scale,
             target_shift=self.target_shift,
             target_scale=self.target_scale,
-            dtype=str(self.shift.dtype),
+            raw_dtype=str(self.shift.dtype),
         )
 
     def write(self, path: Path) -> None:

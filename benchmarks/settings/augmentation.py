@@ -23,9 +23,10 @@ def _strength(explanation: str, **most: Any) -> Any:
 class AugmentConfig(Settings):
     """How training examples are changed at random; all is off unless it is set.
 
-    Every strength is drawn anew for each example of each batch. Validation and test examples stay as they are. The
-    changes are made in the order of the settings, on inputs as they are stored and before they are standardized; what
-    comes in from outside an image is the lowest value, black.
+    Every strength is drawn anew for each example of each batch, shares of mixup and cutmix too, of which their authors'
+    code draws one a batch. Validation and test examples stay as they are. The changes are made in the order of the
+    settings, on inputs as they are stored and before they are standardized; what comes in from outside an image is the
+    lowest value, black.
     """
 
     model_config = ConfigDict(allow_inf_nan=False)

@@ -11,7 +11,9 @@ import tensorflow as tf
 
 import zoo
 from benchmarks.models.diagnosis.cells import diagnose, diagnose_cell
-from benchmarks.models.diagnosis.networks import check_gradients, in_double_precision, loss_after, measure_signal
+from benchmarks.models.diagnosis.gradients import check_gradients
+from benchmarks.models.diagnosis.networks import in_double_precision, loss_after
+from benchmarks.models.diagnosis.signals import measure_signal
 from benchmarks.plan.expansion import expand_cells
 from benchmarks.suite.suite import Suite
 
@@ -72,23 +74,150 @@ def test_gradients_of_the_zoo_are_right(settings):
     assert max(abs(check.derivative) for check in checks) > 1e-2
 
 
-@pytest.mark.parametrize(("factor", "is_right"), [(1.0, True), (1.001, False), (0.0, False)])
-def test_a_wrong_gradient_is_found(factor, is_right):
-    """A layer whose backward pass is off by a thousandth is found, in that layer and those before it alone."""
+def off(factor):
+    """Make a layer whose backward pass is off by a factor."""
 
     @tf.custom_gradient
-    def off(values):
+    def passed(values):
         return tf.identity(values), lambda upstream: factor * upstream
 
     class Off(keras.layers.Layer):
         def call(self, inputs):
-            return off(inputs)
+            return passed(inputs)
 
+    return Off()
+
+
+@pytest.mark.parametrize(("factor", "is_right"), [(1.0, True), (1.001, False), (0.0, False)])
+def test_a_wrong_gradient_is_found(factor, is_right):
+    """A layer whose backward pass is off by a thousandth is found, in that layer and those before it alone."""
     inputs = keras.Input((6,))
-    hidden = Off()(keras.layers.Dense(5, activation="tanh", name="before")(inputs))
+    hidden = off(factor)(keras.layers.Dense(5, activation="tanh", name="before")(inputs))
     model = in_double_precision(keras.Model(inputs, keras.layers.Dense(3, name="after")(hidden)))
     found = {check.path: check.is_right for check in check_gradients(model, INPUTS, cross_entropy, seed=0)}
     assert found == {"before/kernel": is_right, "before/bias": is_right, "after/kernel": True, "after/bias": True}
+
+
+def at_corners(factor):
+    """Make a network of ReLUs that all stand at their corner where the inputs are zero, as biases begin at zero."""
+    inputs = keras.Input((6,))
+    hidden = keras.layers.Dense(20, activation="relu", name="first")(inputs)
+    hidden = off(factor)(keras.layers.Dense(20, activation="relu", name="second")(hidden))
+    return keras.Model(inputs, keras.layers.Dense(3, name="last")(hidden))
+
+
+@pytest.mark.parametrize(("factor", "is_right"), [(1.0, True), (1.001, False)])
+def test_kinks_are_told_from_faults(factor, is_right):
+    """A quotient across the corner of a ReLU is no derivative; a wrong gradient is found all the same, beside it."""
+    keras.utils.set_random_seed(1)
+    model = at_corners(factor)
+    before = model.get_weights()
+    blank = np.where(np.arange(16)[:, None] < 12, 0.0, INPUTS)
+    found = {check.path: check for check in check_gradients(model, blank, cross_entropy, seed=0)}
+    assert {path for path, check in found.items() if check.kinks} >= {"first/bias", "second/bias"}
+    assert found["last/kernel"].kinks == found["last/bias"].kinks == 0
+    assert {path: check.is_right for path, check in found.items()} == {
+        path: is_right or path.startswith("last") for path in found
+    }
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Away from corners nothing is told of any.
+    assert not any(check.kinks for check in check_gradients(model, INPUTS, cross_entropy, seed=0) if check.is_right)
+
+
+def test_gradients_that_are_no_numbers_are_wrong():
+    """A root of zero has no gradient, and it is no excuse that beside it there is one."""
+    inputs = keras.Input((6,))
+    outputs = keras.layers.Dense(3, kernel_initializer="zeros")(inputs)
+    model = keras.Model(inputs, keras.ops.sqrt(keras.ops.square(outputs)))
+    assert not any(check.is_right for check in check_gradients(model, INPUTS, cross_entropy, seed=0))
+
+
+class OwnCall(keras.Model):
+    """Two hidden layers, one of which is used twice, and one of which lies in a model; its call may be compiled."""
+
+    def __init__(self, compiled=False, **keywords):
+        super().__init__(**keywords)
+        self.first = keras.layers.Dense(6, activation="tanh", name="first")
+        self.inner = keras.Sequential([keras.layers.Dense(6, name="inner"), keras.layers.BatchNormalization()])
+        self.last = keras.layers.Dense(3, name="last")
+        self.used = tf.function(self.pass_on) if compiled else self.pass_on
+
+    def pass_on(self, inputs):
+        return self.last(self.inner(self.first(self.first(inputs))))
+
+    def call(self, inputs):
+        return self.used(inputs)
+
+
+def as_functional(model):
+    inputs = keras.Input((6,))
+    return keras.Model(inputs, model.last(model.inner(model.first(model.first(inputs)))))
+
+
+def test_models_with_a_call_of_their_own():
+    """They are measured as functional models of the same layers are, and stay as they are; gradients need double."""
+    model = OwnCall()
+    model(INPUTS)
+    before = model.get_weights()
+    signal = measure_signal(model, INPUTS.astype(np.float32), cross_entropy)
+    assert [layer.name for layer in signal.layers] == ["first", "inner", "last"]
+    for one, other in zip(model.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert measure_signal(as_functional(model), INPUTS.astype(np.float32), cross_entropy) == signal
+    assert vars(model.first).get("call") is None
+    assert all(check.is_right for check in check_gradients(as_functional(model), INPUTS, cross_entropy, seed=0))
+    with pytest.raises(zoo.SettingError, match="a functional or a sequential model"):
+        check_gradients(model, INPUTS, cross_entropy, seed=0)
+    keras.config.set_dtype_policy("float64")
+    try:
+        double = OwnCall()
+        double(INPUTS)
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert all(check.is_right for check in check_gradients(double, INPUTS, cross_entropy, seed=0))
+
+
+def test_signal_of_any_zoo_model_among_others():
+    """Put into another model, and with raw inputs, a network passes the same; its idle units are found there too."""
+    model = zoo.create_model(
+        "resnet8",
+        input_shape=(8, 8, 3),
+        num_classes=3,
+        squeeze_excitation=4,
+        residual_start="fixup",
+        normalization="none",
+    )
+    images = GENERATOR.normal(size=(16, 8, 8, 3)).astype(np.float32)
+    signal = measure_signal(model, images, cross_entropy)
+    assert measure_signal(zoo.with_standardization(model, 0, 1), images, cross_entropy) == signal
+    assert 0 <= signal.idle_units < 0.5
+    inputs = keras.Input((8, 8, 3))
+    assert measure_signal(keras.Model(inputs, model(inputs)), images, cross_entropy) == signal
+
+
+def test_what_cannot_be_measured():
+    """What is not built, has no kernel, is compiled, or has no loss is refused with what can be done."""
+    model, inputs = perceptron(), keras.Input((6,))
+    compiled = OwnCall(compiled=True)
+    compiled(INPUTS)
+    single = lambda outputs: tf.cast(cross_entropy(outputs), tf.float32)  # noqa: E731 - a loss in a word
+    for call, told in (
+        (lambda: measure_signal(keras.Sequential([keras.layers.Dense(3)]), INPUTS, cross_entropy), "no weights yet"),
+        (lambda: measure_signal("mlp_small", INPUTS, cross_entropy), "a keras.Model"),
+        (
+            lambda: measure_signal(keras.Model(inputs, keras.ops.relu(inputs)), INPUTS, tf.reduce_mean),
+            "no call of a layer",
+        ),
+        (lambda: measure_signal(compiled, INPUTS, cross_entropy), "run_functions_eagerly"),
+        (lambda: measure_signal(model, INPUTS, "cross_entropy"), "a function of the model's outputs"),
+        (lambda: measure_signal(model, INPUTS, lambda outputs: outputs[:, 0]), "the mean over the batch"),
+        (lambda: check_gradients(model, INPUTS, lambda outputs: outputs[:, 0], seed=0), "the mean over the batch"),
+        (lambda: check_gradients(model, INPUTS, single, seed=0), 'made with dtype="float64"'),
+        (lambda: check_gradients(keras.layers.Dense(3), INPUTS, cross_entropy, seed=0), "a keras.Model"),
+    ):
+        with pytest.raises(zoo.SettingError, match=told):
+            call()
 
 
 def test_signal_of_a_linear_network():

@@ -259,6 +259,15 @@ def test_what_does_not_fit_is_refused(task, outputs, labels):
         metrics.test_metrics(task, outputs, labels)
 
 
+@pytest.mark.parametrize("label", [0.5, np.nan, np.inf])
+@pytest.mark.parametrize(("task", "outputs"), [("classification", np.eye(3)), ("binary", [0.1, 2.0, -1.0])])
+def test_half_a_class_is_none(task, outputs, label):
+    """A label between two classes is not rounded to one of them; a real number that is whole is a class."""
+    with pytest.raises(ValueError, match=f"label {label} is no class"):
+        metrics.test_metrics(task, outputs, [0, label, 1])
+    assert metrics.test_metrics(task, outputs, [0.0, 1.0, 1.0]) == metrics.test_metrics(task, outputs, [0, 1, 1])
+
+
 @pytest.mark.parametrize("task", metrics.ALL_TASKS)
 def test_the_table_has_every_metric(task):
     """What is computed is in the table, marked for its task; so are the outcome, the curves and the further metrics."""

@@ -71,9 +71,9 @@ def test_number_of_outputs(head, classes, units):
     ("head", "classes", "path", "given_text", "allowed"),
     [
         ("logit", 2, "head", "logit", ", ".join(HEADS)),
-        ("logits", 0, "num_classes", "0", "1 or more"),
-        ("sigmoid", 0, "num_classes", "0", "1 or more"),
-        ("regression", -1, "num_classes", "-1", "1 or more"),
+        ("logits", 0, "num_classes", "0", "a whole number from 1 to 10000000"),
+        ("sigmoid", 0, "num_classes", "0", "a whole number from 1 to 10000000"),
+        ("regression", -1, "num_classes", "-1", "a whole number from 1 to 10000000"),
         ("sigmoid", 3, "num_classes", "3", "2"),
         ("binary_logit", 10, "num_classes", "10", "2"),
     ],

@@ -16,14 +16,14 @@ def test_every_public_name_is_there(name):
 
 def test_lazy_names_are_the_modules_own():
     """What is imported on first use is the very object of its module."""
-    from zoo import audit, build
+    from zoo import audit, build, standardization
 
     assert zoo.build_model is build.build_model
     assert zoo.create_model is build.create_model
     assert zoo.initial_values is build.initial_values
     assert zoo.count_parameters is build.count_parameters
     assert zoo.load_model is build.load_model
-    assert zoo.with_standardization is build.with_standardization
+    assert zoo.with_standardization is standardization.with_standardization
     assert zoo.audit_model is audit.audit_model
     assert zoo.Audit is audit.Audit
 

@@ -270,7 +270,7 @@ def test_inputs_must_be_images(shape):
     (problem,) = caught.value.problems
     assert problem.path == "input_shape"
     assert problem.given == str(shape)
-    assert problem.allowed == "(height, width, channels)"
+    assert problem.allowed == "(height, width, channels), without the batch axis"
 
 
 @pytest.mark.parametrize("stem", ["small_image", "imagenet"])

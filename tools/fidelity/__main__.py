@@ -11,9 +11,9 @@ from tools.fidelity.table import Row
 def rows() -> Iterator[Row]:
     """Every row of the table."""
     import_tensorflow()
-    from tools.fidelity import initializers, nets, optimizers, schedules
+    from tools.fidelity import augmentations, initializers, nets, optimizers, schedules
 
-    for module in (nets, initializers, optimizers, schedules):
+    for module in (nets, initializers, optimizers, schedules, augmentations):
         yield from module.rows()
 
 

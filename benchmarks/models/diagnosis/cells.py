@@ -14,15 +14,9 @@ import zoo
 from benchmarks.arrays import Array, Tensor
 from benchmarks.data.dataset import Dataset
 from benchmarks.data.splits import batch_order
-from benchmarks.models.diagnosis.networks import (
-    GradientCheck,
-    LossOfOutputs,
-    Signal,
-    check_gradients,
-    in_double_precision,
-    loss_after,
-    measure_signal,
-)
+from benchmarks.models.diagnosis.gradients import GradientCheck, check_gradients
+from benchmarks.models.diagnosis.networks import LossOfOutputs, in_double_precision, loss_after
+from benchmarks.models.diagnosis.signals import Signal, measure_signal
 from benchmarks.runs import Cell
 from benchmarks.settings.run import RunSettings
 from benchmarks.training.losses import Loss
