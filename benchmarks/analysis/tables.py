@@ -82,6 +82,27 @@ def refuse_repeated_runs(table: pd.DataFrame) -> None:
         raise ValueError("two rows for one run: " + ", ".join(f"{name} = {row[name]}" for name in identity))
 
 
+def identical_cells(runs: pd.DataFrame) -> list[list[int]]:
+    """The cells of a dataset whose runs gave every metric alike, to the last bit, with every planned seed.
+
+    Args:
+        runs: what `run_table` gave.
+
+    Returns:
+        Numbers of cells, those together that are alike.
+    """
+    ordered = runs.sort_values(["cell", "seed"])
+    shape = (-1, ordered["seed"].nunique())
+    is_done = [bool(each.all()) for each in (ordered["status"] == "done").to_numpy().reshape(shape)]
+    values = ordered[list(METRICS)].to_numpy(float).reshape(*shape, len(METRICS))
+    first = ordered.drop_duplicates("cell")
+    alike: dict[tuple[str, bytes], list[int]] = {}
+    for number, dataset, done, own in zip(first["cell"], first["dataset"], is_done, values, strict=True):
+        if done:
+            alike.setdefault((dataset, own.tobytes()), []).append(number)
+    return [cells for cells in alike.values() if len(cells) > 1]
+
+
 def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.DataFrame:
     """One row per epoch of every run that is done or diverged.
 
