@@ -171,7 +171,7 @@ def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | 
     outcomes = scene.datasets[name]
     metric = METRICS[_metric(claim, outcomes)]
     differences = [pair.difference for pair in pairs or ()]
-    are_identical = bool(differences) and not any(differences) and outcomes.are_identical(compared)
+    are_identical = outcomes.are_identical(compared)
     evidence = evidence_of(
         differences, claim.margin, claim.kind, scene.alpha, family=scene.family, are_identical=are_identical
     )
@@ -218,11 +218,11 @@ def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
         return _Found(replace(worst, obstacle=units or worst.obstacle), p_of_all(parts))
     combine = average_evidence if claim.datasets == "average" else generalised_evidence
     evidence = combine(parts, scene.family)
-    if not evidence.obstacle and evidence.state == "no values":
+    if not evidence.obstacle and all(part.are_identical for part in parts):
+        evidence = replace(evidence, are_identical=True, tested=parts[0].tested)
+    elif not evidence.obstacle and evidence.state == "no values":
         # Identical results somewhere have no spread that could be weighed against that of other datasets.
-        everywhere = all(part.are_identical for part in parts)
-        known = {"are_identical": True, "tested": parts[0].tested} if everywhere else {"obstacle": EQUAL_DIFFERENCES}
-        evidence = replace(evidence, **known)
+        evidence = replace(evidence, obstacle=EQUAL_DIFFERENCES)
     evidence = replace(evidence, obstacle=units or evidence.obstacle)
     return _Found(evidence, evidence.tested.p)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import pandas as pd
 
@@ -48,14 +48,14 @@ class Outcomes:
         )
 
     def are_identical(self, compared: Comparison) -> bool:
-        """Whether each cell gave every metric as its partner did, to the last bit, with every planned seed."""
+        """Whether each cell gave every metric as its partner did, up to rounding, with every planned seed."""
         ours, theirs = (
             [self._alike.get(self._cell(levels)) for levels in cells] for cells in (compared.better, compared.than)
         )
         return bool(ours) and None not in ours and ours == theirs
 
     @functools.cached_property
-    def _alike(self) -> dict[int | None, int]:
+    def _alike(self) -> dict[Hashable, int]:
         """Cell -> number of the group that gave identical results; only cells that have others beside them."""
         groups = identical_cells(self.runs)
         return {cell: number for number, group in enumerate(groups) for cell in group}

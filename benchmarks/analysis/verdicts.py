@@ -42,7 +42,7 @@ REFUTATIONS: Mapping[Word, str] = {
 
 
 IDENTICAL = "both gave identical results"
-"""Detail of a verdict on runs that gave every metric alike, to the last bit, with every seed."""
+"""Detail of a verdict on runs that gave every metric alike with every seed."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +146,7 @@ def evidence_of(
         alpha: for one look.
         family: number of registered claims, over which the seeds needed are planned and the kind of a refutation is
             corrected.
-        are_identical: whether not these differences alone are zero: both sides gave every metric alike, to the last
-            bit.
+        are_identical: whether both sides gave every metric alike with every seed, and not that of the claim alone.
     """
     planned = [float(difference) for difference in differences]
     found = estimate(planned, confidence=1 - alpha)
@@ -175,7 +174,7 @@ def evidence_of(
         wins_high=wins_high,
         seeds_needed=planned_seeds(found.mean, sd=found.sd, margin=margin, kind=kind, alpha=alpha, family=family),
     )
-    if are_identical and evidence.obstacle == EQUAL_DIFFERENCES:
+    if are_identical and evidence.obstacle in (None, EQUAL_DIFFERENCES):
         p_support = 1.0 if kind == "superiority" else 0.0
         tested = Tested(boundary=_boundaries(0.0, margin, kind)[0], p=0.0, p_support=p_support)
         return replace(evidence, obstacle=None, are_identical=True, tested=tested)

@@ -118,7 +118,7 @@ class Report:
         for numbers in groups[: limits.IDENTICAL_CELLS]:
             same = Same(tuple(self.study.cells[number] for number in numbers))
             yield (
-                f"The cells {same.named} gave identical results with every seed, to the last bit: what they differ in "
+                f"The cells {same.named} gave identical results with every seed, up to rounding: what they differ in "
                 f"({', '.join(same.differing)}) changed nothing here."
             )
         if len(groups) > limits.IDENTICAL_CELLS:

@@ -413,7 +413,7 @@ def test_identical_results_are_told(tmp_path):
     same = RunResult("done", {"test_accuracy": 0.9, "test_loss": 0.3}, {"train_loss": [0.5]}, 9034, 0.4)
     both = {**dict.fromkeys(range(5), lambda _: same), **dict.fromkeys(range(5, 10), lambda _: same)}
     text = Page(stored_suite(tmp_path / "both", changes=both).write()["report.html"]).text
-    told = "gave identical results with every seed, to the last bit: what they differ in (model.initializer) changed"
+    told = "gave identical results with every seed, up to rounding: what they differ in (model.initializer) changed"
     assert told in text
     assert "identical results" not in Page(stored_suite(tmp_path / "none").write()["report.html"]).text
 
