@@ -1,4 +1,4 @@
-"""What the command `ablate` starts with: Ctrl-C ends it with a line and no traceback from here on."""
+"""What the command `ablate` starts and ends with: Ctrl-C ends it with a line and no traceback from here on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ def main() -> None:
     end_at_once()
     from benchmarks.cli import main as run
 
-    run()
+    try:
+        run()
+    finally:
+        end_at_once()  # what is left is Python's own end
 
 
 if __name__ == "__main__":

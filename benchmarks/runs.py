@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 from benchmarks.settings.run import RunSettings, run_key
 
+LARGEST_SEED = 2**31 - 1
+"""What the integers of databases, and the seeds of Keras's initializers, hold."""
+
 Levels = Mapping[str, str]
 """Factor -> label of its level, for every factor."""
 

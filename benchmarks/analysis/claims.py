@@ -17,12 +17,23 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from benchmarks.analysis.contrasts import Contrast, Pair, oriented
+from benchmarks.analysis.contrasts import Contrast, Pair
 from benchmarks.analysis.datasets import average_evidence, generalised_evidence, p_of_all, verdict_on_all
 from benchmarks.analysis.estimates import p_against_zero
 from benchmarks.analysis.judgements import Check, Explored, JudgedClaim, JudgedClaims, Judgement, SeedPair
-from benchmarks.analysis.tables import level_column, refuse_repeated_runs
-from benchmarks.analysis.verdicts import ALPHA, Evidence, Obstacle, Verdict, Word, evidence_of, holm, verdict_of
+from benchmarks.analysis.outcomes import Outcomes
+from benchmarks.analysis.tables import refuse_repeated_runs
+from benchmarks.analysis.verdicts import (
+    ALPHA,
+    EQUAL_DIFFERENCES,
+    Evidence,
+    Obstacle,
+    Verdict,
+    Word,
+    evidence_of,
+    holm,
+    verdict_of,
+)
 from benchmarks.labels import level_label
 from benchmarks.metrics import METRICS, OUTCOME_METRICS
 from benchmarks.plan.comparisons import Comparison, comparison
@@ -35,53 +46,11 @@ Trials = Mapping[tuple[str, frozenset[tuple[str, str]]], int]
 """Dataset and levels of a cell -> trials that its settings were tuned with; a cell that is not named had none."""
 
 
-class _Outcomes:
-    """What one dataset holds for pairing: outcomes by seed and cell."""
-
-    def __init__(self, runs: pd.DataFrame, factors: Sequence[str]):
-        self.runs = runs
-        self.task = runs["task"].iloc[0]
-        self._tables: dict[str, pd.DataFrame] = {}
-        first = runs.drop_duplicates("cell")
-        levels = zip(*(first[level_column(factor)] for factor in factors), strict=True)
-        self._cells = dict(zip(levels, first["cell"], strict=True))
-        self._factors = factors
-        self._diverged = runs.assign(diverged=runs["status"] == "diverged").pivot(
-            index="seed", columns="cell", values="diverged"
-        )
-
-    def pairs(self, metric: str, compared: Comparison) -> tuple[SeedPair, ...] | None:
-        """A difference for each planned seed, of means over cells; NaN where any run of it has no value.
-
-        None where a cell is not there, or none is compared.
-        """
-        better, than = (
-            [self._cells.get(tuple(levels[factor] for factor in self._factors)) for levels in cells]
-            for cells in (compared.better, compared.than)
-        )
-        if not better or None in (*better, *than):
-            return None
-        outcomes = self._table(metric)
-        first, second = (outcomes[cells].mean(axis="columns", skipna=False) for cells in (better, than))
-        diverged = self._diverged.loc[outcomes.index, [*better, *than]].any(axis="columns")
-        sign = METRICS[metric].sign
-        columns = (first - second, diverged, sign * first, sign * second)
-        return tuple(
-            SeedPair(*row) for row in zip(outcomes.index.tolist(), *(each.tolist() for each in columns), strict=True)
-        )
-
-    def _table(self, metric: str) -> pd.DataFrame:
-        if metric not in self._tables:
-            turned = oriented(self.runs, metric)
-            self._tables[metric] = turned.pivot(index="seed", columns="cell", values="outcome").sort_index()
-        return self._tables[metric]
-
-
 @dataclass(frozen=True)
 class _Scene:
     """What all claims are judged by."""
 
-    datasets: Mapping[str, _Outcomes]
+    datasets: Mapping[str, Outcomes]
     suite: Suite
     trials: Trials
     alpha: float
@@ -135,7 +104,7 @@ def judge_claims(
     if len({claim.statement for claim in claims}) < len(claims):
         raise ValueError("two claims with the same statement")
     factors = list(suite.factors)
-    datasets = {str(name): _Outcomes(of_dataset, factors) for name, of_dataset in runs.groupby("dataset", sort=False)}
+    datasets = {str(name): Outcomes(of_dataset, factors) for name, of_dataset in runs.groupby("dataset", sort=False)}
     registered = [claim for claim in claims if claim.statement not in unregistered]
     family = withdrawn + sum(len(datasets) if claim.datasets == "each" else 1 for claim in registered)
     scene = _Scene(datasets=datasets, suite=suite, trials=trials or {}, alpha=alpha / looks, family=max(1, family))
@@ -191,7 +160,7 @@ def _findings(scene: _Scene, claim: Claim, compared: Comparison) -> dict[str | N
     return {None: replace(found, parts=parts, without_diverged=checked)}
 
 
-def _pairs(claim: Claim, outcomes: _Outcomes, compared: Comparison) -> tuple[SeedPair, ...] | None:
+def _pairs(claim: Claim, outcomes: Outcomes, compared: Comparison) -> tuple[SeedPair, ...] | None:
     """The differences on one dataset; None where it has no such metric or the design no such cells."""
     metric = _metric(claim, outcomes)
     return outcomes.pairs(metric, compared) if outcomes.task in METRICS[metric].tasks else None
@@ -202,7 +171,10 @@ def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | 
     outcomes = scene.datasets[name]
     metric = METRICS[_metric(claim, outcomes)]
     differences = [pair.difference for pair in pairs or ()]
-    evidence = evidence_of(differences, claim.margin, claim.kind, scene.alpha, family=scene.family)
+    are_identical = outcomes.are_identical(compared)
+    evidence = evidence_of(
+        differences, claim.margin, claim.kind, scene.alpha, family=scene.family, are_identical=are_identical
+    )
     if pairs is None:
         fits = outcomes.task in metric.tasks
         why = Obstacle("not in the design") if fits else Obstacle("no such metric", metric.title)
@@ -211,7 +183,7 @@ def _of_dataset(scene: _Scene, claim: Claim, name: str, pairs: Sequence[Pair] | 
     return replace(evidence, obstacle=_hole_obstacle(pairs, metric.title) or evidence.obstacle or budget)
 
 
-def _metric(claim: Claim, outcomes: _Outcomes) -> str:
+def _metric(claim: Claim, outcomes: Outcomes) -> str:
     return claim.metric or OUTCOME_METRICS[outcomes.task]
 
 
@@ -246,6 +218,11 @@ def _together(scene: _Scene, claim: Claim, parts: Sequence[Evidence]) -> _Found:
         return _Found(replace(worst, obstacle=units or worst.obstacle), p_of_all(parts))
     combine = average_evidence if claim.datasets == "average" else generalised_evidence
     evidence = combine(parts, scene.family)
+    if not evidence.obstacle and all(part.are_identical for part in parts):
+        evidence = replace(evidence, are_identical=True, tested=parts[0].tested)
+    elif not evidence.obstacle and evidence.state == "no values":
+        # Identical results somewhere have no spread that could be weighed against that of other datasets.
+        evidence = replace(evidence, obstacle=EQUAL_DIFFERENCES)
     evidence = replace(evidence, obstacle=units or evidence.obstacle)
     return _Found(evidence, evidence.tested.p)
 

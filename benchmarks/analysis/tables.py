@@ -17,6 +17,9 @@ from benchmarks.store import DatasetFacts, StoredRun
 MISSING = "missing"
 """The status of a planned run that the store does not hold."""
 
+ROUNDING = 1e-5
+"""By what share results of one training differ at most that two programs computed in single precision."""
+
 _FOLLOWED = tuple(dict.fromkeys(name for names in CURVE_METRICS.values() for name in names))
 
 _LEVEL = "level:"
@@ -80,6 +83,48 @@ def refuse_repeated_runs(table: pd.DataFrame) -> None:
     if len(repeated):
         row = repeated.iloc[0]
         raise ValueError("two rows for one run: " + ", ".join(f"{name} = {row[name]}" for name in identity))
+
+
+def identical_cells(runs: pd.DataFrame) -> list[list[Any]]:
+    """The cells of a dataset whose runs gave every metric alike with every planned seed.
+
+    Two programs that compute the same can differ in the last bit: alike is what differs by no more than `ROUNDING`.
+
+    Args:
+        runs: what `run_table` gave.
+
+    Returns:
+        Numbers of cells, those together that are alike.
+    """
+    groups: list[list[Any]] = []
+    for _, own in runs.groupby("dataset", sort=False):
+        ordered = own.sort_values(["cell", "seed"])
+        shape = (ordered["cell"].nunique(), -1)
+        is_done = (ordered["status"] == "done").to_numpy().reshape(shape).all(axis=1)
+        values = ordered[list(METRICS)].to_numpy(float).reshape(shape)
+        numbers = list(dict.fromkeys(ordered["cell"]))
+        groups += [[numbers[row] for row in rows] for rows in _alike(values, np.flatnonzero(is_done))]
+    return groups
+
+
+def _alike(values: np.ndarray, rows: np.ndarray) -> list[list[int]]:
+    """Those of these rows together that are equal up to rounding, where they are two or more."""
+    sums = np.nansum(np.abs(values), axis=1)
+    groups: list[list[int]] = []
+    begin = 0
+    for row in rows[np.argsort(sums[rows], kind="stable")].tolist():
+        while begin < len(groups) and sums[groups[begin][0]] < (1 - ROUNDING) * sums[row]:
+            begin += 1  # too small for all that follow
+        found = next((each for each in groups[begin:] if _are_equal(values[each[0]], values[row])), None)
+        if found is None:
+            groups.append([row])
+        else:
+            found.append(row)
+    return sorted(sorted(group) for group in groups if len(group) > 1)
+
+
+def _are_equal(first: np.ndarray, second: np.ndarray) -> bool:
+    return bool(np.allclose(first, second, rtol=ROUNDING, atol=ROUNDING**2, equal_nan=True))
 
 
 def epoch_table(planned: Iterable[Run], stored: Mapping[str, StoredRun]) -> pd.DataFrame:

@@ -41,12 +41,19 @@ REFUTATIONS: Mapping[Word, str] = {
 """Verdict on non-inferiority by the same margin -> what a refutation of superiority is besides."""
 
 
+IDENTICAL = "both gave identical results"
+"""Detail of a verdict on runs that gave every metric alike with every seed."""
+
+
 @dataclass(frozen=True)
 class Obstacle:
     """What forbids a verdict, whatever the numbers are."""
 
     kind: str
     detail: str = ""
+
+
+EQUAL_DIFFERENCES = Obstacle("degenerate", "every seed gives the same difference")
 
 
 @dataclass(frozen=True)
@@ -77,6 +84,8 @@ class Evidence:
     differences: tuple[float, ...] = ()
     """Those that count, in the order of the seeds; empty where datasets are combined."""
     state: State
+    are_identical: bool = False
+    """Whether both sides gave identical results with every seed, which no test is needed to tell."""
     obstacle: Obstacle | None
     """What comes first of all that forbids a verdict; None where nothing does."""
     mean: float
@@ -131,6 +140,7 @@ def evidence_of(
     alpha: float = ALPHA,
     *,
     family: int = 1,
+    are_identical: bool = False,
 ) -> Evidence:
     """The evidence of one paired contrast.
 
@@ -141,6 +151,7 @@ def evidence_of(
         alpha: for one look.
         family: number of registered claims, over which the seeds needed are planned and the kind of a refutation is
             corrected.
+        are_identical: whether both sides gave every metric alike with every seed, and not that of the claim alone.
     """
     planned = [float(difference) for difference in differences]
     found = estimate(planned, confidence=1 - alpha)
@@ -168,6 +179,10 @@ def evidence_of(
         wins_high=wins_high,
         seeds_needed=planned_seeds(found.mean, sd=found.sd, margin=margin, kind=kind, alpha=alpha, family=family),
     )
+    if are_identical and evidence.obstacle in (None, EQUAL_DIFFERENCES):
+        p_support = 1.0 if kind == "superiority" else 0.0
+        tested = Tested(boundary=_boundaries(0.0, margin, kind)[0], p=0.0, p_support=p_support)
+        return replace(evidence, obstacle=None, are_identical=True, tested=tested)
     if found.state != "interval":
         return evidence
     return with_tests(evidence, found.sd / math.sqrt(found.n), sample, family)
@@ -212,6 +227,8 @@ def verdict_of(evidence: Evidence, adjusted_p: float) -> Verdict:
     """
     if evidence.obstacle:
         return Verdict("inconclusive", evidence.obstacle.kind, evidence.obstacle.detail)
+    if evidence.are_identical:
+        return _OF_IDENTICAL[evidence.kind]
     if not adjusted_p < evidence.alpha:
         return _open(evidence)
     verdict = _decided(evidence)
@@ -221,6 +238,13 @@ def verdict_of(evidence: Evidence, adjusted_p: float) -> Verdict:
     if verdict.word != "inconclusive" and not guarding_p < evidence.alpha:
         return Verdict("inconclusive", "skewed differences", f"p = {guarding_p:.3f} with skewness allowed for")
     return verdict
+
+
+_OF_IDENTICAL: Mapping[ClaimKind, Verdict] = {
+    "superiority": Verdict("refuted", "equivalent", IDENTICAL),
+    "equivalence": Verdict("supported", "equivalent", IDENTICAL),
+    "non_inferiority": Verdict("supported", "non-inferior", IDENTICAL),
+}
 
 
 def raised_by(p: float, adjusted_p: float) -> float:
@@ -310,9 +334,7 @@ def _obstacle(state: State, n: int, n_planned: int, least: int) -> Obstacle | No
         return Obstacle("missing pair", f"{n_planned - n} of {n_planned} pairs")
     if n < least:
         return Obstacle("too few seeds", f"{n}<{least}")
-    if state == "degenerate":
-        return Obstacle("degenerate", "every seed gives the same difference: is the seed ignored?")
-    return None
+    return EQUAL_DIFFERENCES if state == "degenerate" else None
 
 
 def _decided(evidence: Evidence) -> Verdict:

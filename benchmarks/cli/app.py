@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import errno
 import functools
-import io
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -13,8 +13,12 @@ import typer
 from benchmarks.cli import datasets, diagnosing, following, models, planning, reporting, running, tracking
 from benchmarks.cli.arguments import INTERRUPTED, TERMINATED, WRONG_CALL
 from benchmarks.cli.rendering import say
+from benchmarks.cli.streams import patient_streams
 from benchmarks.errors import UserError
 from benchmarks.execution.interrupts import Terminated, interruptible
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What a disk says that is full or broken."""
 
 app = typer.Typer(
     name="ablate",
@@ -85,15 +89,21 @@ def _ablate(
 
 
 def main() -> None:
-    """Run the command line; an error that a person can mend is one message and exit code 2."""
+    """Run the command line; an error that a person can mend is one message and exit code 2.
+
+    So is a disk without room, also where it is what is printed that has none: whoever reads a part of it is to know.
+    """
     from zoo.settings import SettingError
 
-    for stream in (sys.stdout, sys.stderr):
-        # What a terminal cannot show is shown as its escape.
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-    try:
-        app(prog_name="ablate")
-    except (UserError, SettingError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(WRONG_CALL)
+    with patient_streams():
+        try:
+            app(prog_name="ablate")
+        except (UserError, SettingError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(WRONG_CALL)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            place = f"{error.filename}: " if error.filename else ""
+            print(f"error: {place}{error.strerror}", file=sys.stderr)
+            sys.exit(WRONG_CALL)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 import zoo
+from benchmarks.cli.streams import patient_streams
 from benchmarks.report.formatting import markdown
 from benchmarks.settings.run import SECTION_CONFIGS, VARIANT
 from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS, Analysis, Claim
@@ -399,4 +400,5 @@ def _markdown_table(rows: Iterable[Mapping[str, str]]) -> str:
 
 
 if __name__ == "__main__":
-    print(reference_page(), end="")
+    with patient_streams():
+        print(reference_page(), end="")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 from collections.abc import Container, Iterable, Mapping, Sequence
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,13 +36,7 @@ def make_console(*, to_error: bool = False) -> Console:
     """The terminal, or a pipe; messages of a command that prints JSON go to standard error."""
     from rich.console import Console
 
-    class PatientConsole(Console):
-        """Goes on in silence when nobody reads any more: a training must not end with `| head`."""
-
-        def on_broken_pipe(self) -> None:
-            _silence(self.file)
-
-    return PatientConsole(stderr=to_error)
+    return Console(stderr=to_error)
 
 
 def make_wide_console() -> Console:
@@ -62,23 +55,13 @@ def print_json(value: object) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line as it is, in silence where nobody reads any more."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        _silence(sys.stdout)
+    """Print a line as it is."""
+    print(text, flush=True)
 
 
 def tell(console: Console, text: str, style: str | None = None) -> None:
     """Print a line to a console as it is: what looks like markup is none, and nothing of it is broken or coloured."""
     console.print(text, style=style, markup=False, highlight=False, soft_wrap=True, emoji=False)
-
-
-def _silence(stream: IO[str]) -> None:
-    """Let further output of a stream go nowhere."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
 
 
 def path_text(changes: Iterable[tuple[str, str]]) -> str:

@@ -53,6 +53,26 @@ def _end(number: int, frame: FrameType | None) -> None:
 
 
 @contextmanager
+def interrupts_blocked() -> Iterator[None]:
+    """Keep Ctrl-C from this thread, and from processes that it starts inside, until they call `ignore_interrupts`."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def ignore_interrupts() -> None:
+    """Have this process ignore Ctrl-C, also one that was kept from it so far."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+@contextmanager
 def listening() -> Iterator[None]:
     """Let SIGTERM interrupt what is done inside, as Ctrl-C does.
 

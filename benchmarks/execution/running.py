@@ -165,9 +165,7 @@ def begun(
         with naming_file(plan.path):
             datasets = workers.open_datasets()
             _check_versions(plan, datasets)
-            check_runs(plan.missing, datasets)
-            check_runs((run for group in plan.open_groups for run in group.corner_runs()), datasets)
-            check_runs(plan.open_path.first_runs() if plan.open_path else [], datasets)
+        plan.check_fit(datasets)
         facts = {name: dataset_facts(data) for name, data in datasets.items()}
         store.register(plan.suite.name, plan.text, list(plan.seeds), facts, plan.looks)
         _keep_labels(store, datasets)

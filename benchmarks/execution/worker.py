@@ -23,6 +23,7 @@ import psutil
 from benchmarks.data.catalog import DatasetReference
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.errors import DatasetError
+from benchmarks.execution.interrupts import ignore_interrupts
 from benchmarks.files import weights_file
 from benchmarks.plan.stacks import Stack, keys_of
 from benchmarks.results import RunResult, failure_of
@@ -147,6 +148,7 @@ def begin(orders: ProcessOrders, progress: Any, stop: Any) -> None:
         progress: shared numbers: the share that is done of the stack that each worker is on.
         stop: shared numbers: what each worker is to do, one of `GO_ON`, `STOP` and `LEAVE`.
     """
+    ignore_interrupts()
     # A batch system that ends a job tells every process. A worker leaves when the dispatching process says so,
     # after it has written its checkpoint.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(0) if stop[orders.number] == LEAVE else None)

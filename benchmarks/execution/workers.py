@@ -15,7 +15,6 @@ from concurrent.futures import FIRST_COMPLETED, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from multiprocessing.context import SpawnContext, SpawnProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -30,6 +29,7 @@ from benchmarks.execution.dispatcher import MOST_ATTEMPTS, POLL_SECONDS, AnyWork
 from benchmarks.execution.executors import WORKER_BYTES
 from benchmarks.execution.interrupts import held, raise_held
 from benchmarks.execution.machine import machine_facts
+from benchmarks.execution.spawning import WorkerContext
 from benchmarks.execution.worker import (
     GO_ON,
     LEAVE,
@@ -83,28 +83,12 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Context(SpawnContext):
-    """Starts the processes of one pool and remembers them: where one dies, Pebble may start another.
-
-    Pebble tells how a process ended only where that was on a task that it had acknowledged. Spawned and not forked:
-    TensorFlow's threads do not survive a fork.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.started: list[SpawnProcess] = []
-
-    def Process(self, *arguments: Any, **options: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: N802
-        self.started.append(SpawnProcess(*arguments, **options))
-        return self.started[-1]
-
-
 @dataclass(frozen=True)
 class _Process:
     """One worker process, which is a pool of its own."""
 
     pool: ProcessPool
-    context: _Context
+    context: WorkerContext
     ready: ProcessFuture[int]
     """Of its process id: that there is one tells that it has begun."""
 
@@ -194,7 +178,7 @@ class Workers(Dispatcher[_Worker]):
         return self._machine
 
     def _start(self, number: int) -> _Process:
-        orders, context = replace(self._orders, number=number), _Context()
+        orders, context = replace(self._orders, number=number), WorkerContext()
         pool = ProcessPool(
             max_workers=1, initializer=begin, initargs=[orders, self._progress, self._stop], context=context
         )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 
+from benchmarks.plan.sameness import Known, same_cells
 from benchmarks.runs import Cell
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.suite.suite import Suite
@@ -11,17 +12,36 @@ from benchmarks.suite.suite import Suite
 _RATE = "train.learning_rate"
 
 
-def cautions(suite: Suite, cells: Iterable[Cell]) -> tuple[str, ...]:
+SAME_SHOWN = 3
+"""Groups of cells that train the same that are told in words."""
+
+
+def cautions(suite: Suite, cells: Sequence[Cell], tuned: Sequence[Cell], known: Mapping[str, Known]) -> tuple[str, ...]:
     """Sentences for the plan and the report.
 
     Args:
         suite: what a person wrote.
         cells: as they are before anything is tuned.
+        tuned: the same cells with the settings that were found so far.
+        known: dataset as in the suite -> what is known of it.
     """
-    return tuple(_untuned_optimizers(suite, list(cells)))
+    return (*_untuned_optimizers(suite, cells), *_same_trainings(tuned, known))
 
 
-def _untuned_optimizers(suite: Suite, cells: list[Cell]) -> Iterator[str]:
+def _same_trainings(cells: Sequence[Cell], known: Mapping[str, Known]) -> Iterator[str]:
+    """Cells are compared that train the same network in the same way."""
+    found = same_cells(cells, known)
+    for same in found[:SAME_SHOWN]:
+        verb = "changes" if len(same.differing) == 1 else "change"
+        yield (
+            f"The cells {same.named} train the same network in the same way: {' and '.join(same.differing)} {verb} "
+            "nothing here, and a difference between their results is chance."
+        )
+    if len(found) > SAME_SHOWN:
+        yield f"So do the cells of {len(found) - SAME_SHOWN} further groups."
+
+
+def _untuned_optimizers(suite: Suite, cells: Sequence[Cell]) -> Iterator[str]:
     """Optimizers are compared, each at one rate that nothing has tuned."""
     rates: dict[str, set[float]] = {}
     given = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from benchmarks.plan.combinations import (
     Change,
@@ -86,8 +87,9 @@ def _cells_with(suite: Suite, combinations: Iterable[Levels]) -> list[Cell]:
 def _refuse_equal_cells(cells: Iterable[Cell]) -> None:
     seen: dict[RunSettings, Levels] = {}
     for cell in cells:
-        if cell.settings in seen:
+        settings = replace(cell.settings, train=cell.settings.train.without_own_coefficients())
+        if settings in seen:
             message = "a duplicate cell: two cells have equal settings, so their runs would be the same"
-            given = f"({levels_told(seen[cell.settings])}) and ({levels_told(cell.levels)})"
+            given = f"({levels_told(seen[settings])}) and ({levels_told(cell.levels)})"
             raise SettingError([Problem("", message, given, "cells that differ in a setting")])
-        seen[cell.settings] = cell.levels
+        seen[settings] = cell.levels

@@ -195,11 +195,13 @@ def check_groups(groups: Iterable[Group], seeds: Iterable[int]) -> None:
     """Refuse a search that cannot be made beside these reported seeds, before anything is trained.
 
     Raises:
-        SettingError: a setting refuses a value of the space, the strategy does not suit a group, or seeds overlap.
+        SettingError: a setting refuses a value of the space, the strategy does not suit a group, seeds overlap, or no
+            trial of any group can meet a condition.
     """
     groups = list(groups)
     if groups and (overlapping := list(overlap_problems(groups[0].table.seeds, seeds))):
         raise SettingError(overlapping)
+    _check_conditions(groups)
     for group in groups:
         _check_epochs(group)
         try:
@@ -303,6 +305,38 @@ def _is_met(path: str, conditions: Mapping[str, list[Any]], cells: list[Cell], c
         where = dotted(("search", "space", path, "when"))
         raise SettingError([Problem(where, message, names, "a search for each")])
     return met.pop()
+
+
+def _check_conditions(groups: Sequence[Group]) -> None:
+    """Refuse a setting of the space that no group searches: it would be reported as searched."""
+    searched = {path for group in groups if group.space for path in group.space.parameters}
+    left = {path: group for group in groups for path in group.table.space if path not in searched}
+    problems = []
+    for path, group in left.items():
+        conditions = group.table.conditions_of(path)
+        given = ", ".join(f"{name} = {' or '.join(map(as_written, values))}" for name, values in conditions.items())
+        there = {name: _values_in(groups, name) for name in conditions if name not in group.table.space}
+        allowed = ", ".join(f"{name} = {' or '.join(values)}" for name, values in there.items())
+        problems.append(
+            Problem(
+                dotted(("search", "space", path, "when")),
+                "a condition that no trial can meet, so the setting is never searched",
+                given,
+                f"what cells have: {allowed}" if there else "a condition on a setting that is searched somewhere",
+            )
+        )
+    if problems:
+        raise SettingError(problems)
+
+
+def _values_in(groups: Iterable[Group], name: str) -> list[str]:
+    """What a setting is in the cells of groups, as it is written."""
+    values = [
+        {**cell.settings.flat(), **changes}.get(name)
+        for group in groups
+        for cell, changes in zip(group.cells, group.changes, strict=True)
+    ]
+    return list(dict.fromkeys(map(as_written, values)))
 
 
 def _check_epochs(group: Group) -> None:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
-from benchmarks.data.dataset import known_version
+from benchmarks.data.dataset import Dataset, known_version, open_prepared
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.plan.combinations import refuse_too_many
 from benchmarks.plan.groups import check_groups
 from benchmarks.plan.path import check_path
+from benchmarks.plan.stacks import check_runs
 from benchmarks.plan.study import Expansion, Study
 from benchmarks.results import OUTCOMES
 from benchmarks.store import Store
@@ -62,6 +64,20 @@ class Plan(Study):
         check_path(self.path_to_find, seeds)
         return self.changed(seeds=seeds, looks=looks).renewed(store)
 
+    def check_fit(self, datasets: Mapping[str, Dataset]) -> None:
+        """Refuse what is to be trained and does not fit its data.
+
+        Args:
+            datasets: those that can be opened, by their names in the suite.
+
+        Raises:
+            SettingError: settings do not fit the task, the size or the shape of a dataset.
+        """
+        of_searches = (run for group in self.open_groups for run in group.corner_runs())
+        of_path = self.open_path.first_runs() if self.open_path else []
+        with naming_file(self.path):
+            check_runs(itertools.chain(self.missing, of_searches, of_path), datasets)
+
 
 def make_plan(
     path: Path, runs_dir: Path, data_dir: Path, num_seeds: int | None = None, store_url: str | None = None
@@ -76,7 +92,8 @@ def make_plan(
         store_url: where given, the store is on this server and not in the runs folder.
 
     Raises:
-        UserError, SettingError: the suite, a dataset or the store cannot be used.
+        UserError, SettingError: the suite, a dataset or the store cannot be used; also where settings do not fit a
+            dataset that lies decoded in the runs folder.
     """
     text = read_suite_text(path)
     suite = parse_suite(text, str(path))
@@ -93,12 +110,14 @@ def make_plan(
         plan = Plan(Expansion(suite, versions), text, seeds, path=path, references=references, unread=unread)
         check_groups(plan.groups, seeds)
         check_path(plan.path_to_find, seeds)
-        if store is None:
-            return _read(plan)
         try:
-            return _read(_beside(plan, store))
+            plan = _read(_beside(plan, store) if store else plan)
         finally:
-            store.close()
+            if store:
+                store.close()
+        opened = ((name, open_prepared(reference, runs_dir)) for name, reference in references.items())
+        plan.check_fit({name: dataset for name, dataset in opened if dataset})
+        return plan
 
 
 def _version_of_unread(name: str, reference: DatasetReference, suite: Suite, store: Store | None) -> str:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.runs import Run
 from benchmarks.settings.run import canonical_json, run_key
-from benchmarks.training.parts import LARGEST_STACK, check_fit, stack_size
+from benchmarks.suite.checks import TASKS_OF_EMBEDDED
+from benchmarks.tasks import Task
+from benchmarks.training.parts import LARGEST_STACK, check_fit, check_task, stack_size
 from zoo.config import MLPConfig
 from zoo.seeds import child_seed
 
@@ -23,11 +26,21 @@ Stack = Mapping[int, Run]
 def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
     """Refuse runs that do not fit their data, before anything is trained.
 
+    Args:
+        runs: they are passed over where nothing is known of their data.
+        datasets: those that can be opened, by their names in the suite; of others, the task is known where they are
+            embedded, or it is told.
+
     Raises:
         SettingError: settings do not fit the size or kind of the data.
     """
-    for dataset, settings in dict.fromkeys((run.cell.dataset, run.cell.settings) for run in runs):
-        check_fit(settings, datasets[dataset])
+    cells = {id(run.cell): run.cell for run in runs}.values()
+    for name, settings in dict.fromkeys((cell.dataset, cell.settings) for cell in cells):
+        bare, task = name.partition(":")[0], settings.data.task
+        if name in datasets:
+            check_fit(settings, datasets[name])
+        elif told := TASKS_OF_EMBEDDED.get(bare) if task == "by_target" else cast("Task", task):
+            check_task(settings, bare, told)
 
 
 def program_of(run: Run) -> ProgramKey:

@@ -14,9 +14,11 @@ from benchmarks.plan.expansion import expand_cells, with_cells_along
 from benchmarks.plan.groups import Group, groups_of, tuned_runs, untuned_runs
 from benchmarks.plan.interim import analysis_with
 from benchmarks.plan.path import FoundPath, changes_taken, path_to_find
+from benchmarks.plan.sameness import Known
 from benchmarks.results import FAILURES, FINAL, OUTCOMES, Status
 from benchmarks.runs import Cell, Factors, Levels, Run
 from benchmarks.store import DatasetFacts, Registration, Store, StoredRun, StoredSearch
+from benchmarks.suite.checks import TASKS_OF_EMBEDDED
 from benchmarks.suite.claims import Analysis
 from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
@@ -213,7 +215,10 @@ class Study:
     @functools.cached_property
     def cautions(self) -> tuple[str, ...]:
         """What its comparisons hang on that the suite does not say, in sentences."""
-        return cautions(self.suite, self.cells)
+        tuned = [run.cell for run in self.runs[:: len(self.seeds)]]
+        known = {name: Known(TASKS_OF_EMBEDDED.get(name.partition(":")[0])) for name in self.suite.datasets}
+        known |= {name: Known(facts.task, len(facts.input_shape) == 1) for name, facts in self.facts.items()}
+        return cautions(self.suite, self.cells, tuned, known)
 
     @property
     def analysis(self) -> Analysis:

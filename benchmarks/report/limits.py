@@ -6,6 +6,9 @@ MOST_WORK = 20_000_000
 MOST_COMPARED_CELLS = 400
 """Cells that times to a target, and points beside a Pareto front, are given for."""
 
+IDENTICAL_CELLS = 3
+"""Groups of cells with identical results that are told in words."""
+
 MOST_RANKED_CELLS = 12
 """Cells that are ranked over datasets."""
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.analysis.verdicts import Verdict
+from benchmarks.analysis.verdicts import IDENTICAL, Verdict
 from benchmarks.suite.claims import AcrossDatasets, ClaimKind
 
 DECIDED: Mapping[tuple[ClaimKind, str, str], str] = {
@@ -110,7 +110,9 @@ def sentence(kind: ClaimKind, across: AcrossDatasets, verdict: Verdict, names: N
     if verdict.word == "inconclusive":
         detail = f" ({verdict.detail})" if verdict.detail else ""
         return f"The runs do not decide the claim: {OPEN[verdict.kind]}{detail}."
-    if across == "all" and verdict.word == "refuted":
+    if verdict.detail == IDENTICAL:
+        clause = f"{names.better} and {names.than} gave identical results with every seed, so this changes nothing here"
+    elif across == "all" and verdict.word == "refuted":
         clause = FAILS_SOMEWHERE.format(detail=verdict.detail)
     else:
         pattern = DECIDED[kind, verdict.word, verdict.kind]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,11 +16,13 @@ from benchmarks.analysis.contrasts import Contrast, is_balanced, main_effects, m
 from benchmarks.analysis.judgements import Explored
 from benchmarks.analysis.reading import read_tables, tuning_trials
 from benchmarks.analysis.summaries import CellSummary, cell_summaries
-from benchmarks.analysis.tables import MISSING, level_column
+from benchmarks.analysis.tables import MISSING, identical_cells, level_column
 from benchmarks.labels import counted, whole
 from benchmarks.metrics import METRICS, OUTCOME_METRICS, Metric
 from benchmarks.plan.registration import standing
+from benchmarks.plan.sameness import Same
 from benchmarks.plan.study import Study
+from benchmarks.report import limits
 from benchmarks.report.blocks import Code, Mark, Part
 from benchmarks.report.claims import Claims, claims_content
 from benchmarks.report.formatting import Style, style_of
@@ -90,7 +92,7 @@ class Report:
     @property
     def standing(self) -> tuple[Part, ...]:
         """What of the report is a verdict, what is exploratory, and what its comparisons hang on."""
-        told = "".join(f" {sentence}" for sentence in self.study.cautions)
+        told = "".join(f" {sentence}" for sentence in (*self.study.cautions, *self._identical_told))
         if self.study.suite.claims:
             return (
                 "Verdicts are given on the registered claims alone. All else in this report is exploratory: intervals, "
@@ -104,6 +106,19 @@ class Report:
             Code("ablate run"),
             f" trains its runs.{told}",
         )
+
+    @property
+    def _identical_told(self) -> Iterator[str]:
+        """Sentences on the cells that gave identical results."""
+        groups = identical_cells(self.runs)
+        for numbers in groups[: limits.IDENTICAL_CELLS]:
+            same = Same(tuple(self.study.cells[number] for number in numbers))
+            yield (
+                f"The cells {same.named} gave identical results with every seed, up to rounding: what they differ in "
+                f"({', '.join(same.differing)}) changed nothing here."
+            )
+        if len(groups) > limits.IDENTICAL_CELLS:
+            yield f"So did the cells of {len(groups) - limits.IDENTICAL_CELLS} further groups."
 
     @cached_property
     def evaluated(self) -> str:

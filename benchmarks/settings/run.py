@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import hashlib
 import json
@@ -18,7 +19,7 @@ from benchmarks.settings.data import DataConfig
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.training import TrainConfig
 from zoo.config import ModelConfig
-from zoo.settings import Problem, SettingError, Settings, unknown
+from zoo.settings import Problem, SettingError, Settings
 
 Changes = Mapping[str, Any]
 """Dotted path of a setting -> the value it takes."""
@@ -37,6 +38,9 @@ SECTION_CONFIGS: dict[str, tuple[type[Settings], ...]] = {
 SECTIONS = tuple(SECTION_CONFIGS)
 """The first part of every setting's path."""
 
+ALIKE, MOST_ALIKE = 0.65, 5
+"""How like a name a setting's is that is told where the name is wrong, and how many are told at most."""
+
 VARIANT = "model.variant"
 """The path that names the model whose settings the others of `model` replace."""
 
@@ -51,11 +55,15 @@ class RunSettings:
     augment: AugmentConfig
 
     def __post_init__(self) -> None:
-        """Refuse what has no effect.
+        """Refuse what has no effect, or nothing to look at.
 
         Raises:
             SettingError: sections clash.
         """
+        if self.data.validation_fraction == 0 and self.train.needs_validation:
+            asked = "train.checkpoint" if self.train.checkpoint == "best_val" else "train.schedule"
+            message = f"{asked} looks at a validation part, and there is none"
+            raise SettingError([Problem("data.validation_fraction", message, "0", "more than 0")])
         optimizer = self.train.optimizer
         if OPTIMIZERS[optimizer].is_for_matrices and not self.model.has_hidden_matrices:
             message = f"no effect: {optimizer} is for hidden dense layers, and this network has none"
@@ -89,9 +97,9 @@ def settings_from(changes: Changes) -> RunSettings:
     """
     sections: dict[str, dict[str, Any]] = {section: {} for section in SECTIONS}
     for path, value in changes.items():
+        if path not in _known_paths():
+            raise SettingError([unknown_setting(path, path)])
         section, _, name = path.partition(".")
-        if section not in sections or not name:
-            raise SettingError([unknown(path, "setting", path, setting_paths())])
         sections[section][name] = value
     configs = {}
     for section, values in sections.items():
@@ -120,6 +128,37 @@ def _section(section: str, values_json: str) -> Any:
 def setting_paths() -> list[str]:
     """The dotted paths of all settings that a suite can give."""
     return [VARIANT, *(f"{section}.{name}" for section in SECTIONS for name in section_fields(section))]
+
+
+@functools.cache
+def _known_paths() -> frozenset[str]:
+    return frozenset(setting_paths())
+
+
+def unknown_setting(place: str, given: str) -> Problem:
+    """The problem of a path that is no setting, with the few whose names are like it, or those of its section.
+
+    Args:
+        place: where it stands.
+        given: what stands there.
+    """
+    section, _, name = given.rpartition(".")
+    scores = {path: _likeness(path, section, name.lower()) for path in setting_paths()}
+    like = sorted((path for path in scores if scores[path] >= ALIKE), key=lambda path: -scores[path])[:MOST_ALIKE]
+    there = [path for path in scores if path.startswith(f"{section}.")]
+    listed = like or (there if len(there) <= MOST_ALIKE else [])
+    everywhere = f"{len(scores)} settings are listed by `ablate schema`"
+    allowed = f"{', '.join(listed)}; {everywhere}" if listed else everywhere
+    return Problem(place, "no such setting", given, allowed, like[0] if like else None)
+
+
+def _likeness(path: str, section: str, name: str) -> float:
+    """How much a setting is like a name, from 0: sections that are alike make no names alike."""
+    own_section, _, own = path.partition(".")
+    initials = "".join(word[0] for word in own.split("_"))
+    begins = ALIKE if len(name) > 2 and own.startswith(name) else 0.0
+    alike = 1.0 if name in (own, initials) else max(begins, difflib.SequenceMatcher(None, name, own).ratio())
+    return alike + (0.1 if own_section == section else 0.0)
 
 
 def section_fields(section: str) -> dict[str, FieldInfo]:

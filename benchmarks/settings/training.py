@@ -255,13 +255,19 @@ class TrainConfig(Settings):
 
     def differing_from_default(self) -> dict[str, Any]:
         """The settings whose value is not their default; a coefficient that is the optimizer's own is not told."""
-        return self._without_own_coefficients(super().differing_from_default())
+        return self._told(super().differing_from_default())
 
     def shaping_program(self) -> dict[str, Any]:
         """The settings that shape the compiled computation, likewise."""
-        return self._without_own_coefficients(super().shaping_program())
+        return self._told(super().shaping_program())
 
-    def _without_own_coefficients(self, values: dict[str, Any]) -> dict[str, Any]:
+    def without_own_coefficients(self) -> Self:
+        """The same training, with no coefficient given that is the optimizer's own."""
+        own = OPTIMIZERS[self.optimizer].coefficients
+        given = {name: None for name, each in own.items() if getattr(self, name) == each.value}
+        return self.changed(**given) if given else self
+
+    def _told(self, values: dict[str, Any]) -> dict[str, Any]:
         own = {name: each.value for name, each in OPTIMIZERS[self.optimizer].coefficients.items()}
         return {name: value for name, value in values.items() if name not in own or value not in (None, own[name])}
 

@@ -9,11 +9,12 @@ from typing import Any
 
 from benchmarks.labels import level_label
 from benchmarks.metrics import ALL_TASKS, CLASS_TASKS, METRICS, OUTCOME_METRICS
+from benchmarks.runs import LARGEST_SEED
 from benchmarks.settings.data import OF_WHOLE_SUITE, DataConfig
-from benchmarks.settings.run import SECTIONS, Changes, setting_paths, settings_from
+from benchmarks.settings.run import SECTIONS, Changes, setting_paths, settings_from, unknown_setting
 from benchmarks.suite.claims import LEAST_DATASETS, Analysis, Assignment, Claim
 from benchmarks.suite.design import DESIGNS, FROM_BASELINE, SAMPLE_EXAMPLE, TWO_LEVEL_DESIGNS, Design
-from benchmarks.suite.format import Factor, SuiteFormat
+from benchmarks.suite.format import LONGEST_NAME, MOST_SEEDS, Factor, SuiteFormat
 from benchmarks.suite.search import Tuned
 from benchmarks.suite.search_checks import level_search_problems, path_problems, search_problems
 from benchmarks.tasks import Task
@@ -28,9 +29,6 @@ TASKS_OF_EMBEDDED: dict[str, Task] = {
     "diabetes": "regression",
 }
 """What is to be learned from the datasets that are known without a look at their files."""
-
-_LARGEST_SEED = 2**31 - 1
-_MOST_SEEDS = 100_000
 
 
 def problems_of(suite: SuiteFormat) -> Iterable[Problem]:
@@ -169,7 +167,7 @@ def _tuned_problems(suite: SuiteFormat, place: tuple[str | int, ...], tuned: Tun
     for path in tuned.settings:
         where = dotted((*place, "settings", path))
         if path not in setting_paths():
-            yield unknown(where, "setting", path, setting_paths())
+            yield unknown_setting(where, path)
         elif path in suite.varied:
             yield Problem(where, "a factor changes it: a setting is varied or tuned", path, "settings of no factor")
 
@@ -231,19 +229,26 @@ def _registration_problems(suite: SuiteFormat) -> Iterable[Problem]:
 
 
 def _seed_problems(seeds: object) -> Iterable[Problem]:
-    allowed = f"a number of seeds from 1 to {_MOST_SEEDS}, or a list of different seeds from 0"
-    if isinstance(seeds, list):
-        wrong = [seed for seed in seeds if type(seed) is not int or not 0 <= seed <= _LARGEST_SEED]
-        if wrong or not seeds:
-            yield Problem("seeds", "no list of seeds", as_written(seeds), allowed)
-        else:
-            yield from _repeated("seeds", seeds)
-    elif type(seeds) is not int or not 1 <= seeds <= _MOST_SEEDS:
-        yield Problem("seeds", "no number of seeds", as_written(seeds), allowed)
+    allowed = f"whole numbers from 0 to {LARGEST_SEED:,}"
+    if isinstance(seeds, list) and seeds:
+        for index, seed in enumerate(seeds):
+            if type(seed) is not int or not 0 <= seed <= LARGEST_SEED:
+                message = "a seed too large" if type(seed) is int and seed > 0 else "no seed"
+                yield Problem(f"seeds[{index}]", message, as_written(seed), allowed)
+        yield from _repeated("seeds", seeds)
+    elif isinstance(seeds, list) or type(seeds) is not int or not 1 <= seeds <= MOST_SEEDS:
+        message = "no list of seeds" if isinstance(seeds, list) else "no number of seeds"
+        allowed = f"a number of seeds from 1 to {MOST_SEEDS:,}, or a list of different {allowed}"
+        yield Problem("seeds", message, as_written(seeds), allowed)
 
 
 def _shape_problems(name: str, levels: object) -> Iterable[Problem]:
     place = dotted(("factors", name))
+    for text in (name, *(levels if isinstance(levels, dict) else ())):
+        if len(text) > LONGEST_NAME:
+            message = "a name too long for tables, files and trackers"
+            yield Problem(_cut_off(place), message, f"{len(text)} letters", f"at most {LONGEST_NAME}")
+            return
     if isinstance(levels, dict):
         for label, bundle in levels.items():
             if not isinstance(bundle, dict) or not bundle:
@@ -258,7 +263,7 @@ def _shape_problems(name: str, levels: object) -> Iterable[Problem]:
                     yield hint
     elif isinstance(levels, list):
         if name not in setting_paths():
-            yield unknown(place, "setting", name, setting_paths())
+            yield unknown_setting(place, name)
         yield from _repeated(place, [level_label(level) for level in levels])
     else:
         yield Problem(place, "no factor", as_written(levels), "a list of levels, or a table of named bundles")
@@ -266,6 +271,10 @@ def _shape_problems(name: str, levels: object) -> Iterable[Problem]:
     if len(levels) < 2:
         given = "1 level" if levels else "no level"
         yield Problem(place, "a factor with fewer than two levels varies nothing", given, "at least two levels")
+
+
+def _cut_off(text: str) -> str:
+    return text if len(text) <= LONGEST_NAME else f"{text[: LONGEST_NAME - 3]}..."
 
 
 def _repeated(path: str, values: list[Any]) -> Iterable[Problem]:

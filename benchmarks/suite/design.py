@@ -6,6 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
+from benchmarks.runs import LARGEST_SEED
 from benchmarks.suite.search import OBJECTIVES
 from zoo.settings import OneOf, Problem, Settings, as_written, found_problems, setting
 
@@ -55,6 +56,7 @@ class Design(Settings):
         "Of `sample`: which one is drawn. A longer sample of the same seed begins with the shorter.",
         only_with={"name": ("sample",)},
         ge=0,
+        le=LARGEST_SEED,
     )
     order: list[str] = setting(
         [],
@@ -67,7 +69,7 @@ class Design(Settings):
         "over the datasets and `search_seeds`; until none makes it better.",
         only_with={"name": ("path",)},
     )
-    search_seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = setting(
+    search_seeds: list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] = setting(
         [1000, 1001, 1002],
         "Of a `path` that is found: the seeds on which it is; none of them is one that is reported.",
         only_with={"objective": tuple(OBJECTIVES)},

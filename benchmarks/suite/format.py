@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import Field, SkipValidation
 
 from benchmarks.labels import level_label
+from benchmarks.runs import LARGEST_SEED
 from benchmarks.settings.data import OF_WHOLE_SUITE, Reading
 from benchmarks.settings.run import SECTIONS, VARIANT, Changes, RunSettings, canonical_json, settings_from
 from benchmarks.suite.claims import Analysis, Assignment, Claim, Level
@@ -19,10 +20,17 @@ from zoo.settings import Settings, setting
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_-]*$"
 
+MOST_SEEDS = 100_000
+
+LONGEST_NAME = 100
+"""Letters of a factor's name and of a level's label: they head columns, and MLflow takes keys of 250."""
+
 # Their values are checked by `problems_of`: pydantic's findings about unions are hard to read.
 Seeds = SkipValidation[
-    Annotated[int, Field(ge=1, le=100_000)]
-    | Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=1, json_schema_extra={"uniqueItems": True})]
+    Annotated[int, Field(ge=1, le=MOST_SEEDS)]
+    | Annotated[
+        list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]], Field(min_length=1, json_schema_extra={"uniqueItems": True})
+    ]
 ]
 Bundle = dict[str, Any]
 """Dotted setting -> value."""

@@ -37,9 +37,36 @@ def parse_suite(text: str, source: str) -> Suite:
     except SettingError as error:
         raise error.within(source) from None
     except ValueError as error:  # a TOMLDecodeError, or a number of thousands of digits
-        raise UserError(f"{source}: not a TOML file: {error}") from None
+        raise UserError(f"{source}: not a TOML file: {error}{_way_out(text, str(error))}") from None
     except RecursionError:
         raise UserError(f"{source}: tables or lists are nested too deeply") from None
+
+
+_OF_OTHER_FORMATS = {
+    "null": "TOML has no null: leave the key out, and its default counts",
+    "none": "TOML has no None: leave the key out, and its default counts",
+    "nil": "TOML has no nil: leave the key out, and its default counts",
+    "true": "TOML has true in small letters",
+    "false": "TOML has false in small letters",
+    "yes": "TOML has true in its place",
+    "no": "TOML has false in its place",
+    "on": "TOML has true in its place",
+    "off": "TOML has false in its place",
+}
+"""Words of Python, YAML and JSON, in small letters -> what to write."""
+
+
+def _way_out(text: str, message: str) -> str:
+    """What to write in place of a word at which TOML ends; nothing where there is none."""
+    place = re.search(r"Invalid value \(at line (\d+), column (\d+)\)", message)
+    if not place:
+        return ""
+    line = text.replace("\r\n", "\n").split("\n")[int(place[1]) - 1]
+    word = re.match(r"[A-Za-z_][\w.-]*", line[int(place[2]) - 1 :])
+    if not word:
+        return ""
+    remedy = _OF_OTHER_FORMATS.get(word[0].lower(), f'text needs quotes: "{word[0]}"')
+    return f"\n  given:   {word[0]}\n  remedy:  {remedy}"
 
 
 def read_suite_text(path: Path) -> str:

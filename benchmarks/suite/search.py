@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import Field, SkipValidation, TypeAdapter, WithJsonSchema, model_validator
 
 from benchmarks.metrics import METRICS
+from benchmarks.runs import LARGEST_SEED
 from benchmarks.settings.data import OF_WHOLE_SUITE
-from benchmarks.settings.run import RunSettings, section_fields, setting_paths
+from benchmarks.settings.run import RunSettings, section_fields, setting_paths, unknown_setting
 from benchmarks.suite.claims import Assignment, Level
 from tuning import Problem as TuningProblem
 from tuning import Search, SearchConfig, Space, TuningError, parse_space
@@ -123,13 +124,13 @@ class SearchTable(Settings):
     objective: Annotated[str, OneOf("objective", OBJECTIVES)] = setting(
         ..., "What is made as good as possible: its mean over the group's cells and the search's seeds."
     )
-    seeds: list[Annotated[int, Field(ge=0, le=2**31 - 1)]] = setting(
+    seeds: list[Annotated[int, Field(ge=0, le=LARGEST_SEED)]] = setting(
         [1000], "Seeds of the trials; none of them is one that is reported.", min_length=1
     )
     rounds: int = setting(
         1, f"Coarse to fine: after each round all ranges become {NARROWING} times narrower around the best.", ge=1
     )
-    seed: int = setting(0, "Decides which points are drawn; they are the same for all groups.", ge=0, le=2**31 - 1)
+    seed: int = setting(0, "Decides which points are drawn; they are the same for all groups.", ge=0, le=LARGEST_SEED)
     untuned: bool = setting(
         False,
         "Whether every cell is also trained on the reported seeds without what was found, so that the report tells "
@@ -208,9 +209,13 @@ class SearchTable(Settings):
     def outer_conditions(self) -> dict[str, dict[str, list[Any]]]:
         """Setting of the space -> settings outside of it on which it depends, and the values that these must have."""
         return {
-            path: {name: _listed(values) for name, values in _conditions(written).items() if name not in self.space}
-            for path, written in self.space.items()
+            path: {name: values for name, values in self.conditions_of(path).items() if name not in self.space}
+            for path in self.space
         }
+
+    def conditions_of(self, path: str) -> dict[str, list[Any]]:
+        """Setting on which one of the space depends -> the values that it must have."""
+        return {name: _listed(values) for name, values in _conditions(self.space[path]).items()}
 
     def space_where(self, met: Mapping[str, bool]) -> Space | None:
         """The space that is left where some settings' outer conditions are met and others' not; None if nothing is.
@@ -247,14 +252,14 @@ class SearchTable(Settings):
             if path in NOT_SEARCHED:
                 yield Problem(where, "a setting that is not searched", path, NOT_SEARCHED[path])
             elif path not in SEARCHABLE:
-                yield unknown(where, "setting", path, setting_paths())
+                yield unknown_setting(where, path)
             elif path in LOSS_SETTINGS and self.objective == "val_loss":
                 message = "it decides what val_loss is, so trials could not be compared"
                 yield Problem(where, message, path, "another objective")
         for path, conditions in self.outer_conditions().items():
             for name in conditions:
                 if name not in setting_paths():
-                    yield unknown(dotted(("space", path, "when", name)), "setting", name, setting_paths())
+                    yield unknown_setting(dotted(("space", path, "when", name)), name)
         try:
             _ = self._whole_space
         except TuningError as error:
@@ -266,6 +271,9 @@ class SearchTable(Settings):
             yield Problem("rounds", "more rounds than trials", str(self.rounds), f"at most {self.trials}")
         if self.rounds > 1 and self.strategy == "grid":
             yield Problem("rounds", "a grid has no finer points", str(self.rounds), "1, or another strategy")
+        elif self.rounds > 1 and not any(map(_is_range, self.space.values())):
+            message = "no effect: choices have no finer points, and the space has no range"
+            yield Problem("rounds", message, str(self.rounds), "1, or a range in search.space")
 
     def _problems_of_lists(self) -> Iterator[Problem]:
         for index, seed in enumerate(self.seeds):
@@ -300,6 +308,10 @@ def as_problem(problem: TuningProblem) -> Problem:
 def _conditions(written: Any) -> Mapping[str, Any]:
     when = written.get("when", {}) if isinstance(written, Mapping) else {}
     return when if isinstance(when, Mapping) else {}
+
+
+def _is_range(written: Any) -> bool:
+    return isinstance(written, Mapping) and bool({"linear", "log"} & written.keys())
 
 
 def _listed(values: Any) -> list[Any]:

@@ -18,6 +18,7 @@ from benchmarks.data.splits import (
 from benchmarks.data.standardization import Standardization
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.run import RunSettings
+from benchmarks.tasks import Task
 from zoo.config import MLPConfig
 from zoo.settings import Problem, SettingError
 
@@ -74,7 +75,7 @@ def check_fit(settings: RunSettings, dataset: Dataset) -> None:
     Raises:
         SettingError: a part of the data is empty, or a batch, the model, the loss or an augmentation does not fit.
     """
-    _check_task(settings, dataset)
+    check_task(settings, dataset.name, dataset.task)
     _check_parts(settings, dataset)
     try:
         settings.model.check_input_shape(dataset.input_shape)
@@ -88,13 +89,8 @@ def _check_parts(settings: RunSettings, dataset: Dataset) -> None:
     num_validation = validation_size(total, fraction)
     if fraction > 0 and not 0 < num_validation < total:
         given = f"{fraction:g} of {total} examples of {dataset.name}: {num_validation} for validation"
-        raise SettingError(
-            [Problem("data.validation_fraction", "both parts need examples", given, "0, or a larger share")]
-        )
-    if fraction == 0 and settings.train.needs_validation:
-        asked = "train.checkpoint" if settings.train.checkpoint == "best_val" else "train.schedule"
-        message = f"{asked} looks at a validation part, and there is none"
-        raise SettingError([Problem("data.validation_fraction", message, "0", "more than 0")])
+        allowed = f"0, or from {1 / total:.2g} to {1 - 1 / total:.6g}"
+        raise SettingError([Problem("data.validation_fraction", "both parts need examples", given, allowed)])
     batch_size = settings.train.batch_size
     num_train = train_size(settings, dataset)
     if batch_size > num_train:
@@ -105,21 +101,23 @@ def _check_parts(settings: RunSettings, dataset: Dataset) -> None:
 _FOR_CLASSES = {"label_smoothing": 0.0, "class_weights": "none", "monitor": "val_loss"}
 
 
-def _check_task(settings: RunSettings, dataset: Dataset) -> None:
-    """Refuse what has no meaning for the labels of this dataset."""
-    train, is_regression = settings.train, dataset.task == "regression"
-    if (train.loss_for(dataset.task) == "cross_entropy") == is_regression:
+def check_task(settings: RunSettings, dataset: str, task: Task) -> None:
+    """Refuse what has no meaning for the labels of a dataset.
+
+    Raises:
+        SettingError: the loss, or a setting for classes, does not fit the task.
+    """
+    train, is_regression = settings.train, task == "regression"
+    if (train.loss_for(task) == "cross_entropy") == is_regression:
         fit = "squared or huber" if is_regression else "cross_entropy"
-        raise SettingError(
-            [Problem("train.loss", f"not a loss for {dataset.name} ({dataset.task})", train.loss, f"by_task, {fit}")]
-        )
+        raise SettingError([Problem("train.loss", f"not a loss for {dataset} ({task})", train.loss, f"by_task, {fit}")])
     if not is_regression:
         return
     unfit = {f"train.{name}": value for name, value in _FOR_CLASSES.items() if getattr(train, name) != value}
     if settings.data.class_imbalance != 1:
         unfit["data.class_imbalance"] = 1
     for path, allowed in unfit.items():
-        message = f"{dataset.name} has numbers to predict and no classes"
+        message = f"{dataset} has numbers to predict and no classes"
         raise SettingError([Problem(path, message, allowed=str(allowed))])
 
 

@@ -310,6 +310,41 @@ def test_claims_that_cannot_be_tested_still_count_in_the_family():
 
 
 @pytest.mark.parametrize(
+    ("kind", "margin", "expected"),
+    [
+        ("equivalence", 0.2, "supported: equivalent (both gave identical results)"),
+        ("non_inferiority", 0.2, "supported: non-inferior (both gave identical results)"),
+        ("superiority", 0.2, "refuted: equivalent (both gave identical results)"),
+        ("superiority", 0.0, "refuted: equivalent (both gave identical results)"),
+    ],
+)
+def test_identical_results_decide_a_claim(kind, margin, expected):
+    """Where every metric is the same with every seed, up to rounding, there is nothing to test: nothing differs."""
+    assert verdict(differing([0.0] * 6), claim(kind=kind, margin=margin)).text == expected
+    rounded = differing([0.0] * 6)
+    rounded["test_loss"] = [0.5 + 1e-7 * each for each in (0, 1, -1, 2, 0, 1, 1, 0, 1, -2, 1, 0)]
+    assert verdict(rounded, claim(kind=kind, margin=margin)).text == expected
+
+
+def test_equal_values_of_one_metric_decide_nothing():
+    """Equal accuracies with other losses come of different trainings; few seeds have no verdict, whatever they gave."""
+    runs = differing([0.0] * 6)
+    runs.loc[0, "test_loss"] = 0.3
+    found = verdict(runs, claim(kind="equivalence"))
+    assert found.text == "inconclusive: degenerate (every seed gives the same difference)"
+    assert verdict(differing([0.0] * 5), claim(kind="equivalence")).kind == "too few seeds"
+
+
+def test_identical_results_are_asked_of_partners():
+    """With another factor averaged over, each cell is compared with the one that has its other levels."""
+    one, other = [0.3, 0.5, 0.4, 0.6, 0.2, 0.7], [0.4, 0.1, 0.5, 0.3, 0.6, 0.2]
+    same = {("glorot", "none"): one, ("glorot", "bn"): other, ("he", "none"): one, ("he", "bn"): other}
+    crossed = same | {("he", "none"): other, ("he", "bn"): one}
+    named = [verdict(table(cells), claim(kind="equivalence"), suite_of()) for cells in (same, crossed)]
+    assert [each.kind for each in named] == ["equivalent", "degenerate"]
+
+
+@pytest.mark.parametrize(
     ("samples", "across", "expected"),
     [
         ((CLEAR, SHIFTED), "all", "supported: superior (on each of 2)"),
@@ -323,7 +358,10 @@ def test_claims_that_cannot_be_tested_still_count_in_the_family():
         ((CLEAR, UNCLEAR), "average", "supported: superior"),
         ((SHIFTED, NOTHING), "average", "inconclusive: mixed (refuted on d1)"),
         ((CLEAR,), "average", "inconclusive: too few datasets (1<2)"),
-        ((CLEAR, [0.5] * 8), "average", "inconclusive: degenerate (every seed gives the same difference: is the seed"),
+        ((CLEAR, [0.5] * 8), "average", "inconclusive: degenerate (every seed gives the same difference)"),
+        ((CLEAR, [0.0] * 8), "average", "inconclusive: degenerate (every seed gives the same difference)"),
+        (([0.0] * 8, [0.0] * 8), "average", "refuted: equivalent (both gave identical results)"),
+        ((CLEAR, [0.0] * 8), "all", "refuted: equivalent (on d1)"),
         ((CLEAR, SHIFTED), "generalises", "inconclusive: too few datasets (2<6)"),
         ((CLEAR, SHIFTED, CLEAR[::-1], SHIFTED[::-1], CLEAR, SHIFTED), "generalises", "supported: superior"),
     ],

@@ -162,9 +162,10 @@ def test_bundles_expand(suite_of):
         {"design": "one_factor", "include": [{"model.activation": "relu"}]},
         {"factors": {"a": {"one": {"train.epochs": 2}, "two": {"train.epochs": 2}}}},
         {"factors": {"a": {"default": {"train.epochs": 30}, "also": {"train.optimizer": "adam"}}}},
+        {"factors": {"a": {"own": {"train.optimizer": "adam"}, "also": {"train.learning_rate": 0.001}}}},
         {"factors": {"model.dropout": [0.0, 0.1]}, "include": [{"model.dropout": 0.1}, {"model.dropout": 0.1}]},
     ],
-    ids=["included again", "baseline included", "equal bundles", "defaults spelt out", "twice"],
+    ids=["included again", "baseline included", "equal bundles", "defaults spelt out", "own coefficient", "twice"],
 )
 def test_duplicate_cells_are_refused(suite_of, changes):
     """Two cells with equal settings would be the same runs: they are refused, and both are named."""

@@ -112,22 +112,6 @@ def test_runs_that_do_not_fit_are_refused(runs, digits):
         check_runs(too_large, {"digits": digits})
 
 
-@pytest.mark.parametrize(
-    ("factor", "path"),
-    [
-        ('"train.checkpoint" = ["last", "best_val"]', "data.validation_fraction"),
-        ('"train.schedule" = ["constant", "reduce_on_plateau"]', "data.validation_fraction"),
-    ],
-)
-def test_every_run_of_a_program_is_checked(factor, path, digits):
-    """Where only some runs of a program do not fit, because of what does not shape it, they are found too."""
-    text = SUITE.replace('"model.activation" = ["relu", "tanh", "elu"]', factor).replace("epochs = 1", "epochs = 9")
-    suite = parse_suite(f"{text}[data]\nvalidation_fraction = 0.0\n", "tiny.toml")
-    with pytest.raises(SettingError) as caught:
-        check_runs(expand_runs(expand_cells(suite), suite.seed_list, {"digits": "1.0.0"}), {"digits": digits})
-    assert caught.value.problems[0].path == path
-
-
 def test_every_run_is_checked_for_its_task(diabetes):
     """A monitored value that a regression does not have is refused also where it is the second level."""
     text = SUITE.replace("digits", "diabetes").replace("epochs = 1", 'epochs = 1, checkpoint = "best_val"')

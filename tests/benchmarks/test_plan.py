@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from benchmarks.data.catalog import find_dataset
+from benchmarks.data.dataset import open_prepared
 from benchmarks.errors import StoreError, UserError
 from benchmarks.plan.plan import make_plan
-from benchmarks.plan.study import Study
+from benchmarks.plan.study import Expansion, Study
 from benchmarks.results import RunResult
 from benchmarks.store import STORE_FILE, DatasetFacts, Store
+from benchmarks.suite.reading import parse_suite
 from zoo.settings import SettingError
 
 NONE = dict.fromkeys(["done", "diverged", "failed", "out_of_memory", "timed_out", "missing"], 0)
@@ -116,6 +119,38 @@ def test_dataset_is_checked(path, folder, tmp_path, issue_suite):
     assert "datasets" in message
     assert "given:   digitz" in message
     assert "nearest: digits" in message
+
+
+TRAIN = 'epochs = 30\nbatch_size = 64\noptimizer = "adam"\nlearning_rate = 1e-3'
+
+
+@pytest.mark.parametrize(
+    ("train", "problem"),
+    [
+        ("epochs = 1\nbatch_size = 4096", "train.batch_size: a batch larger than the training part of digits"),
+        ('epochs = 1\nloss = "huber"', "train.loss: not a loss for digits (classification)"),
+    ],
+    ids=["batch", "loss"],
+)
+def test_what_does_not_fit_decoded_data_is_refused(train, problem, path, digits_runs, tmp_path, issue_suite):
+    """Where the data lie decoded, a plan refuses what a session would, by the same check and in the same words."""
+    plan = make_plan(path, digits_runs, tmp_path)
+    path.write_text(issue_suite.replace(TRAIN, train), encoding="utf-8")
+    with pytest.raises(SettingError) as caught:
+        make_plan(path, digits_runs, tmp_path)
+    assert str(caught.value).startswith(f"{path}:\n{problem}")
+    unfit = replace(plan, expansion=Expansion(parse_suite(path.read_text(), str(path)), plan.versions))
+    dataset = open_prepared(plan.references["digits"], digits_runs)
+    with pytest.raises(SettingError) as of_session:
+        unfit.check_fit({"digits": dataset})
+    assert str(of_session.value) == str(caught.value)
+
+
+def test_the_task_of_embedded_data_is_known_before(path, folder, tmp_path, issue_suite):
+    """What fits no classes is refused also where the digits were never decoded."""
+    path.write_text(issue_suite.replace(TRAIN, 'epochs = 1\nloss = "squared"'), encoding="utf-8")
+    with pytest.raises(SettingError, match=r"train\.loss: not a loss for digits"):
+        make_plan(path, folder, tmp_path)
 
 
 def test_misspelt_dataset_names_the_file(path, folder, tmp_path, issue_suite):

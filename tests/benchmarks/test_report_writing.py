@@ -366,6 +366,16 @@ def test_nothing_has_run(tmp_path):
     assert len(rows_of(files["runs.csv"])) == 30
 
 
+def test_identical_results_are_told(tmp_path):
+    """Cells that gave every metric alike with every seed are named, with the setting that changed nothing."""
+    same = RunResult("done", {"test_accuracy": 0.9, "test_loss": 0.3}, {"train_loss": [0.5]}, 9034, 0.4)
+    both = {**dict.fromkeys(range(5), lambda _: same), **dict.fromkeys(range(5, 10), lambda _: same)}
+    text = Page(stored_suite(tmp_path / "both", changes=both).write()["report.html"]).text
+    told = "gave identical results with every seed, up to rounding: what they differ in (model.initializer) changed"
+    assert told in text
+    assert "identical results" not in Page(stored_suite(tmp_path / "none").write()["report.html"]).text
+
+
 def test_everything_diverged(tmp_path):
     """Where all runs diverge at once, all count at chance, and equal values are called degenerate."""
     at_once = RunResult("diverged", parameters=9034, message="the first loss was not finite")
@@ -373,7 +383,7 @@ def test_everything_diverged(tmp_path):
     text = Page(files["report.html"]).text
     assert "30 diverged" in text
     assert "degenerate: all values equal" in text
-    assert "degenerate: all differences equal (suspect an ignored setting)" in text
+    assert "degenerate: no difference with any seed" in text
     assert {row["mean"] for row in rows_of(files["summary.csv"])} == {"0.1"}
 
 

@@ -76,6 +76,7 @@ def space(**parameters):
         ({"strategy": "grid"}, {}, 'search.space."train.learning_rate"'),
         ({"strategy": "grid"} | space(model__dropout=[0, 0.1, 0.2, 0.3, 0.4]), {}, "search.trials"),
         ({"strategy": "grid", "rounds": 2} | space(model__dropout=[0, 0.1]), {}, "search.rounds"),
+        ({"rounds": 2} | space(model__dropout=[0, 0.1, 0.2]), {}, "search.rounds"),
         ({"strategy": "simulated_annealing"}, {}, "search.strategy"),
         ({"strategy": "hyperband", "trials": 1}, {}, "search.trials"),
         ({"strategy": "hyperband"}, {"train": {"steps": 100}}, "search.strategy"),
@@ -240,6 +241,35 @@ def test_condition_on_a_factor():
     adam, momentum = groups_with({"space": only}, factors={"train.optimizer": ["adam", "momentum"]})
     assert (adam.space, adam.configs) == (None, [])
     assert momentum.space is not None
+
+
+@pytest.mark.parametrize(
+    ("search", "path", "given", "allowed"),
+    [
+        (
+            space(train__momentum={"linear": [0.8, 0.99], "when": {"train.optimizer": "momentum"}}),
+            "train.momentum",
+            'train.optimizer = "momentum"',
+            'what cells have: train.optimizer = "adam"',
+        ),
+        (
+            space(
+                train__schedule={"choices": ["constant", "step"], "when": {"model.activation": ["elu", "gelu"]}},
+                train__decay_factor={"linear": [0.1, 0.5], "when": {"train.schedule": "step"}},
+            ),
+            "train.schedule",
+            'model.activation = "elu" or "gelu"',
+            'what cells have: model.activation = "relu" or "tanh"',
+        ),
+    ],
+    ids=["alone", "with others that depend on it"],
+)
+def test_a_condition_that_no_trial_can_meet(search, path, given, allowed):
+    """A setting that is searched in no cell is refused by its key, with what cells have."""
+    with pytest.raises(SettingError) as caught:
+        groups_with(search)
+    problem = caught.value.problems[0]
+    assert (problem.path, problem.given, problem.allowed) == (f'search.space."{path}".when', given, allowed)
 
 
 def test_runs_wait_for_their_search():

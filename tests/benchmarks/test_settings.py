@@ -256,6 +256,18 @@ def test_setting_without_effect_is_refused(path, clash, reason):
     assert problem.allowed
 
 
+@pytest.mark.parametrize(
+    "looking",
+    [{"train.checkpoint": "best_val"}, {"train.schedule": "reduce_on_plateau"}],
+    ids=["best_val", "reduce_on_plateau"],
+)
+def test_what_looks_at_a_validation_part_needs_one(looking):
+    """Whatever the data are, what is chosen by the validation part is refused where there is none."""
+    (problem,) = problems_of({"model.variant": "mlp_small", "data.validation_fraction": 0.0} | looking)
+    assert (problem.path, problem.given, problem.allowed) == ("data.validation_fraction", "0", "more than 0")
+    assert next(iter(looking)) in problem.message
+
+
 def test_family_shapes_program_and_key():
     """Families never share a key or a program, also where every setting of each is at its default."""
     each_family = [settings_from({"model.variant": variant}) for variant in ("mlp_small", "lenet5", "resnet20")]

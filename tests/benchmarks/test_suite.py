@@ -13,7 +13,7 @@ import zoo
 from benchmarks.errors import UserError
 from benchmarks.labels import level_label
 from benchmarks.plan.expansion import expand_cells
-from benchmarks.settings.run import setting_paths, settings_from
+from benchmarks.settings.run import setting_paths, settings_from, unknown_setting
 from benchmarks.suite.design import DESIGNS
 from benchmarks.suite.reading import parse_suite, read_suite_text
 from benchmarks.suite.suite import Suite
@@ -331,9 +331,16 @@ def test_option_of_another_design(suite_of, name, option, value, of):
 MISSPELT = [
     ("question =", "qestion =", "qestion", "qestion", "question, datasets, seeds", "question"),
     ("[train]", "[trian]", "trian", "trian", "model, train, data", "train"),
-    ("dropout = 0.1", "dropuot = 0.1", "model.dropuot", "dropuot", "dropout, drop_connect", "dropout"),
-    ('optimizer = "adam"', 'optimiser = "adam"', "train.optimiser", "optimiser", "optimizer", "optimizer"),
-    ("standardize =", "standardise =", "data.standardise", "standardise", "standardize", "standardize"),
+    ("dropout = 0.1", "dropuot = 0.1", "model.dropuot", "model.dropuot", "model.dropout", "model.dropout"),
+    (
+        'optimizer = "adam"',
+        'optimiser = "adam"',
+        "train.optimiser",
+        "train.optimiser",
+        "train.optimizer",
+        "train.optimizer",
+    ),
+    ("standardize =", "standardise =", "data.standardise", "data.standardise", "data.standardize", "data.standardize"),
     ('"mlp_small"', '"mlp_smal"', "model.variant", "mlp_smal", "linear, mlp_small, mlp_512", "mlp_small"),
     ('"adam"', '"adm"', "train.optimizer", "adm", "rmsprop, adam", "adam"),
     ('"per_feature"', '"per_featur"', "data.standardize", "per_featur", "per_channel, min_max", "per_feature"),
@@ -352,7 +359,7 @@ MISSPELT = [
         '"model.initialiser" = [',
         'factors."model.initialiser"',
         "model.initialiser",
-        ", ".join(setting_paths()),
+        "model.initializer, model.initial_bias",
         "model.initializer",
     ),
     (
@@ -420,8 +427,8 @@ WRONG = [
     ("seeds = 5 ", "seeds = 0 ", "seeds", "0"),
     ("seeds = 5 ", "seeds = -1 ", "seeds", "-1"),
     ("seeds = 5 ", "seeds = [] ", "seeds", "[]"),
-    ("seeds = 5 ", "seeds = [0, -1] ", "seeds", "[0, -1]"),
-    ("seeds = 5 ", "seeds = [1, true] ", "seeds", "[1, true]"),
+    ("seeds = 5 ", "seeds = [0, -1] ", "seeds[1]", "-1"),
+    ("seeds = 5 ", "seeds = [1, true] ", "seeds[1]", "true"),
     ("seeds = 5 ", "seeds = [1, 2, 1] ", "seeds[2]", "1"),
     ("epochs = 30", 'epochs = "30"', "train.epochs", '"30"'),
     ("epochs = 30", "epochs = -1", "train.epochs", "-1"),
@@ -517,6 +524,63 @@ def test_not_toml(text):
     with pytest.raises(UserError) as caught:
         parse_suite(text, "my.toml")
     assert str(caught.value).startswith("my.toml: not a TOML file: ")
+
+
+@pytest.mark.parametrize(
+    ("value", "word", "remedy"),
+    [
+        ("null", "null", "leave the key out, and its default counts"),
+        ("[1, None]", "None", "leave the key out, and its default counts"),
+        ("True", "True", "true in small letters"),
+        ("yes", "yes", "true in its place"),
+        ("mlp_small", "mlp_small", 'text needs quotes: "mlp_small"'),
+    ],
+)
+def test_words_of_other_formats(value, word, remedy):
+    """A word of Python, YAML or JSON, and a text without quotes, are told with what to write instead."""
+    with pytest.raises(UserError) as caught:
+        parse_suite(f'name = "x"\r\nkey = {value}\n', "my.toml")
+    first, given, told = str(caught.value).splitlines()
+    assert "at line 2" in first
+    assert (given, told.startswith("  remedy:  "), remedy in told) == (f"  given:   {word}", True, True)
+
+
+@pytest.mark.parametrize(
+    ("given", "nearest", "told"),
+    [
+        ("data.folds", None, "data.standardize, data.validation_fraction"),
+        ("train.lr", "train.learning_rate", "train.learning_rate"),
+        ("model.learning_rate", "train.learning_rate", "train.learning_rate"),
+        ("train.momentun", "train.momentum", "train.momentum, train.momentum_form"),
+        ("model.activ", "model.activation", "model.activation"),
+        ("seed", None, ""),
+    ],
+)
+def test_an_unknown_setting_shows_the_few_nearest(given, nearest, told):
+    """Names are alike, whatever their sections are; a handful is shown, and where all are listed."""
+    problem = unknown_setting("factors", given)
+    assert (problem.nearest, problem.allowed.startswith(told)) == (nearest, True)
+    assert problem.allowed.count(",") < 5
+    assert f"{len(setting_paths())} settings are listed by `ablate schema`" in problem.allowed
+
+
+@pytest.mark.parametrize(("seeds", "path"), [("[20261127000001]", "seeds[0]"), ("[0, 2147483648]", "seeds[1]")])
+def test_a_seed_too_large(issue_suite, seeds, path):
+    """It is told with the largest there is, which is taken."""
+    (problem,) = problems_of(edited(issue_suite, "seeds = 5 ", f"seeds = {seeds} "))
+    assert (problem.path, problem.allowed) == (path, "whole numbers from 0 to 2,147,483,647")
+    assert parse_suite(edited(issue_suite, "seeds = 5 ", "seeds = [2147483647] "), "x").seed_list == [2**31 - 1]
+
+
+@pytest.mark.parametrize("place", ["factor", "level"])
+def test_names_too_long(place):
+    """Names of factors and labels of levels have a length that tables and trackers take, told with its number."""
+    long, factor, level = "f" * 101, "recipe", "plain"
+    factor, level = (long, level) if place == "factor" else (factor, long)
+    text = edited(BUNDLES, "[factors.recipe]\nplain", f'[factors."{factor}"]\n"{level}"')
+    (problem,) = problems_of(text)
+    assert (problem.given, problem.allowed) == ("101 letters", "at most 100")
+    assert len(problem.path) <= 100
 
 
 def test_level_that_fits_one_of_several_models():

@@ -54,8 +54,14 @@ UNFIT = [
     ("digits", {"train.batch_size": 1299}, "train.batch_size", "1299", "1 to 1298"),
     ("digits", {"train.batch_size": 66, "data.train_fraction": 0.05}, "train.batch_size", "66", "1 to 65"),
     ("diabetes", {"train.batch_size": 320}, "train.batch_size", "320", "1 to 319"),
-    ("digits", {"data.validation_fraction": 1e-9}, "data.validation_fraction", "1e-09 of 1442", "0, or a larger share"),
-    ("digits", {"data.validation_fraction": 0.9999}, "data.validation_fraction", "0.9999 of 1442", "0, or a"),
+    (
+        "digits",
+        {"data.validation_fraction": 1e-9},
+        "data.validation_fraction",
+        "1e-09 of 1442",
+        "0, or from 0.00069 to 0.999307",
+    ),
+    ("digits", {"data.validation_fraction": 0.9999}, "data.validation_fraction", "0.9999 of 1442", "0, or from"),
     ("digits", BEST | {"data.validation_fraction": 0.0}, "data.validation_fraction", "0", "more than 0"),
     (
         "digits",

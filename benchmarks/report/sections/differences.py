@@ -108,7 +108,7 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
         number("p", first_line(lambda line: p_text(line.explored.p))),
         number("q", first_line(lambda line: p_text(_q(line.explored)))),
         number("Pairs", in_design(lambda line: f"{line.found.n} of {line.contrast.n_planned}")),
-        Column("", lambda line: _DEGENERATE if line.found.state == "degenerate" and not line.is_second else ""),
+        Column("", lambda line: _equal_told(line.found) if not line.is_second else ""),
     ]
     return Table(
         "Table of differences",
@@ -121,7 +121,10 @@ def _table(dataset: ReportedDataset) -> Table[_Line]:
     )
 
 
-_DEGENERATE = "degenerate: all differences equal (suspect an ignored setting)"
+def _equal_told(found: Estimate) -> str:
+    if found.state != "degenerate":
+        return ""
+    return f"degenerate: {'no difference with any seed' if found.mean == 0 else 'all differences are equal'}"
 
 
 def _marks_of(line: _Line) -> tuple[Mark, ...]:
