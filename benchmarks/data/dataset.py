@@ -128,14 +128,6 @@ def version_of(reference: DatasetReference, *arrays: Array) -> str:
     return f"{reference.version}{CONTENT}{digest.hexdigest()[:12]}"
 
 
-def known_version(reference: DatasetReference, runs_dir: Path) -> str | None:
-    """The version of a dataset, with its content; None where its content is not known before it is read."""
-    if reference.origin == "embedded":
-        return reference.version
-    found = open_prepared(reference, runs_dir)
-    return found.version if found else None
-
-
 def open_prepared(reference: DatasetReference, runs_dir: Path) -> Dataset | None:
     """A dataset that is prepared, and decoded in a runs folder; None where it is not."""
     if not (reference.directory / "dataset_info.json").exists():

@@ -120,9 +120,13 @@ def with_data(plan: Plan, runs_dir: Path, store: Store | None, cluster: RayClust
 
     Raises:
         DatasetError: a dataset cannot be had.
+        SettingError: settings do not fit a dataset.
     """
     with naming_file(plan.path), _reader(WorkerOptions(plan.references, runs_dir), cluster) as worker:
-        return plan.with_data({name: dataset.version for name, dataset in worker.open_datasets().items()}, store)
+        datasets = worker.open_datasets()
+    plan = plan.with_data({name: dataset.version for name, dataset in datasets.items()}, store)
+    plan.check_fit(datasets)
+    return plan
 
 
 def _reader(given: WorkerOptions, cluster: RayCluster | None) -> Dispatcher[Any]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.data.catalog import DatasetReference, find_dataset
-from benchmarks.data.dataset import Dataset, known_version, open_prepared
+from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.plan.combinations import refuse_too_many
 from benchmarks.plan.groups import check_groups
@@ -102,11 +102,13 @@ def make_plan(
         seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
         refuse_too_many(suite, len(seeds))
         store = Store.find(runs_dir, store_url)
-        read = {name: known_version(reference, runs_dir) for name, reference in references.items()}
+        found = {name: open_prepared(reference, runs_dir) for name, reference in references.items()}
+        opened = {name: dataset for name, dataset in found.items() if dataset}
         versions = {
-            name: version or _version_of_unread(name, references[name], suite, store) for name, version in read.items()
+            name: opened[name].version if name in opened else _version_of_unread(name, reference, suite, store)
+            for name, reference in references.items()
         }
-        unread = [name for name, version in read.items() if version is None]
+        unread = [name for name, each in references.items() if name not in opened and each.origin != "embedded"]
         plan = Plan(Expansion(suite, versions), text, seeds, path=path, references=references, unread=unread)
         check_groups(plan.groups, seeds)
         check_path(plan.path_to_find, seeds)
@@ -115,14 +117,14 @@ def make_plan(
         finally:
             if store:
                 store.close()
-        opened = ((name, open_prepared(reference, runs_dir)) for name, reference in references.items())
-        plan.check_fit({name: dataset for name, dataset in opened if dataset})
+        plan.check_fit(opened)
         return plan
 
 
 def _version_of_unread(name: str, reference: DatasetReference, suite: Suite, store: Store | None) -> str:
     """The version of a dataset that is not read yet: where it is not here at all, the one that the suite was run on."""
-    known = store.registration(suite.name) if store and reference.origin != "prepared" else None
+    is_elsewhere = reference.origin in ("download", "bucket")
+    known = store.registration(suite.name) if store and is_elsewhere else None
     return known.versions.get(name, reference.version) if known else reference.version
 
 

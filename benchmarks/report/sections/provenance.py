@@ -45,6 +45,8 @@ def build(report: Report) -> Iterable[Block]:
     yield Facts(tuple(_runs(report)))
     yield Heading("Datasets")
     yield _datasets(report)
+    if notes := tuple(f"{each.name}: {note}" for each in report.datasets for note in each.facts.notes):
+        yield Bullets(notes)
     yield Heading("Machines")
     yield from _machines(report)
     if models := tuple(_models(report.study.suite)):
