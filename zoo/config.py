@@ -142,7 +142,13 @@ class ModelConfig(Settings):
         le=1e6,
     )
     l1: float = setting(0.0, "Penalty on the sum of |w| over all weights, biases and gains apart.", ge=0, le=100)
-    l2: float = setting(0.0, "Penalty on the sum of w^2 over all weights, biases and gains apart.", ge=0, le=100)
+    l2: float = setting(
+        0.0,
+        "Penalty on the sum of w^2 over all weights, biases and gains apart. Its gradient is 2 l2 w: with SGD, coupled "
+        "weight decay d is l2 = d / 2.",
+        ge=0,
+        le=100,
+    )
 
     @model_validator(mode="after")
     def _check_normalization(self) -> Self:

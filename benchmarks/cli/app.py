@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import sys
 from collections.abc import Callable
 from typing import Annotated
@@ -88,6 +89,12 @@ def _ablate(
 ) -> None: ...
 
 
+def _with_home(argument: str) -> str:
+    """An argument whose ~ means the home folder: shells leave it as it is behind = and between quotes."""
+    option, equals, value = argument.partition("=") if argument.startswith("--") else ("", "", argument)
+    return option + equals + os.path.expanduser(value)  # noqa: PTH111 - not all of them are paths
+
+
 def main() -> None:
     """Run the command line; an error that a person can mend is one message and exit code 2.
 
@@ -97,7 +104,7 @@ def main() -> None:
 
     with patient_streams():
         try:
-            app(prog_name="ablate")
+            app([_with_home(argument) for argument in sys.argv[1:]], prog_name="ablate")
         except (UserError, SettingError) as error:
             print(f"error: {error}", file=sys.stderr)
             sys.exit(WRONG_CALL)

@@ -62,8 +62,16 @@ class DatasetReference:
 
 
 def default_data_dir() -> Path:
-    """The folder that TFDS uses when nobody names one."""
-    return Path(os.environ.get("TFDS_DATA_DIR") or Path.home() / "tensorflow_datasets")
+    """The folder that TFDS uses when nobody names one.
+
+    Raises:
+        DatasetError: there is no home folder to look in, as in containers.
+    """
+    try:
+        return Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets").expanduser()
+    except RuntimeError:
+        message = "datasets: this user has no home folder, where TFDS looks\n  allowed: --data-dir or TFDS_DATA_DIR"
+        raise DatasetError(message) from None
 
 
 def find_dataset(name: str, data_dir: Path, runs_dir: Path, reading: Reading | None = None) -> DatasetReference:
