@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import subprocess
 import sys
 from pathlib import Path
@@ -199,6 +200,18 @@ def test_default_folder(monkeypatch, tmp_path):
     for unset in (lambda: monkeypatch.setenv("TFDS_DATA_DIR", ""), lambda: monkeypatch.delenv("TFDS_DATA_DIR")):
         unset()
         assert default_data_dir() == tmp_path / "tensorflow_datasets"
+    monkeypatch.setenv("TFDS_DATA_DIR", "~/data")  # as a file of a container's variables leaves it
+    assert default_data_dir() == tmp_path / "data"
+
+
+def test_no_home_folder(monkeypatch):
+    """Whoever has no home folder, as in a container, is told what to name in its place."""
+    monkeypatch.delenv("TFDS_DATA_DIR", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", lambda _: {}["no such user"])
+    with pytest.raises(DatasetError, match="no home folder") as caught:
+        default_data_dir()
+    assert "TFDS_DATA_DIR" in str(caught.value)
 
 
 def test_looking_needs_no_tensorflow(data_dir):

@@ -149,6 +149,17 @@ def test_light_commands_import_nothing_heavy(arguments, tmp_path):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("arguments", [["--runs-dir", "~/mine"], ["--runs-dir=~/mine"]])
+def test_home_folder_that_the_shell_leaves(arguments, tmp_path, monkeypatch, capsys):
+    """A ~ that a shell leaves as it is, behind = or between quotes, is the home folder all the same."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(sys, "argv", ["ablate", "status", *arguments])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 2
+    assert f"{tmp_path}/mine: no store here" in capsys.readouterr().err
+
+
 BAD_SUITES = {
     "not TOML": ("name = ", "not a TOML file", None),
     "setting": (SUITE.replace("model.activation", "model.activaton"), 'factors."model.activaton"', "model.activation"),
