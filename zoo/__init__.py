@@ -12,7 +12,8 @@ import importlib
 import importlib.metadata
 from typing import TYPE_CHECKING, Any
 
-from zoo.config import FAMILIES, InputShape, LeNetConfig, MLPConfig, ModelConfig, ResNetConfig
+from zoo.config import InputShape, ModelConfig
+from zoo.families import FAMILIES, LeNetConfig, MLPConfig, ResNetConfig
 from zoo.heads import HEADS
 from zoo.settings import SettingError
 from zoo.variants import VARIANTS, Variant, list_models, model_config

@@ -71,9 +71,8 @@ def build_model(
 def load_model(path: str | os.PathLike[str]) -> keras.Model:
     """Load a model that was saved with `model.save("name.keras")`, in Keras's safe mode.
 
-    `keras.saving.load_model` does the same, but knows of weight standardization, drop-connect, Fixup, RMS gains from
-    zero, and the initializers delta_orthogonal and identity only after this package was used, and stops at networks of
-    many hundred layers.
+    `keras.saving.load_model` does the same, but knows of what is in `zoo.custom`, batch normalization with an unbiased
+    variance above all, only after this package was used, and stops at networks of many hundred layers.
 
     Raises:
         SettingError: (a ValueError) there is no such file, or it holds no model.

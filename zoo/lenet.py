@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from zoo.config import InputShape, LeNetConfig
+from zoo.config import InputShape
+from zoo.families import LeNetConfig
 from zoo.layers import LayerMaker
 from zoo.topology import SEEN_BY_C3
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import keras
 
-from zoo.config import InputShape, MLPConfig
+from zoo.config import InputShape
+from zoo.families import MLPConfig
 from zoo.layers import LayerMaker
 
 

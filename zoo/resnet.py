@@ -7,8 +7,9 @@ from typing import Any
 
 import keras
 
-from zoo.config import InputShape, ResNetConfig
+from zoo.config import InputShape
 from zoo.custom import ScalarScale
+from zoo.families import ResNetConfig
 from zoo.layers import LayerMaker
 from zoo.topology import BLOCKS
 

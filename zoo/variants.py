@@ -6,7 +6,8 @@ import fnmatch
 from dataclasses import dataclass
 from typing import Any
 
-from zoo.config import HIDDEN_DROPOUT, INPUT_DROPOUT, InputShape, LeNetConfig, MLPConfig, ModelConfig, ResNetConfig
+from zoo.config import InputShape, ModelConfig
+from zoo.families import HIDDEN_DROPOUT, INPUT_DROPOUT, LeNetConfig, MLPConfig, ResNetConfig
 from zoo.settings import Problem, SettingError, as_written, unknown
 
 

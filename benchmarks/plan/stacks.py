@@ -13,7 +13,7 @@ from benchmarks.settings.run import canonical_json, run_key
 from benchmarks.suite.checks import TASKS_OF_EMBEDDED
 from benchmarks.tasks import Task
 from benchmarks.training.parts import LARGEST_STACK, check_fit, check_task, stack_size
-from zoo.config import MLPConfig
+from zoo.families import MLPConfig
 from zoo.seeds import child_seed
 
 ProgramKey = tuple[str, ...]

@@ -19,7 +19,7 @@ from benchmarks.data.standardization import Standardization
 from benchmarks.settings.optimizers import OPTIMIZERS
 from benchmarks.settings.run import RunSettings
 from benchmarks.tasks import Task
-from zoo.config import MLPConfig
+from zoo.families import MLPConfig
 from zoo.settings import Problem, SettingError
 
 LARGEST_STACK = 5

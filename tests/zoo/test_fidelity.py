@@ -65,7 +65,7 @@ def test_same_as_second_version_of_keras_applications(side):
 def test_initializers_are_those_of_their_sources():
     """Every row of the table draws what its source's formula says, to rounding in double precision."""
     found = list(initializers.rows())
-    assert [row.name for row in found if row.difference > 1e-6] == []
+    assert [row.name for row in found if row.difference > 1e-7] == []
     assert {row.name for row in found} >= set(INITIALIZERS)
 
 
@@ -73,7 +73,9 @@ def test_initializers_are_those_of_their_sources():
 def test_networks_are_those_of_their_papers(name):
     """A variant computes what the paper's arithmetic does from the same weights, and has the size that is known."""
     for row in nets.rows([name]):
-        assert row.difference < (0.02 if row.kind == "printed size of" else 1e-6), row
+        # Keras holds the 2 / 3 and 1.7159 of LeNet-5's tanh in single precision.
+        precise = 1e-7 if name == "lenet5" else 1e-12
+        assert row.difference < (0.02 if row.kind == "printed size of" else precise), row
 
 
 @pytest.mark.night

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import stats
 
 from tools.fidelity.table import Row
-from zoo.config import MLPConfig
+from zoo.families import MLPConfig
 from zoo.initializers import INITIALIZERS
 from zoo.layers import make_bias_initializer, make_initializer
 from zoo.seeds import child_seed
