@@ -38,6 +38,10 @@ class TuningError(ValueError):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes to another process: by its problems, and not by its text."""
+        return type(self), (self.problems,)
+
 
 def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:
     """The problem of a name that is none of those allowed."""
