@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 
 @dataclass(frozen=True)
