@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import takewhile
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,10 @@ class TuningError(ValueError):
     def __init__(self, problems: Iterable[Problem]):
         self.problems = tuple(problems)
         super().__init__("\n".join(str(problem) for problem in self.problems))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes to another process: by its problems, and not by its text."""
+        return type(self), (self.problems,)
 
 
 def unknown(path: str, kind: str, given: object, allowed: Iterable[str]) -> Problem:

@@ -61,6 +61,10 @@ class SettingError(ValueError):
         text = "\n".join(str(problem) for problem in self.problems)
         super().__init__(f"{source}:\n{text}" if source else text)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How it goes to another process: by its parts, and not by its text."""
+        return type(self), (self.problems, self.source)
+
     def below(self, prefix: str) -> SettingError:
         """The same error with every path put below `prefix`."""
         return SettingError((problem.below(prefix) for problem in self.problems), self.source)

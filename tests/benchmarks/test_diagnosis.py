@@ -213,6 +213,11 @@ def test_what_cannot_be_measured():
         (lambda: measure_signal(model, INPUTS, "cross_entropy"), "a function of the model's outputs"),
         (lambda: measure_signal(model, INPUTS, lambda outputs: outputs[:, 0]), "the mean over the batch"),
         (lambda: check_gradients(model, INPUTS, lambda outputs: outputs[:, 0], seed=0), "the mean over the batch"),
+        (lambda: check_gradients(model, INPUTS, lambda outputs: float(outputs[0, 0]), seed=0), "operations on tensors"),
+        (lambda: check_gradients(model, INPUTS, lambda _: tf.constant(1.0, "float64"), seed=0), "does not follow"),
+        (lambda: measure_signal(model, INPUTS, np.mean), "does not follow"),
+        (lambda: measure_signal(model, INPUTS, lambda _: None), "operations on tensors"),
+        (lambda: check_gradients(model, INPUTS, cross_entropy, seed=0.5), "a whole number, 0 or more"),
         (lambda: check_gradients(model, INPUTS, single, seed=0), 'made with dtype="float64"'),
         (lambda: check_gradients(keras.layers.Dense(3), INPUTS, cross_entropy, seed=0), "a keras.Model"),
     ):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -33,3 +35,10 @@ def test_unknown_names_are_told_alike(name, names):
     """Both packages tell an unknown name in the same words, with the same nearest one."""
     one, other = (module.unknown("a.path", "thing", name, names) for module in (tuning.errors, zoo.settings))
     assert str(one) == str(other)
+
+
+def test_errors_go_to_other_processes():
+    """A pickled error is the same error, as is a setting's."""
+    error = tuning.errors.TuningError([tuning.errors.Problem("space", "wrong", "3", "2")])
+    back = pickle.loads(pickle.dumps(error))
+    assert (str(back), back.problems) == (str(error), error.problems)

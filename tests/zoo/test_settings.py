@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import tomllib
 from typing import Annotated, Any
 
@@ -426,3 +427,10 @@ def test_minus_zero_is_zero():
 def test_as_written(value, expected):
     """Values read as in a file; what no file holds, as Python has it."""
     assert as_written(value) == expected
+
+
+def test_errors_go_to_other_processes():
+    """A pickled error is the same error: text, problems and source."""
+    error = SettingError([Problem("depth", "wrong", "3", "2"), Problem("", "odd")], "suite.toml")
+    back = pickle.loads(pickle.dumps(error))
+    assert (str(back), back.problems, back.source) == (str(error), error.problems, error.source)

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.arrays import Array, Tensor
-from benchmarks.models.diagnosis.networks import LossOfOutputs, checked_loss, in_double_precision, training_call
+from benchmarks.models.diagnosis.networks import (
+    LossOfOutputs,
+    checked_loss,
+    gradients_of,
+    in_double_precision,
+    training_call,
+)
+from zoo.arguments import checked_seed
 from zoo.seeds import child_seed
 from zoo.settings import Problem, SettingError
 
@@ -58,7 +65,7 @@ class GradientCheck:
         return self.relative_error <= LARGEST_ERROR  # NaN is not
 
 
-def check_gradients(model: keras.Model, inputs: Array, loss: LossOfOutputs, seed: int) -> list[GradientCheck]:
+def check_gradients(model: keras.Model, inputs: Array, loss: LossOfOutputs, seed: int | None) -> list[GradientCheck]:
     """Compare the gradient of each tensor of weights with a central difference quotient, in double precision.
 
     A tensor is moved along its gradient and a random direction at once: the first makes the derivative as large as it
@@ -74,18 +81,18 @@ def check_gradients(model: keras.Model, inputs: Array, loss: LossOfOutputs, seed
         model: functional or sequential in any precision, or any that computes in double precision; it is not changed.
         inputs: of one batch.
         loss: mean loss of the batch from the model's outputs, in double precision if they are.
-        seed: of the random directions.
+        seed: of the random directions; None: a random one.
 
     Returns:
         One result for each trainable variable, in the model's order.
 
     Raises:
-        SettingError: the model has not been built or cannot be made to compute in double precision, or the loss is not
-            one number in double precision.
+        SettingError: the model has not been built or cannot be made to compute in double precision; or the loss does
+            not follow from its outputs as one number in double precision.
     """
     doubled = in_double_precision(model)
     loss_of = _training_loss(doubled, inputs, loss)
-    generator = np.random.default_rng(child_seed(seed, "gradient_check"))
+    generator = np.random.default_rng(child_seed(checked_seed(seed), "gradient_check"))
     weights = [np.asarray(each) for each in doubled.trainable_variables]
     moved = [each + BESIDE * generator.standard_normal(each.shape) for each in weights]
     here, beside = _Point(loss_of, weights), _Point(loss_of, moved)
@@ -122,8 +129,7 @@ class _Point:
         with tf.GradientTape() as tape:
             tape.watch(watched)
             total = self.loss_of(watched)
-        found = tape.gradient(total, watched, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-        return [np.asarray(each) for each in found]
+        return [np.asarray(each) for each in gradients_of(tape, total, watched)]
 
     def compared(self, place: int, direction: Array) -> tuple[float, float]:
         """The derivative along a direction from the gradient, and its relative error at the better step."""

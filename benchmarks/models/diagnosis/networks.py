@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 LossOfOutputs = Callable[[Any], Any]
 """Mean loss of a batch from the model's outputs for it."""
 
+_MEAN = "the mean over the batch"
+
 
 def in_double_precision(model: keras.Model) -> keras.Model:
     """The same model with the same values, computing in double precision; the model itself if it does so.
@@ -73,17 +75,36 @@ def checked_loss(loss: LossOfOutputs, outputs: Any) -> Tensor:
     """The loss of outputs.
 
     Raises:
-        SettingError: it is no function of them, or gives not one number.
+        SettingError: it is no function of them, cannot be computed of tensors, or gives not one number.
     """
     import tensorflow as tf
 
     if not callable(loss):
         raise SettingError([Problem("loss", "wrong type", as_written(loss), "a function of the model's outputs")])
-    total = tf.convert_to_tensor(loss(outputs))
+    try:
+        total = tf.convert_to_tensor(loss(outputs))
+    except (AttributeError, NotImplementedError, TypeError, ValueError) as error:
+        message, allowed = "it cannot be computed of the outputs", f"operations on tensors, {_MEAN}"
+        raise SettingError([Problem("loss", message, str(error).partition("\n")[0], allowed)]) from error
     if total.shape.rank != 0 or not total.dtype.is_floating:
         given = f"shape {tuple(total.shape)}, {total.dtype.name}"
-        raise SettingError([Problem("loss", "one number is needed", given, "the mean over the batch")])
+        raise SettingError([Problem("loss", "one number is needed", given, _MEAN)])
     return total
+
+
+def gradients_of(tape: Any, total: Tensor, sources: Sequence[Tensor]) -> list[Tensor]:
+    """Gradients of the loss by tensors; zero for those that it does not follow from.
+
+    Raises:
+        SettingError: it follows from none of them.
+    """
+    import tensorflow as tf
+
+    found = tape.gradient(total, sources)
+    if sources and all(gradient is None for gradient in found):
+        message, allowed = "it does not follow from the model's outputs", f"operations on tensors, {_MEAN}"
+        raise SettingError([Problem("loss", message, allowed=allowed)])
+    return [tf.zeros_like(s) if g is None else g for g, s in zip(found, sources, strict=True)]
 
 
 def loss_after(model: keras.Model, inputs: Array, loss: LossOfOutputs, steps: int) -> float:

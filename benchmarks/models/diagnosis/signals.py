@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmarks.arrays import Array, Tensor
-from benchmarks.models.diagnosis.networks import LossOfOutputs, checked_loss, training_call
+from benchmarks.models.diagnosis.networks import LossOfOutputs, checked_loss, gradients_of, training_call
 from zoo.settings import Problem, SettingError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def measure_signal(model: keras.Model, inputs: Array, loss: LossOfOutputs) -> Si
 
     Raises:
         SettingError: the model has not been built, has no layer with a kernel, or runs one inside a compiled function,
-            where its outputs cannot be seen; or the loss is not one number.
+            where its outputs cannot be seen; or the loss does not follow from the outputs as one number.
     """
     import tensorflow as tf
 
@@ -92,8 +92,7 @@ def measure_signal(model: keras.Model, inputs: Array, loss: LossOfOutputs) -> Si
     if not weighted:
         message, allowed = "no call of a layer with a kernel was seen", f"dense or convolutional layers, {_EAGER}"
         raise SettingError([Problem("model", message, model.name, allowed)])
-    zero = tf.UnconnectedGradients.ZERO
-    gradients = tape.gradient(total, [call.output for call in weighted], unconnected_gradients=zero)
+    gradients = gradients_of(tape, total, [call.output for call in weighted])
     hidden = _hidden(calls, outputs)
     return Signal(
         float(total), _by_layer(weighted, gradients), _idle_share([np.asarray(call.output) for call in hidden])
