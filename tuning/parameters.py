@@ -24,8 +24,18 @@ MOST_STEPS = 10_000
 """A range with more steps than this is continuous for all that a search can find out."""
 
 
+def of_python(value: Any) -> Any:
+    """What is written with NumPy's numbers and arrays, in Python's."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, Mapping):
+        return {name: of_python(each) for name, each in value.items()}
+    return type(value)(map(of_python, value)) if type(value) in (list, tuple) else value
+
+
 def frozen(value: Any) -> Value:
-    """A value in the form that is compared and hashed: lists as tuples, and no negative zero."""
+    """A value in the form that is compared and hashed: of Python, lists as tuples, and no negative zero."""
+    value = of_python(value)
     if isinstance(value, list | tuple):
         return tuple(frozen(each) for each in value)
     return value + 0.0 if isinstance(value, float) else value

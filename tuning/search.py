@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from tuning.errors import Problem, TuningError, as_written, dotted, unknown
 from tuning.hyperband import Bracket, brackets_of, cost, plan_brackets
+from tuning.parameters import of_python
 from tuning.space import Point, Space
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ class SearchConfig:
     """Only Bayesian: how many points are chosen from the same results, to be trained at once; 1 unless given."""
 
     def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            object.__setattr__(self, name, of_python(value))
         problems = [*self._problems_of_numbers(), *self._problems_of_choice()]
         if problems:
             raise TuningError(problems)

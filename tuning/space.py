@@ -12,7 +12,18 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from tuning.errors import Problem, TuningError, as_written, dotted, unknown
-from tuning.parameters import Choices, Conditions, Parameter, Range, Value, frozen, parse_parameter, plain, text_of
+from tuning.parameters import (
+    Choices,
+    Conditions,
+    Parameter,
+    Range,
+    Value,
+    frozen,
+    of_python,
+    parse_parameter,
+    plain,
+    text_of,
+)
 
 if TYPE_CHECKING:
     import keras_tuner
@@ -61,6 +72,7 @@ class Space:
 
     def has(self, point: Mapping[str, Any]) -> bool:
         """Whether this is a point: a possible value for each parameter whose conditions are met, and nothing else."""
+        point = of_python(point)
         active = self._point(lambda path, _: point.get(path))
         return set(point) == set(active) and all(
             self.parameters[path].has(frozen(value)) for path, value in point.items()
@@ -281,7 +293,7 @@ def parse_space(table: Mapping[str, Any]) -> Space:
         raise TuningError([Problem("", "an empty search space", as_written(table), "at least one setting to search")])
     parameters: dict[str, Parameter] = {}
     problems: list[Problem] = []
-    for path, written in table.items():
+    for path, written in of_python(table).items():
         try:
             parameters[path] = parse_parameter(path, written)
         except TuningError as error:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +15,7 @@ from benchmarks.cli.rendering import describe, make_wide_console, print_json, ro
 from benchmarks.errors import UserError
 
 if TYPE_CHECKING:
+    from benchmarks.plan.study import Study
     from benchmarks.tracking.records import Tracked
 
 
@@ -34,7 +35,7 @@ def report(
             f"{suite}: changed since it was last run; `ablate run {suite}` trains what is missing and reports"
         )
     study = Study.registered(registration, store)
-    tell_report(study.name, study.counts, write_report(study, runs_dir / study.name), as_json)
+    tell_report(study, write_report(study, runs_dir / study.name), as_json)
 
 
 def compare(
@@ -104,8 +105,12 @@ def index(runs_dir: RunsDir = RUNS_DIR, store_url: StoreURL = None, as_json: AsJ
         say(f"index: {path}")
 
 
-def tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool, tracked: Sequence[Tracked] = ()) -> None:
-    """Say where the report of a suite is, how its runs ended, what became of its claims, and where it is tracked."""
+REASONS_SHOWN = 3
+"""Reasons why runs have no outcome that are told after a report."""
+
+
+def tell_report(study: Study, path: Path, as_json: bool, tracked: Sequence[Tracked] = ()) -> None:
+    """Say where a report is, how the runs ended and why, what became of the claims, and where they are tracked."""
     from benchmarks.report.claims import CLAIMS_FILE
     from benchmarks.report.index import written_verdicts
 
@@ -113,11 +118,29 @@ def tell_report(name: str, counts: dict[str, int], path: Path, as_json: bool, tr
     if as_json:
         told = {"tracked": [vars(each) for each in tracked]} if tracked else {}
         told |= {"claims": [asdict(each) for each in verdicts]} if verdicts else {}
-        print_json({"suite": name, "runs": counts, "report": str(path), **told})
+        print_json({"suite": study.name, "runs": study.counts, "report": str(path), **told})
         return
-    lines = []
+    lines = [describe(study.counts), *_reasons_told(study)]
     for each in verdicts:
         place = f" ({each.dataset})" if each.dataset else ""
         ending = f": {each.kind}" if each.kind else ", without a verdict: the report says why"
         lines.append(f"{each.statement}{place}: {each.word}{ending}")
-    say("\n".join([describe(counts), *lines, f"report: {path}", *(each.as_text() for each in tracked)]))
+    say("\n".join([*lines, f"report: {path}", *(each.as_text() for each in tracked)]))
+
+
+def _reasons_told(study: Study) -> Iterator[str]:
+    """Why runs failed or diverged, the most frequent reasons first, and what can be done."""
+    from benchmarks.plan.ledger import ledger_of
+    from benchmarks.results import FAILURES, FINAL
+
+    counts = study.counts
+    if not any(counts[status] for status in FINAL if status != "done"):
+        return
+    reasons = ledger_of(study).reasons()
+    for row in reasons[:REASONS_SHOWN]:
+        yield f"{row['runs']} {row['status']}: {row['reason']} (`ablate logs {row['such as']}`)"
+    if len(reasons) > REASONS_SHOWN:
+        yield f"and {len(reasons) - REASONS_SHOWN} further reasons: `ablate status {study.name}`"
+    if failed := [status for status in FAILURES if counts[status]]:
+        ways = " ".join(f"--retry {status}" for status in failed)
+        yield f"once that is mended: `ablate run SUITE {ways}` tries them again"

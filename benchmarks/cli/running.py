@@ -197,6 +197,7 @@ def tune(
     """
     from benchmarks.execution.executors import cluster_of
     from benchmarks.plan.ledger import reopened, ways_to_retry
+    from benchmarks.search.outcomes import outcome_told
     from benchmarks.search.tuned_suite import TunedSuite
     from benchmarks.store import Store
 
@@ -209,6 +210,7 @@ def tune(
         plan = _with_data(plan, store, console, cluster, needed=bool(ways))
     if ways:
         plan = reopened(plan, store, ways, trials_alone=True)
+    known = set(plan.searches)
     if plan.open_groups:
         from benchmarks.execution.running import Options, begun
 
@@ -217,10 +219,15 @@ def tune(
         with _told_if_interrupted("trials", console), begun(plan, store, options) as session:
             plan = _search(session, console)
     tuned = made.write(plan)
+    for group in plan.groups:
+        if group.key in known and not plan.searches[group.key].chosen:
+            tell(console, outcome_told(group, plan.searches[group.key], store))
     if as_json:
         print_json(tuned.as_json())
+    elif tuned.path is None:
+        say("no suite is written: nothing was found; change [search.space], or repeat failed trials with --retry")
     else:
-        say(f"wrote {made.path}; next: ablate plan {made.path}, then ablate run {made.path}")
+        say(f"wrote {tuned.path}; next: ablate plan {tuned.path}, then ablate run {tuned.path}")
     raise typer.Exit(DONE if tuned.is_complete else SOME_FAILED)
 
 
@@ -286,7 +293,7 @@ def _search(session: Session, console: Console) -> Plan:
     """Make the searches of a plan that have not ended; the plan with the settings that were found."""
     from benchmarks.cli.progress import ProgressDisplay
     from benchmarks.execution.running import search_missing
-    from zoo.settings import as_written
+    from benchmarks.search.outcomes import outcome_told
 
     plan, table = session.plan, session.plan.suite.search
     assert table is not None  # else no group is open
@@ -297,9 +304,7 @@ def _search(session: Session, console: Console) -> Plan:
     plan = search_missing(session, lambda number: ProgressDisplay(number, console))
     for group in plan.groups:
         if group.key in searched:
-            chosen = plan.searches[group.key].chosen
-            told = ", ".join(f"{path} = {as_written(value)}" for path, value in chosen.items())
-            tell(console, f"{group.title}: {told or 'nothing was found, so its settings stay as they are'}")
+            tell(console, outcome_told(group, plan.searches[group.key], session.store))
     return plan
 
 
@@ -357,7 +362,7 @@ def _report(plan: Plan, store: Store, destinations: Destinations, as_json: bool)
     study = Study.registered(registration, store, plan)
     counts, path = study.counts, write_report(study, store.folder / study.name)
     store.keep_back_up()
-    tell_report(study.name, counts, path, as_json, tracked_suite(study, destinations))
+    tell_report(study, path, as_json, tracked_suite(study, destinations))
     return counts["done"]
 
 

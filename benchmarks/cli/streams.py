@@ -35,6 +35,11 @@ class PatientStream:
         """Hand on what is held back."""
         self._patiently(self._stream.flush)
 
+    def refused(self) -> OSError | None:
+        """Why something was dropped, after what is held back was handed on; None as of `refusal`."""
+        self.flush()
+        return self.refusal
+
     def _patiently(self, act: Callable[[], object]) -> None:
         try:
             act()
@@ -55,16 +60,21 @@ def patient_streams() -> Iterator[None]:
         SystemExit: at the end, with a line and exit code 2, where standard output could not be written. A reader that
             had enough is no error.
     """
-    for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-            setattr(sys, name, PatientStream(stream))
+    before = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = map(_patient, before)
     output = sys.stdout
     try:
         yield
     finally:
-        if isinstance(output, PatientStream):
-            output.flush()
-            if output.refusal:
-                print(f"error: standard output: {output.refusal.strerror}", file=sys.stderr)
-                sys.exit(WRONG_CALL)
+        refusal = output.refused() if isinstance(output, PatientStream) else None
+        sys.stdout, sys.stderr = before
+        if refusal:
+            print(f"error: standard output: {refusal.strerror}", file=sys.stderr)
+            sys.exit(WRONG_CALL)
+
+
+def _patient(stream: TextIO) -> Any:
+    if not isinstance(stream, io.TextIOWrapper):  # closed, or somebody else's
+        return stream
+    stream.reconfigure(errors="backslashreplace")
+    return PatientStream(stream)

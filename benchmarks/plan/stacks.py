@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import cast
 
 from benchmarks.data.dataset import Dataset
 from benchmarks.runs import Run
 from benchmarks.settings.run import canonical_json, run_key
-from benchmarks.suite.checks import TASKS_OF_EMBEDDED
-from benchmarks.tasks import Task
+from benchmarks.suite.checks import known_task
 from benchmarks.training.parts import LARGEST_STACK, check_fit, check_task, stack_size
 from zoo.families import MLPConfig
 from zoo.seeds import child_seed
@@ -36,11 +34,10 @@ def check_runs(runs: Iterable[Run], datasets: Mapping[str, Dataset]) -> None:
     """
     cells = {id(run.cell): run.cell for run in runs}.values()
     for name, settings in dict.fromkeys((cell.dataset, cell.settings) for cell in cells):
-        bare, task = name.partition(":")[0], settings.data.task
         if name in datasets:
             check_fit(settings, datasets[name])
-        elif told := TASKS_OF_EMBEDDED.get(bare) if task == "by_target" else cast("Task", task):
-            check_task(settings, bare, told)
+        elif task := known_task(name, settings.data.task):
+            check_task(settings, name.partition(":")[0], task)
 
 
 def program_of(run: Run) -> ProgramKey:

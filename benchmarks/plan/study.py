@@ -18,7 +18,7 @@ from benchmarks.plan.sameness import Known
 from benchmarks.results import FAILURES, FINAL, OUTCOMES, Status
 from benchmarks.runs import Cell, Factors, Levels, Run
 from benchmarks.store import DatasetFacts, Registration, Store, StoredRun, StoredSearch
-from benchmarks.suite.checks import TASKS_OF_EMBEDDED
+from benchmarks.suite.checks import known_task
 from benchmarks.suite.claims import Analysis
 from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite
@@ -216,7 +216,8 @@ class Study:
     def cautions(self) -> tuple[str, ...]:
         """What its comparisons hang on that the suite does not say, in sentences."""
         tuned = [run.cell for run in self.runs[:: len(self.seeds)]]
-        known = {name: Known(TASKS_OF_EMBEDDED.get(name.partition(":")[0])) for name in self.suite.datasets}
+        asked = self.suite.reading.task
+        known = {name: Known(known_task(name, asked)) for name in self.suite.datasets}
         known |= {name: Known(facts.task, len(facts.input_shape) == 1) for name, facts in self.facts.items()}
         return cautions(self.suite, self.cells, tuned, known)
 

@@ -24,9 +24,10 @@ _LONGEST_NAME = 64
 
 @dataclass(frozen=True)
 class Written:
-    """A suite that was written."""
+    """What was written of what a search has found."""
 
-    path: Path
+    path: Path | None
+    """Of the suite; None where nothing was found for any group, so that there is none."""
     name: str
     tuned: list[Tuned]
     is_complete: bool
@@ -36,7 +37,7 @@ class Written:
         """For a program to read."""
         return {
             "suite": self.name,
-            "file": str(self.path),
+            "file": None if self.path is None else str(self.path),
             "tuned": [each.model_dump(mode="json") for each in self.tuned],
         }
 
@@ -78,12 +79,14 @@ class TunedSuite:
             )
 
     def write(self, plan: Plan) -> Written:
-        """Write the suite with what the search of the plan, which has ended, has found.
+        """Write the suite with what the search of the plan, which has ended, has found, if that is something.
 
         Raises:
             UserError: the file cannot be written, or exists by now.
         """
         tuned = tuned_tables(plan.suite, plan.groups, plan.searches)
+        if not tuned:
+            return Written(None, self.name, tuned, is_complete=False)
         tables = {group.key: group.table for group in plan.groups}
         entries = [_as_toml(each, _told(tables[each.search], plan.searches[each.search])) for each in tuned]
         text = "\n".join([self._text.rstrip("\n"), "", *entries])

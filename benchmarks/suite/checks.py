@@ -31,6 +31,18 @@ TASKS_OF_EMBEDDED: dict[str, Task] = {
 """What is to be learned from the datasets that are known without a look at their files."""
 
 
+def known_task(dataset: str, asked: str) -> Task | None:
+    """The task of a dataset, of two classes that of several; None where it is known by its files alone.
+
+    Args:
+        dataset: its name in a suite.
+        asked: what `data.task` says.
+    """
+    if asked == "by_target":
+        return TASKS_OF_EMBEDDED.get(dataset.partition(":")[0])
+    return "regression" if asked == "regression" else "classification"
+
+
 def problems_of(suite: SuiteFormat) -> Iterable[Problem]:
     """Find what is wrong with a suite whose keys are of the right types; nothing is expanded."""
     yield from _repeated("datasets", suite.datasets)

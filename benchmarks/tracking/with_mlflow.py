@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +27,8 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment, Metric, Param, Run, RunTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.validation import (
+    MAX_ENTITY_KEY_LENGTH,
+    MAX_EXPERIMENT_TAG_VAL_LENGTH,
     MAX_METRICS_PER_BATCH,
     MAX_PARAM_VAL_LENGTH,
     MAX_PARAMS_TAGS_PER_BATCH,
@@ -62,6 +65,9 @@ REPORT = "report"
 REPORT_SUFFIXES = (".html", ".md", ".csv", ".json", ".tex")
 
 _RUNS_A_PAGE = 500
+
+MAX_RUN_NAME_LENGTH = 250
+"""What the column of MLflow's database holds; SQLite takes more, and a server's database refuses it."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +139,8 @@ def _alone(folder: Path) -> Iterator[None]:
 
 def _experiment(client: MlflowClient, suite: Suite, artifacts: str | None) -> str:
     """Id of the suite's experiment, which is made where it is missing."""
-    tags = {"ablate.suite": suite.name, "mlflow.note.content": suite.question}
+    note = _cut(suite.question, MAX_EXPERIMENT_TAG_VAL_LENGTH)
+    tags = {"ablate.suite": suite.name, "mlflow.note.content": note}
     found: Experiment | None = client.get_experiment_by_name(suite.name)
     if found is None:
         return str(client.create_experiment(suite.name, artifact_location=artifacts, tags=tags))
@@ -219,7 +226,7 @@ def _wanted(record: Record) -> _Wanted:
     return _Wanted(
         key=run.key,
         state=f"{run.status} {record.finished_at}",
-        name=record.name,
+        name=_cut(record.name, MAX_RUN_NAME_LENGTH),
         status=MLFLOW_STATUSES[run.status],
         started_at=record.started_at,
         finished_at=record.finished_at,
@@ -234,7 +241,23 @@ def _params(record: Record) -> dict[str, str]:
     """Every setting, and the levels of those factors that are bundles of settings."""
     values: dict[str, Any] = {"dataset": record.dataset, "seed": record.run.seed}
     values |= dict(record.levels) | dict(record.run.settings)
-    return {_name(name): _cut(as_text(value), MAX_PARAM_VAL_LENGTH) for name, value in values.items()}
+    keys = _distinct([_name(name) for name in values])
+    return {key: _cut(as_text(value), MAX_PARAM_VAL_LENGTH) for key, value in zip(keys, values.values(), strict=True)}
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    """The same names, as short as MLflow takes them, with a number where another has become the same."""
+    found: list[str] = []
+    for name in names:
+        numbers = itertools.chain([""], (f" {number}" for number in itertools.count(2)))
+        found.append(
+            next(
+                each
+                for number in numbers
+                if (each := name[: MAX_ENTITY_KEY_LENGTH - len(number)] + number) not in found
+            )
+        )
+    return found
 
 
 def _report(study: Study) -> _Wanted | None:

@@ -167,7 +167,7 @@ BAD_SUITES = {
     "dataset": (SUITE.replace('"digits"', '"digts"'), "datasets", "digits"),
     "model": (SUITE.replace('"mlp_small"', '"mlp_smal"'), "model.variant", "mlp_small"),
     "key": (SUITE.replace("question", "qestion"), "qestion", "question"),
-    "train key": (SUITE.replace("epochs", "epoch"), "train.epoch", "epochs"),
+    "train key": (SUITE.replace("epochs", "epoch"), "train.epoch", "train.epochs"),
     "wrong type": (SUITE.replace("epochs = 1", 'epochs = "1"'), "train.epochs", None),
     "zero epochs": (SUITE.replace("epochs = 1", "epochs = 0"), "train.epochs", None),
     "empty factor": (SUITE.replace('["relu", "tanh"]', "[]"), 'factors."model.activation"', None),

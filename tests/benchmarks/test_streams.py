@@ -59,6 +59,13 @@ def test_a_reader_that_had_enough_is_no_error(command, pipe_without_reader):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_closed_output_is_no_error():
+    """As with `>&-`: there is nothing to print to."""
+    call = [sys.executable, "-m", "benchmarks", "--version"]
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *call], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @needs_full
 def test_what_cannot_be_written_is_dropped():
     """A command goes on where its output cannot be kept: what is dropped is remembered, and raises nothing."""

@@ -187,6 +187,30 @@ def test_mlflow_has_every_number(store, client):
     assert client.list_artifacts(found[failed.key].info.run_id)[0].path == "traceback.txt"
 
 
+def test_mlflow_takes_names_and_texts_of_any_length(tmp_path, empty_database, monkeypatch):
+    """A long question and run name are cut, and names that MLflow's letters make the same keep apart."""
+    text = SUITE.replace('"Does the recipe matter?"', f'"{"why " * 6000}"')
+    for letter, setting in zip("äöü", ("dropout", "l1", "l2"), strict=True):
+        levels = f'"{"a" * 100}" = {{ "model.{setting}" = 0.0 }}\nb = {{ "model.{setting}" = 0.1 }}\n'
+        text += f'[factors."{letter * 100}"]\n{levels}'
+    long = Store.create_or_open(tmp_path / "long")
+    long.register("tracked", text, [0], {"digits": DIGITS})
+    (run, *_) = study_of(long, "tracked").runs
+    long.record(run, result_of(0, "plain"), MACHINE)
+    shutil.copyfile(empty_database, long.folder / "mlflow.db")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    track(long)
+    from mlflow import MlflowClient
+
+    there = MlflowClient(f"sqlite:///{long.folder / 'mlflow.db'}")
+    experiment = there.get_experiment_by_name("tracked")
+    assert len(experiment.tags["mlflow.note.content"]) == 20_000
+    (found,) = there.search_runs([experiment.experiment_id])
+    assert len(found.info.run_name) == 250
+    assert {"_" * 100, f"{'_' * 100} 2", f"{'_' * 100} 3"} <= found.data.params.keys()
+    long.close()
+
+
 def test_mlflow_is_added_to(store, client):
     """Called again, what ended since is added, what was tried again is replaced, and all else stays as it is."""
     track(store)

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from tuning import TuningError, parse_space
+from tuning import SearchConfig, TuningError, parse_space
 
 ISSUE_TOML = """
 "train.learning_rate" = { log = [1e-4, 1e-1] }
@@ -46,6 +46,30 @@ def test_the_form_of_the_issue_is_read_as_it_stands(issue_space):
     backwards = dict(reversed(table.items()))
     assert written(parse_space(backwards)) == written(issue_space)
     assert list(parse_space(backwards).parameters) == list(issue_space.parameters)
+
+
+def test_numbers_of_numpy_are_those_of_python():
+    """A space that is computed is the one that is written, and so are its points."""
+    computed = parse_space(
+        {
+            "rate": {"log": np.array([1e-4, 1e-1])},
+            "width": {"linear": (np.int64(8), np.int32(64)), "step": np.int64(8)},
+            "flag": [np.bool_(True), False],
+            "dropout": {"choices": np.linspace(0, 0.5, 3), "when": {"width": np.int64(16)}},
+        }
+    )
+    expected = parse_space(
+        {
+            "rate": {"log": [1e-4, 1e-1]},
+            "width": {"linear": [8, 64], "step": 8},
+            "flag": [True, False],
+            "dropout": {"choices": [0.0, 0.25, 0.5], "when": {"width": 16}},
+        }
+    )
+    assert computed == expected
+    assert written(computed) == written(expected)
+    assert expected.has({"rate": np.float64(0.01), "width": np.int64(16), "flag": np.bool_(True), "dropout": 0.25})
+    assert SearchConfig("random", np.int64(3), "x", "max", np.int32(7)) == SearchConfig("random", 3, "x", "max", 7)
 
 
 def test_reading_a_space_needs_neither_keras_nor_tensorflow():
