@@ -65,7 +65,7 @@ class Claims:
         if judgement.verdict is None:
             return EXPLORATORY.format(why=self.standing.unregistered.get(claim.statement, "it was not registered"))
         margin = exact(self.styles[judgement.metric], claim.margin)
-        names = Names(claim.better, claim.than, margin, claim.margin == 0)
+        names = Names(claim.better, claim.than, margin, f" by more than {margin}" if claim.margin else "")
         return sentence(claim.kind, claim.across, judgement.verdict, names)
 
 
