@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from benchmarks.analysis.estimates import NO_ESTIMATE, Estimate, estimate
 from benchmarks.metrics import Metric
 from benchmarks.plan.groups import Group
-from benchmarks.plan.study import RUNS_A_PART, Study
+from benchmarks.plan.study import Study, stored_runs
 from benchmarks.runs import Cell, Levels
 from benchmarks.search.loop import TrialRecord, best_of
 from benchmarks.store import Store, StoredSearch
@@ -184,12 +184,11 @@ def search_outcome(study: Study, known: Mapping[str, RunFacts] | None = None) ->
 
 def _facts_of_runs(keys: Collection[str], store: Store, objective: str) -> dict[str, RunFacts]:
     """What a search needs to know of each of these runs that is stored."""
-    wanted, facts = sorted(keys), {}
-    for start in range(0, len(wanted), RUNS_A_PART):
-        for key, run in store.runs(wanted[start : start + RUNS_A_PART]).items():
-            score = run.metrics.get(objective, math.nan) if run.status == "done" else math.nan
-            epochs = len(run.history.get("train_loss", ()))
-            facts[key] = RunFacts(run.status, score if math.isfinite(score) else None, epochs, run.seconds)
+    facts = {}
+    for key, run in stored_runs(store, sorted(keys)):
+        score = run.metrics.get(objective, math.nan) if run.status == "done" else math.nan
+        epochs = len(run.history.get("train_loss", ()))
+        facts[key] = RunFacts(run.status, score if math.isfinite(score) else None, epochs, run.seconds)
     return facts
 
 

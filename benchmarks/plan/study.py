@@ -281,6 +281,12 @@ _RUNS = ("cells", "runs", "untuned", "all_runs", "known_before")
 """What of a study follows from its expansion, its seeds and what was found."""
 
 
+def stored_runs(store: Store, keys: Sequence[str]) -> Iterator[tuple[str, StoredRun]]:
+    """Each of these runs that a store has, with its key; they are read a part at a time, as memory may not hold all."""
+    for start in range(0, len(keys), RUNS_A_PART):
+        yield from store.runs(keys[start : start + RUNS_A_PART]).items()
+
+
 def counted_by_status(statuses: Iterable[Status | None]) -> dict[str, int]:
     """Number of runs by status; "missing" are those that have none."""
     counted: Counter[str] = Counter(status or "missing" for status in statuses)

@@ -13,7 +13,7 @@ from benchmarks.analysis.claims import Trials, judge_claims
 from benchmarks.analysis.judgements import JudgedClaim, JudgedClaims, Judgement
 from benchmarks.analysis.plain import as_plain
 from benchmarks.analysis.verdicts import Verdict
-from benchmarks.metrics import METRICS, Unit
+from benchmarks.metrics import METRICS
 from benchmarks.plan.registration import Standing
 from benchmarks.report.formatting import Style, style_of
 from benchmarks.report.prose import EXPLORATORY, NO_MATTER_OF_SEEDS, Names, sentence
@@ -65,7 +65,7 @@ class Claims:
         if judgement.verdict is None:
             return EXPLORATORY.format(why=self.standing.unregistered.get(claim.statement, "it was not registered"))
         margin = exact(self.styles[judgement.metric], claim.margin)
-        names = Names(claim.better, claim.than, margin, claim.margin == 0)
+        names = Names(claim.better, claim.than, margin, f" by more than {margin}" if claim.margin else "")
         return sentence(claim.kind, claim.across, judgement.verdict, names)
 
 
@@ -142,17 +142,10 @@ def _look_as_plain(look: Look) -> dict[str, Any]:
 
 def exact(style: Style, value: float) -> str:
     """A given number, such as a margin, with all its digits and its unit."""
-    text = f"{style.factor * value:.10g}"
-    unit = _UNIT_WORDS[style.unit]
+    text, unit = f"{style.factor * value:.10g}", style.unit_of_differences
+    if style.unit != "target":
+        unit = unit.removeprefix("in ")
     return f"{text} {unit.removesuffix('s') if text == '1' and style.unit == 'share' else unit}".rstrip()
-
-
-_UNIT_WORDS: Mapping[Unit, str] = {
-    "share": "percentage points",
-    "nats": "nats",
-    "number": "",
-    "target": "in the target’s unit",
-}
 
 
 def is_open(verdict: Verdict | None) -> bool:

@@ -96,13 +96,8 @@ class Names:
     than: str
     margin: str
     """With its unit."""
-    is_zero: bool
-    """Whether the margin is zero, which nobody needs to be told."""
-
-    @property
-    def by_more(self) -> str:
-        """How much better, as the claim has it."""
-        return "" if self.is_zero else f" by more than {self.margin}"
+    by_more: str
+    """How much better, as the claim has it; empty where the margin is zero, which nobody needs to be told."""
 
 
 def sentence(kind: ClaimKind, across: AcrossDatasets, verdict: Verdict, names: Names) -> str:
@@ -116,5 +111,5 @@ def sentence(kind: ClaimKind, across: AcrossDatasets, verdict: Verdict, names: N
         clause = FAILS_SOMEWHERE.format(detail=verdict.detail)
     else:
         pattern = DECIDED[kind, verdict.word, verdict.kind]
-        clause = pattern.format(**vars(names), by_more=names.by_more, scope=SCOPES[across])
+        clause = pattern.format(**vars(names), scope=SCOPES[across])
     return f"The runs {'support' if verdict.word == 'supported' else 'speak against'} it: {clause}."

@@ -163,7 +163,7 @@ class ReportedDataset:
         """Its rows of the epoch table."""
         return self.report.epochs[self.report.epochs["dataset"] == self.name]
 
-    @cached_property
+    @property
     def done(self) -> pd.DataFrame:
         """Those of its runs that are done."""
         return self.runs[self.runs["status"] == "done"]

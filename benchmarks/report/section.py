@@ -42,13 +42,7 @@ def by_dataset(
 
 
 def outputs_obstacle(dataset: ReportedDataset, what: str, whose: str) -> str:
-    """Why nothing is told of the classes that models named, as a clause.
-
-    Args:
-        dataset: of which.
-        what: would be told, and a regression does not have.
-        whose: outputs were needed.
-    """
+    """Why something is not given that classifiers alone have, as a clause: what it is, and whose outputs it takes."""
     if dataset.facts.task == "regression":
         return f"a regression has no {what}"
     if dataset.labels is None:

@@ -13,11 +13,11 @@ from benchmarks.analysis.tables import run_table
 from benchmarks.errors import UserError
 from benchmarks.labels import counted
 from benchmarks.plan.groups import WaitingRun
-from benchmarks.plan.study import RUNS_A_PART, Study
+from benchmarks.plan.study import Study, stored_runs
 from benchmarks.report.formatting import flat_facts
 from benchmarks.runs import Run
 from benchmarks.settings.run import Revisions, current_revisions, run_key
-from benchmarks.store import STORE_FILE, Registration, Store, StoredRun, place_of
+from benchmarks.store import STORE_FILE, Registration, Store, place_of
 from benchmarks.suite.reading import parse_suite, read_suite_text
 from zoo.settings import Problem, nearest
 
@@ -158,11 +158,8 @@ def _side(source: _Source) -> Side:
     store = source.store
     study = Study.registered(source.registration, store)
     revisions, now = _keys(study.runs, store)
-    then, stored = list(now), dict[str, StoredRun]()
-    for start in range(0, len(then), RUNS_A_PART):
-        for key, run in store.runs(then[start : start + RUNS_A_PART]).items():
-            # Settings and histories take most of the room of a stored run, and nothing here looks at them.
-            stored[now[key]] = replace(run, settings={}, history={})
+    # Settings and histories take most of the room of a stored run, and nothing here looks at them.
+    stored = {now[key]: replace(run, settings={}, history={}) for key, run in stored_runs(store, list(now))}
     if not stored:
         raise UserError(
             f"{source.label}: none of its {counted(len(study.runs), 'run')} is stored in {store.place}; it was never "

@@ -58,6 +58,12 @@ _STYLE: dict[Any, Any] = {
 }
 
 _DECIMALS = re.compile(r"-?\d+\.\d{2,}")
+_NEEDLESS = re.compile(
+    r'<metadata>.*?</metadata>|<!--.*?-->|(?<=<g) id="[^"]*"| xmlns(:xlink)?="[^"]*"| version="1.1"'
+    # The page has its own font; a turn by nothing needs no words.
+    r'| ?font-family: [^;"]+;| transform="rotate\(-0 [^"]*"',
+    re.DOTALL,
+)
 _FONT = re.compile(r"font: (?:(\w+) )?([\d.]+)px [^;\"]+")
 
 
@@ -88,14 +94,8 @@ def draw(name: str, description: str, width: float, height: float, paint: Callab
 def _for_page(document: str, description: str) -> Markup:
     """The SVG element alone, without what a page does not need, its colours as variables of the page."""
     body = document[document.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r"<!--.*?-->", "", body, flags=re.DOTALL)
-    body = re.sub(r'<g id="[^"]*"', "<g", body)
-    body = re.sub(r' xmlns(:xlink)?="[^"]*"| version="1.1"', "", body)
     body = _FONT.sub(lambda font: f"font-size: {font[2]}px" + ("; font-weight: bold" if font[1] else ""), body)
-    # The page has its own font; a turn by nothing needs no words.
-    body = re.sub(r" ?font-family: [^;\"]+;", "", body)
-    body = re.sub(r' transform="rotate\(-0 [^"]*"', "", body)
+    body = _NEEDLESS.sub("", body)
     body = re.sub(r'(?<= d=")[^"]*|(?<= points=")[^"]*', lambda path: _short_path(path[0]), body)
     body = re.sub(r"\s*\n\s*", "\n", body)
     for colour, variable in _VARIABLES.items():

@@ -38,7 +38,7 @@ def attributes(of: Callable[[Item], Any], *names: str) -> list[Column[Item]]:
 def level_columns(
     factors: Iterable[str],
     levels: Callable[[Item], Mapping[str, str | None]],
-    tags: Callable[[Item], tuple[Tag, ...]] = lambda _: (),
+    tags: Callable[[Item], Iterable[Tag]] = lambda _: (),
 ) -> list[Column[Item]]:
     """A column for each factor, with the tags of the row in the first."""
 

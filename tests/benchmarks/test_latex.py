@@ -40,6 +40,7 @@ def runs_of(factors, seeds=8, shift=0.02):
         for seed in range(seeds):
             accuracy = 0.9 + shift * places + 0.001 * np.sin(7 * seed + cell)
             row = {"dataset": "digits", "task": "classification", "cell": cell, "seed": seed, "status": "done"}
+            row |= dict.fromkeys(METRICS, np.nan)
             row |= {level_column(factor): level for factor, level in zip(factors, levels, strict=True)}
             row |= dict.fromkeys(FURTHER_METRICS["classification"], 0.1)
             rows.append(row | {"outcome": accuracy, "test_accuracy": accuracy, "parameters": 9034.0})

@@ -50,6 +50,7 @@ def runs_of(factors, seeds=8, noise=0.004):
         for seed in range(seeds):
             accuracy = mean + rng.normal(0, noise)
             row = {"dataset": "digits", "task": "classification", "cell": cell, "seed": seed, "status": "done"}
+            row |= dict.fromkeys(METRICS, np.nan)
             row |= {level_column(factor): level for factor, level in zip(factors, levels, strict=True)}
             rows.append(row | {"outcome": accuracy, "test_accuracy": accuracy, "test_nll": 1 - accuracy})
             rows[-1] |= {"parameters": 9000.0 * (cell + 1), "seconds": 0.1 * (cell + 1)}

@@ -15,7 +15,7 @@ from benchmarks.report.prose import DECIDED, NO_MATTER_OF_SEEDS, OPEN, Names, se
 from benchmarks.suite.claims import ACROSS_DATASETS, CLAIM_KINDS
 
 ANALYSIS = Path(__file__).parents[2] / "benchmarks" / "analysis"
-NAMES = Names("he", "glorot", "0.2 points", False)
+NAMES = Names("he", "glorot", "0.2 points", " by more than 0.2 points")
 
 
 def kinds_in_the_code():
@@ -88,7 +88,7 @@ def test_a_refuted_claim_about_all_says_no_way_in_which_it_fails():
 
 def test_a_margin_of_zero_is_not_spelt_out():
     """Nobody needs to be told of more than nothing."""
-    text = sentence("superiority", "each", Verdict("supported", "superior"), Names("he", "glorot", "0 points", True))
+    text = sentence("superiority", "each", Verdict("supported", "superior"), Names("he", "glorot", "0 points", ""))
     assert text == "The runs support it: he is better than glorot."
 
 

@@ -234,7 +234,8 @@ def draw_keyed(
 ) -> Markup:
     """A plot with a key below for each of its lines, which are given by label and stroke.
 
-    The height, in inches, is that of the plot alone. Across it, the axes begin at a share of its width, and have one.
+    The height, in inches, is that of the plot alone; `across` is where its axes begin, and how wide they are, as shares
+    of its width.
     """
     below = 0.46 + LINE * len(keys) + 0.04
     whole = height + below

@@ -34,12 +34,12 @@ from benchmarks.report.plots.common import (
 )
 from benchmarks.report.svg import FIRST, INK, MUTED, PAPER, draw
 
-COSTS: Mapping[str, tuple[str, str]] = {
-    "seconds": ("seconds of training", "seconds"),
-    "parameters": ("parameters", "parameters"),
-    "macs": ("multiply-accumulates an example", "MACs"),
+COSTS: Mapping[str, tuple[str, str, str]] = {
+    "seconds": ("seconds of training", "seconds of training", "seconds"),
+    "parameters": ("trainable parameters", "parameters", "parameters"),
+    "macs": ("multiply-accumulates an example", "multiply-accumulates an example", "MACs"),
 }
-"""Column of a cost -> what its axis says, and its name in a question."""
+"""Column of the run table -> the title of the cost that it has, what its axis says, and its name in a question."""
 
 
 def time_to_target(
@@ -83,7 +83,7 @@ def pareto_front(name: str, found: Sequence[ParetoPoint], cost: str, metric: str
     rows = [f"{number}: {', '.join(point.levels.values())}" for number, point in enumerate(named, 1)]
     below = 0.46 + LINE * len(rows) + 0.08
     height = 2.0 + below
-    label, question = COSTS[cost]
+    _, label, question = COSTS[cost]
 
     def paint(figure: Figure) -> None:
         axes = figure.add_axes((0.15, below / height, 0.82, 1 - (below + 0.06) / height))

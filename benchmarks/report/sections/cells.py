@@ -151,16 +151,15 @@ def _levels(line: _Line) -> Mapping[str, str]:
     return {first: "without diverged", **dict.fromkeys(others, "")}
 
 
-def _tags(line: _Line, report: Report) -> tuple[Tag, ...]:
+def _tags(line: _Line, report: Report) -> Iterator[Tag]:
     if line.is_second:
-        return ()
+        return
     cell = line.cell
-    tags = list(baseline_tag(report.is_baseline(cell.levels)))
+    yield from baseline_tag(report.is_baseline(cell.levels))
     if not cell.is_complete:
-        tags.append(Tag(f"incomplete ({cell.outcome.n} of {cell.n_planned})", warns=True))
+        yield Tag(f"incomplete ({cell.outcome.n} of {cell.n_planned})", warns=True)
     if cell.outcome.state == "degenerate":
-        tags.append(Tag("degenerate: all values equal", warns=True))
-    return tuple(tags)
+        yield Tag("degenerate: all values equal", warns=True)
 
 
 def _divergence(cell: CellSummary) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import pandas as pd
@@ -14,18 +14,10 @@ from benchmarks.labels import whole
 from benchmarks.report import limits
 from benchmarks.report.blocks import Block, Heading, Paragraph, Plot, Plots, Table
 from benchmarks.report.formatting import sentences, titled
-from benchmarks.report.plots.costs import pareto_front
+from benchmarks.report.plots.costs import COSTS, pareto_front
 from benchmarks.report.report import ReportedDataset
 from benchmarks.report.section import Section, by_dataset
 from benchmarks.report.tables import level_columns, valued
-
-COSTS: Mapping[str, str] = {
-    "seconds": "seconds of training",
-    "parameters": "trainable parameters",
-    "macs": "multiply-accumulates an example",
-}
-"""Column of the run table -> what it is."""
-
 
 _WHAT = (
     "A cell is on the front if no other one is as good for less, or better for as much. Seconds are of the machines "
@@ -36,7 +28,7 @@ _WHAT = (
 
 def _of_dataset(dataset: ReportedDataset) -> Iterator[Block]:
     plots: list[Plot] = []
-    for cost, title in COSTS.items():
+    for cost, (title, *_) in COSTS.items():
         points = points_over(dataset.runs, cost)
         if not points:
             yield Paragraph(f"No front over {title}: no cell is complete.")
@@ -57,7 +49,7 @@ def _table(dataset: ReportedDataset, cost: str, points: Sequence[ParetoPoint]) -
         "Table of the front",
         [
             *level_columns(report.factors, lambda point: point.levels),
-            valued(COSTS[cost].capitalize(), lambda point: point.cost, told),
+            valued(COSTS[cost][0].capitalize(), lambda point: point.cost, told),
             valued(titled(dataset.metric.title, ""), lambda point: point.outcome, style.value),
         ],
         front[: limits.MOST_EFFECT_ROWS],
