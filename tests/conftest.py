@@ -28,6 +28,8 @@ settings.load_profile("day")
 DURATIONS = Path(__file__).with_name("durations.txt")
 """The seconds and the name of each test that took more than `SLOW_SECONDS` on two cores; `make durations` writes it."""
 SLOW_SECONDS = 2.0
+SECONDS_OF_OTHERS = 0.1
+"""What a test that is not in there may take."""
 
 _seconds: Counter[str] = Counter()
 """What the tests of this session took so far, setup and teardown included."""
@@ -37,16 +39,18 @@ def pytest_addoption(parser):
     parser.addoption("--write-durations", action="store_true", help=f"write what long tests took to {DURATIONS.name}")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark what was measured to take long as slow, before tests are deselected, and begin with the longest files."""
+    """Mark what was measured to take long as slow; of the tests that are selected, begin with the longest files."""
     lines = (line.split(maxsplit=1) for line in DURATIONS.read_text(encoding="utf-8").splitlines())
     measured = {name: float(seconds) for seconds, name in lines}
-    of_file: Counter[Path] = Counter()
     for item in items:
-        of_file[item.path] += measured.get(item.nodeid, 0.0)
         if item.nodeid in measured:
             item.add_marker("slow")
+    yield
+    of_file: Counter[Path] = Counter()
+    for item in items:
+        of_file[item.path] += measured.get(item.nodeid, SECONDS_OF_OTHERS)
     items.sort(key=lambda item: of_file[item.path], reverse=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import json
 import os
@@ -112,7 +113,7 @@ def issue_suite():
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory):
-    """Give a function that prepares an embedded dataset and reads it."""
+    """Give a function that prepares an embedded dataset once and reads it."""
     # TensorFlow Datasets takes seconds to import, and most files here do without.
     from benchmarks.data.catalog import find_dataset
     from benchmarks.data.loading import load
@@ -120,6 +121,7 @@ def embedded(tmp_path_factory):
 
     folder = tmp_path_factory.mktemp("embedded")
 
+    @functools.cache
     def read(name):
         reference = find_dataset(name, folder / "none", folder)
         prepare(reference)

@@ -1,5 +1,7 @@
 """How long a plan will take, by what like runs took."""
 
+import shutil
+
 import pytest
 
 from benchmarks.cli.estimating import Expected, _shortened, expected_time, program_without_length
@@ -130,8 +132,9 @@ def test_probes_are_short_and_of_the_same_program(train, settings_of):
 
 
 @pytest.mark.usefixtures("engine")
-def test_probe_trains_and_stores_nothing(plan_of, tmp_path):
+def test_probe_trains_and_stores_nothing(plan_of, tmp_path, digits_runs):
     """A probe finds the rate of every program and leaves no run in the store."""
+    shutil.copytree(digits_runs, tmp_path / "runs")
     plan = plan_of(2, 100)
     expected = expected_time(plan, tmp_path / "runs", probes=True)
     assert (expected.num_known, expected.num_unknown) == (8, 0)

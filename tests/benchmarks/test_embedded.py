@@ -14,35 +14,17 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from benchmarks.data.catalog import EMBEDDED, find_dataset
+from benchmarks.data.catalog import EMBEDDED
 from benchmarks.data.embedded.builder import fifth_by_target, fifth_of_each_class
 from benchmarks.data.embedded.shapes import SHAPES, draw_shapes
 from benchmarks.data.embedded.spirals import draw_spirals
 from benchmarks.data.embedded.uniforms import Uniforms
-from benchmarks.data.loading import load
-from benchmarks.data.preparing import prepare
 
 ORIGINALS = {
     "wine": load_wine(),
     "breast_cancer": load_breast_cancer(),
     "diabetes": load_diabetes(scaled=False),
 }
-
-
-@pytest.fixture(scope="module")
-def read(tmp_path_factory):
-    """Give a function that prepares an embedded dataset once and reads it."""
-    folder = tmp_path_factory.mktemp("runs")
-    loaded = {}
-
-    def read_once(name):
-        if name not in loaded:
-            reference = find_dataset(name, folder / "none", folder)
-            prepare(reference)
-            loaded[name] = load(reference)
-        return loaded[name]
-
-    return read_once
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +52,9 @@ def scores(model, dataset):
         ("shapes", "classification", 10, (32, 32, 3), (8000, 2000)),
     ],
 )
-def test_what_each_is(read, name, task, num_classes, shape, sizes):
+def test_what_each_is(embedded, name, task, num_classes, shape, sizes):
     """Each embedded dataset has the task, shape and number of examples that its description promises."""
-    dataset = read(name)
+    dataset = embedded(name)
     assert (dataset.task, dataset.num_classes, dataset.input_shape) == (task, num_classes, shape)
     assert (len(dataset.train), len(dataset.test)) == sizes
     assert dataset.train.labels.dtype == dataset.test.labels.dtype == (np.float64 if num_classes == 1 else np.int32)
@@ -82,9 +64,9 @@ def test_what_each_is(read, name, task, num_classes, shape, sizes):
 
 
 @pytest.mark.parametrize("name", EMBEDDED)
-def test_builders_name_source_and_licence(read, name):
+def test_builders_name_source_and_licence(embedded, name):
     """Every embedded dataset says in its own description where it comes from and under which licence."""
-    read(name)
+    embedded(name)
     description = " ".join((tfds.builder(name).info.description).split())
     assert "Source: " in description
     licence = next(each for each in ("CC BY 4.0", "BSD 3-Clause", "Apache-2.0") if each in description)
@@ -93,9 +75,9 @@ def test_builders_name_source_and_licence(read, name):
 
 
 @pytest.mark.parametrize("name", ORIGINALS)
-def test_tables_are_scikit_learns(read, name):
+def test_tables_are_scikit_learns(embedded, name):
     """Both splits together are the bundled table in float32, row by row, its columns in the order of their names."""
-    dataset, original = read(name), ORIGINALS[name]
+    dataset, original = embedded(name), ORIGINALS[name]
     names = [each.replace(" ", "_").replace("/", "_") for each in original.feature_names]
     assert dataset.columns == tuple(sorted(names))
     rows = np.column_stack([original.data[:, np.argsort(names)], original.target]).astype(np.float32)
@@ -104,18 +86,18 @@ def test_tables_are_scikit_learns(read, name):
 
 
 @pytest.mark.parametrize("name", ["wine", "breast_cancer"])
-def test_every_fifth_of_each_class_is_tested(read, name):
+def test_every_fifth_of_each_class_is_tested(embedded, name):
     """The test split is the fifth, tenth and so on of each class in the bundled order."""
-    dataset, original = read(name), ORIGINALS[name]
+    dataset, original = embedded(name), ORIGINALS[name]
     order = np.argsort([each.replace(" ", "_").replace("/", "_") for each in original.feature_names])
     for label in np.unique(original.target):
         expected = original.data[original.target == label][4::5][:, order].astype(np.float32)
         assert sorted(dataset.test.inputs[dataset.test.labels == label].tolist()) == sorted(expected.tolist())
 
 
-def test_both_parts_of_diabetes_have_the_same_targets(read):
+def test_both_parts_of_diabetes_have_the_same_targets(embedded):
     """Taking the middle of each five targets in order gives both splits the same quantiles, within one rank."""
-    dataset = read("diabetes")
+    dataset = embedded("diabetes")
     targets = np.sort(ORIGINALS["diabetes"].target)
     assert sorted(dataset.test.labels.tolist()) == targets[2::5].tolist()
     assert sorted(dataset.train.labels.tolist()) == np.delete(targets, np.s_[2::5]).tolist()
@@ -131,14 +113,14 @@ def test_both_parts_of_diabetes_have_the_same_targets(read):
         ("diabetes", LinearRegression(), 0.4, 0.65),
     ],
 )
-def test_tables_can_be_learned_as_known(read, name, model, least, most):
+def test_tables_can_be_learned_as_known(embedded, name, model, least, most):
     """A linear model is as good on each table as it is known to be: labels belong to their rows."""
-    assert least <= scores(make_pipeline(StandardScaler(), model), read(name)) <= most
+    assert least <= scores(make_pipeline(StandardScaler(), model), embedded(name)) <= most
 
 
-def test_spirals_are_hard_for_a_linear_model(read):
+def test_spirals_are_hard_for_a_linear_model(embedded):
     """On five spiral arms, where guessing gives 20 %, a linear model stays under 30 %."""
-    assert scores(LogisticRegression(), read("spirals")) < 0.3
+    assert scores(LogisticRegression(), embedded("spirals")) < 0.3
 
 
 @pytest.mark.parametrize(
@@ -150,9 +132,9 @@ def test_spirals_are_hard_for_a_linear_model(read):
     ids=["neighbours", "perceptron"],
 )
 @pytest.mark.filterwarnings("ignore:Stochastic Optimizer. Maximum iterations")
-def test_spirals_are_easy_for_curved_boundaries(read, model):
+def test_spirals_are_easy_for_curved_boundaries(embedded, model):
     """Nearest neighbours and a small perceptron tell more than 97 % of the spirals' points."""
-    assert scores(model, read("spirals")) > 0.97
+    assert scores(model, embedded("spirals")) > 0.97
 
 
 def test_shapes_are_hard_for_a_linear_model(shapes):
@@ -208,10 +190,10 @@ def test_generated_data_are_the_same_everywhere(draw, digest):
 
 
 @pytest.mark.parametrize("name", ["shapes", "spirals"])
-def test_generated_data_are_stored_as_drawn(read, name):
+def test_generated_data_are_stored_as_drawn(embedded, name, shapes):
     """What TFDS gives back of a generated dataset is what was drawn, to the last bit, with its labels."""
-    inputs, labels = {"shapes": draw_shapes, "spirals": draw_spirals}[name]()
-    dataset, is_test = read(name), fifth_of_each_class(labels)
+    inputs, labels = shapes[:2] if name == "shapes" else draw_spirals()
+    dataset, is_test = embedded(name), fifth_of_each_class(labels)
     for part, examples in ((~is_test, dataset.train), (is_test, dataset.test)):
         drawn = sorted((int(label), each.tobytes()) for label, each in zip(labels[part], inputs[part], strict=True))
         stored = sorted(

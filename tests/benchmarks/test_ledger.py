@@ -14,6 +14,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 
+import numpy_engine
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -24,6 +25,7 @@ from studies import study_of
 from benchmarks.cli import progress
 from benchmarks.cli.progress import watch
 from benchmarks.errors import UserError
+from benchmarks.execution import worker
 from benchmarks.execution.running import Session
 from benchmarks.plan.expansion import expand_cells, expand_runs
 from benchmarks.plan.groups import groups_of
@@ -464,19 +466,29 @@ def test_shards_that_are_none(given_shard):
     assert "such as 3/16" in str(caught.value)
 
 
-@pytest.mark.slow
-def test_a_run_that_raises_is_tried_once(ablate, tmp_path, digits_runs):
+@pytest.fixture(params=["numpy", pytest.param("tensorflow", marks=pytest.mark.night)])
+def obstacle(request, tmp_path, digits_runs, monkeypatch):
+    """A file that makes runs raise: in the way of the folder for weights, or of the small engine, which has none."""
+    shutil.copytree(digits_runs, tmp_path / "runs")
+    path = tmp_path / "runs" / "weights"
+    if request.param == "numpy":
+        monkeypatch.setattr(worker, "ENGINE", "numpy_engine:FailingEngine")
+        path = tmp_path / numpy_engine.OBSTACLE
+    path.touch()
+    return path
+
+
+def test_a_run_that_raises_is_tried_once(ablate, tmp_path, obstacle):
     """An exception fails its runs with the traceback; they are tried again where `--retry` asks for it."""
     (tmp_path / "tiny.toml").write_text(SUITE)
-    shutil.copytree(digits_runs, tmp_path / "runs")
-    (tmp_path / "runs" / "weights").write_text("in the way of the folder for weights")
-    assert ablate("run", "tiny.toml", "--keep-weights", "--workers", "1")[0] == 1
+    options = ("--keep-weights",) if obstacle.name == "weights" else ()
+    assert ablate("run", "tiny.toml", *options, "--workers", "1")[0] == 1
     store = Store.open(tmp_path / "runs")
     assert statuses_of(store) == ["failed"] * 6
     log = log_of(store, current(store).entries[0].run.key)
     assert "Traceback" in log.stored.traceback
-    assert "weights" in log.stored.message
-    (tmp_path / "runs" / "weights").unlink()
+    assert obstacle.name in log.stored.message
+    obstacle.unlink()
     code, out, _ = ablate("run", "tiny.toml")
     assert (code, "to train" in out) == (1, False)
     assert log_of(store, log.key).stored.attempts == 1

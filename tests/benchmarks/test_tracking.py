@@ -550,13 +550,13 @@ def test_the_command(ablate):
     ]
 
 
-@pytest.mark.slow
-def test_a_suite_that_is_trained(ablate, tmp_path, empty_database, monkeypatch):
+@pytest.mark.usefixtures("engine", "undrawn")
+def test_a_suite_that_is_trained(ablate, tmp_path, empty_database, monkeypatch, digits_runs):
     """`ablate run --track` trains, reports, and writes all runs to both trackers, under the names that training has."""
     from mlflow import MlflowClient
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    (tmp_path / "runs").mkdir()
+    shutil.copytree(digits_runs, tmp_path / "runs")
     shutil.copyfile(empty_database, tmp_path / "runs" / "mlflow.db")
     suite = tmp_path / "tracked.toml"
     suite.write_text(SUITE.replace("epochs = 3", "epochs = 3\nbatch_size = 256\n[data]\nvalidation_fraction = 0.1"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 from threadpoolctl import threadpool_limits
@@ -206,3 +207,22 @@ class SlowEngine(NumpyEngine):
     """The same engine with such a program."""
 
     program = SlowProgram
+
+
+OBSTACLE = Path("in_the_way")
+"""Of the folder in which the command is called."""
+
+
+class FailingProgram(NumpyProgram):
+    """Raises as long as a file is there."""
+
+    def start(self, inputs):
+        if OBSTACLE.exists():
+            raise FileExistsError(OBSTACLE)
+        super().start(inputs)
+
+
+class FailingEngine(NumpyEngine):
+    """The same engine with such a program."""
+
+    program = FailingProgram

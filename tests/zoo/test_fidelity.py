@@ -35,8 +35,9 @@ def assert_same(theirs, ours, pairs, side):
     ("name", "side"),
     [
         ("resnet50", 97),
-        pytest.param("resnet50", 224, marks=pytest.mark.slow),
-        pytest.param("resnet101", 64, marks=pytest.mark.slow),
+        ("resnet50", 64),
+        pytest.param("resnet50", 224, marks=pytest.mark.night),
+        pytest.param("resnet101", 64, marks=pytest.mark.night),
     ],
 )
 def test_same_as_keras_applications(name, side):
@@ -50,7 +51,7 @@ def test_same_as_keras_applications(name, side):
     assert_same(theirs, ours, [("pool1_pool", "stem_pooling"), *pairs], side)
 
 
-@pytest.mark.parametrize("side", [97, pytest.param(224, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("side", [97, 64, pytest.param(224, marks=pytest.mark.night)])
 def test_same_as_second_version_of_keras_applications(side):
     """The same of the pre-activation network; all biases but the stem's, which cannot be expressed, are arbitrary."""
     theirs, ours = theirs_and_ours("resnet50_v2", side)
