@@ -125,6 +125,14 @@ def test_kinks_are_told_from_faults(factor, is_right):
     assert not any(check.kinks for check in check_gradients(model, INPUTS, cross_entropy, seed=0) if check.is_right)
 
 
+def test_curvature_is_no_kink():
+    """The slopes to both sides differ on a smooth loss too, less at a shorter step: its wrong gradient is no kink's."""
+    inputs = keras.Input((6,))
+    outputs = keras.ops.sin(30 * off(0.5)(keras.layers.Dense(3)(inputs)))
+    for check in check_gradients(keras.Model(inputs, outputs), INPUTS, cross_entropy, seed=0):
+        assert (check.is_right, check.kinks) == (False, 0.0)
+
+
 def test_gradients_that_are_no_numbers_are_wrong():
     """A root of zero has no gradient, and it is no excuse that beside it there is one."""
     inputs = keras.Input((6,))
