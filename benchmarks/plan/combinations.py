@@ -25,19 +25,28 @@ def combinations_of(suite: Suite) -> list[Levels]:
     """All combinations of a suite, the same on each dataset, in the design's order.
 
     Raises:
-        SettingError: none is left, or the baseline is not among them.
+        SettingError: none is left, the baseline is not among them, or a pattern leaves none of them out.
     """
     excluded, included = _excluded(suite), _included(suite)
-    kept = [
-        levels
-        for levels in _EXPANSIONS[suite.chosen_design.name](suite)
-        if not any(pattern.items() <= levels.items() for pattern in excluded)
-    ]
+    found = _EXPANSIONS[suite.chosen_design.name](suite)
+    if suite.chosen_design.name != "sample":  # which draws none that is left out
+        _refuse_idle_patterns(excluded, found)
+    kept = [levels for levels in found if not any(pattern.items() <= levels.items() for pattern in excluded)]
     if not kept + included:
         raise SettingError([Problem("exclude", "no cell is left", f"{len(excluded)} patterns")])
     if suite.baseline_levels not in kept + included:
         raise SettingError([_baseline_is_missing(suite)])
     return kept + included
+
+
+def _refuse_idle_patterns(excluded: list[Levels], combinations: list[Levels]) -> None:
+    problems = [
+        Problem(f"exclude[{index}]", "no effect: the design has no such cell", levels_told(pattern), "levels of a cell")
+        for index, pattern in enumerate(excluded)
+        if not any(pattern.items() <= levels.items() for levels in combinations)
+    ]
+    if problems:
+        raise SettingError(problems)
 
 
 def has_every_combination(suite: Suite) -> bool:

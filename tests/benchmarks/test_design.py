@@ -175,6 +175,15 @@ def test_duplicate_cells_are_refused(suite_of, changes):
     assert " = " in problem.given
 
 
+def test_a_pattern_that_leaves_nothing_out(suite_of):
+    """Where the design has no such cell anyway, the pattern is refused by its place."""
+    factors = {"model.activation": ["relu", "tanh"], "model.dropout": [0.0, 0.2]}
+    patterns = [{"model.activation": "tanh", "model.dropout": 0.2}]
+    assert len(expand_cells(suite_of(factors=factors, exclude=patterns))) == 3
+    problem = problem_of(suite_of(factors=factors, exclude=patterns, design="one_factor"))
+    assert (problem.path, problem.given) == ("exclude[0]", "model.activation = tanh, model.dropout = 0.2")
+
+
 @pytest.mark.parametrize("design", ["factorial", "one_factor"])
 def test_no_cell_left(suite_of, design):
     """A suite whose every cell is excluded is refused and says why."""
