@@ -186,5 +186,5 @@ def test_settings_named_as_parameters_are_refused_as_settings():
     from benchmarks.settings.run import settings_from
 
     for path in ("model.name", "model.self", "train.self", "data.values", "augment.changes"):
-        with pytest.raises(SettingError, match="no such key"):
+        with pytest.raises(SettingError, match="no such setting"):
             settings_from({"model.variant": "mlp_small", path: 1})
