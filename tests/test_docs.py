@@ -18,7 +18,8 @@ import benchmarks
 import zoo
 from benchmarks import cli
 from benchmarks.plan.expansion import expand_cells
-from benchmarks.plan.groups import check_groups, groups_of
+from benchmarks.plan.group_checks import check_groups
+from benchmarks.plan.groups import groups_of
 from benchmarks.suite.design import DESIGNS
 from benchmarks.suite.reading import parse_suite
 from benchmarks.suite.suite import Suite

@@ -11,7 +11,7 @@ from benchmarks.data.catalog import DatasetReference, find_dataset
 from benchmarks.data.dataset import Dataset, open_prepared
 from benchmarks.errors import DatasetError, naming_file
 from benchmarks.plan.combinations import refuse_too_many
-from benchmarks.plan.groups import check_groups
+from benchmarks.plan.group_checks import check_groups
 from benchmarks.plan.path import check_path
 from benchmarks.plan.stacks import check_runs
 from benchmarks.plan.study import Expansion, Study

@@ -8,7 +8,8 @@ from collections import Counter
 import pytest
 
 from benchmarks.plan.expansion import expand_cells
-from benchmarks.plan.groups import WaitingRun, check_groups, groups_of, tuned_runs, tuned_tables
+from benchmarks.plan.group_checks import check_groups
+from benchmarks.plan.groups import WaitingRun, groups_of, tuned_runs, tuned_tables
 from benchmarks.plan.plan import make_plan
 from benchmarks.settings.run import settings_from
 from benchmarks.store import StoredSearch
