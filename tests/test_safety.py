@@ -143,7 +143,7 @@ def test_links_are_not_followed(ablate, work):
     assert not (work / "runs" / "study" / "report.html").is_symlink()
 
 
-EVIL = "'); DROP TABLE runs; --<img src=x onerror=alert(1)></script><script>alert(2)</script>=1+cmd|' /C calc'!A0"
+EVIL = "'); DROP TABLE r; --<img src=x onerror=alert(1)></script><script>a(2)</script>=1+cmd|' /C calc'!A0"
 HOSTILE = f"""
 name = "study"
 question = "{EVIL}"

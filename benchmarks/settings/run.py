@@ -38,8 +38,9 @@ SECTION_CONFIGS: dict[str, tuple[type[Settings], ...]] = {
 SECTIONS = tuple(SECTION_CONFIGS)
 """The first part of every setting's path."""
 
-ALIKE, MOST_ALIKE = 0.65, 5
-"""How like a name a setting's is that is told where the name is wrong, and how many are told at most."""
+ALIKE, MOST_ALIKE, MOST_OF_SECTION = 0.65, 5, 8
+"""How like a name a setting's is that is told where the name is wrong, and how many are told at most; where none is
+alike, a section with so many settings is told whole."""
 
 VARIANT = "model.variant"
 """The path that names the model whose settings the others of `model` replace."""
@@ -146,7 +147,7 @@ def unknown_setting(place: str, given: str) -> Problem:
     scores = {path: _likeness(path, section, name.lower()) for path in setting_paths()}
     like = sorted((path for path in scores if scores[path] >= ALIKE), key=lambda path: -scores[path])[:MOST_ALIKE]
     there = [path for path in scores if path.startswith(f"{section}.")]
-    listed = like or (there if len(there) <= MOST_ALIKE else [])
+    listed = like or (there if len(there) <= MOST_OF_SECTION else [])
     everywhere = f"{len(scores)} settings are listed by `ablate schema`"
     allowed = f"{', '.join(listed)}; {everywhere}" if listed else everywhere
     return Problem(place, "no such setting", given, allowed, like[0] if like else None)

@@ -931,11 +931,11 @@ def test_data_that_are_elsewhere_are_as_they_were(prepared, tmp_path):
     path.write_text(SUITE.format(datasets='["made"]'), encoding="utf-8")
     store = Store.create_or_open(tmp_path / "runs")
     run_missing(_read(make_plan(path, tmp_path / "runs", tmp_path), store), store, Silent())
-    bucket = Path(f"memory://{tmp_path.name}")
+    bucket = f"memory://{tmp_path.name}"
     with fsspec.open(f"{bucket}/made/1.0.0/dataset_info.json", "w") as file:
         file.write("{}")
     shutil.rmtree(tmp_path / "runs" / ".decoded")
-    plan = make_plan(path, tmp_path / "runs", bucket)
+    plan = make_plan(path, tmp_path / "runs", Path(bucket))
     assert plan.references["made"].origin == "bucket"
     assert plan.unread == ["made"]
     assert not plan.missing

@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from benchmarks.settings.augmentation import AugmentConfig
-from benchmarks.settings.data import STANDARDIZATIONS, DataConfig
+from benchmarks.settings.data import STANDARDIZATIONS, TASK_CHOICES, DataConfig
 from benchmarks.settings.optimizers import MOMENTUM_FORMS, OPTIMIZERS, WEIGHT_DECAY_FORMS
 from benchmarks.settings.run import setting_paths
 from benchmarks.settings.schedules import SCHEDULES
@@ -54,6 +54,7 @@ TABLES = {
     "train.checkpoint": CHECKPOINTS,
     "train.monitor": MONITORS,
     "data.standardize": STANDARDIZATIONS,
+    "data.task": TASK_CHOICES,
 }
 
 TYPES = {

@@ -21,7 +21,7 @@ RESTLESS = {
 @pytest.mark.parametrize(("monitor", "patience"), [("val_loss", 2), ("val_accuracy", 3), ("val_loss", 0)])
 def test_best_weights_are_those_of_a_run_that_ends_there(monitor, patience, added, trainer_for):
     """With best_val, all metrics are to the last bit those of a run whose epochs end with the best one."""
-    epochs = 14 if added else 11
+    epochs = 13 if added else 11
     changes = RESTLESS | BEST | added | {"train.epochs": epochs, "train.monitor": monitor}
     changes |= {"train.early_stopping_patience": patience}
     result = trainer_for(changes).train_stack({3: (settings_from(changes), 3)})[3]

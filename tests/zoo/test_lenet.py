@@ -222,4 +222,4 @@ def test_inputs_must_be_images(shape):
         zoo.create_model("lenet5", input_shape=shape)
     (problem,) = caught.value.problems
     assert (problem.path, problem.given) == ("input_shape", str(shape))
-    assert problem.allowed == "(height, width, channels)"
+    assert problem.allowed == "(height, width, channels), without the batch axis"
