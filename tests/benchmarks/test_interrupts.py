@@ -124,6 +124,8 @@ def test_a_command_that_has_hardly_begun(seconds, tmp_path):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # Whatever began the tests may have had Ctrl-C ignored, as shells do in the background.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with process:
         assert process.stdout.readline() == "the command line is imported\n"

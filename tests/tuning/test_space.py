@@ -404,7 +404,7 @@ def ranges(draw):
     else:  # half decades and the like
         exponent, decades, steps = draw(st.integers(-6, 0)), draw(st.integers(1, 4)), draw(st.integers(1, 12))
         table = {"log": [10.0**exponent, 10.0 ** (exponent + decades)], "step": 10 ** (decades / steps)}
-    return table | draw(st.sampled_from([{}, {}, {"or": "none"}, {"or": -1000}]))
+    return table | draw(st.sampled_from([{}, {}, {"or": "none"}, {"or": -10_000}]))
 
 
 @st.composite
