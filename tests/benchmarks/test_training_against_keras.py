@@ -149,7 +149,7 @@ MODELS = [
 ]
 
 MORE_MODELS = [
-    {"model.variant": "lenet5", "train.epochs": 4},
+    {"model.variant": "lenet5", "train.epochs": 3, "train.learning_rate": 0.002},
     {**SMALL, "model.normalization": "batch"},
     {**SMALL, "model.normalization": "layer", "model.activation": "gelu", "model.skip_connections": "identity"},
     {**SMALL, "model.normalization": "rms", "model.skip_connections": "projection", "model.width": [48, 32]},
