@@ -66,7 +66,10 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
     train, test = records.train, records.test
     where = f"datasets: the training split of {name}"
     target = target_of(where, choice.target, choice.target_feature, train[choice.target], reference.reading.task)
+    source = records.source
     if test is None:
+        part = "a fifth of each class of the training split" if target.classes else "a fifth of the training split"
+        source = f"{part}, held out ({records.source})"
         train, test = _hold_out(name, train, target.labels(where, train[choice.target]), target, allocate)
     splits = {where: train, f"datasets: the test split of {name}": test}
     inputs = {feature: _with_vocabulary(known, train[feature]) for feature, known in choice.inputs.items()}
@@ -97,7 +100,7 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
         num_classes=target.num_classes,
         target=target.name,
         class_names=target.class_names,
-        test_split=records.source,
+        test_split=source,
         columns=columns,
         left_out=tuple(sorted(left_out)),
         notes=tuple(filter(None, notes)),
@@ -179,7 +182,7 @@ def _missing_classes(target: Target, labels: list[Array]) -> Iterator[str]:
         if len(missing):
             shown = ", ".join(target.class_names[label] for label in missing[:10])
             more = f" and {len(missing) - 10} more" if len(missing) > 10 else ""
-            yield f"The {split} split has no example of {len(missing)} classes: {shown}{more}."
+            yield f"The {split} split has no example of these classes: {shown}{more}."
 
 
 def _dtype(inputs: dict[str, Feature], train: Values) -> Any:

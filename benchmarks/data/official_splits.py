@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,7 +34,7 @@ class Records:
     test: Values | None
     """None where they are to be held out of the training split."""
     source: str
-    """Where the test examples come from, for people."""
+    """Where the test examples come from, for people; why they are held out, where there are none."""
 
 
 def read_splits(name: str, builder: Any, choice: Choice, reading: Reading, allocate: Allocate) -> Records:
@@ -47,11 +47,10 @@ def read_splits(name: str, builder: Any, choice: Choice, reading: Reading, alloc
     """
     train = reading.train or "train"
     trained = _ranges(name, builder, "data.train", train)
-    read = {"train": _read(name, builder, train, choice, allocate)}
+    values = _read(name, builder, train, choice, allocate)
+    usual = [each for each in ("test", "validation") if each in builder.info.splits]
     passed_over = ""
-    for test in (
-        [reading.test] if reading.test else [each for each in ("test", "validation") if each in builder.info.splits]
-    ):
+    for test in [reading.test] if reading.test else usual:
         overlap = _overlap(trained, _ranges(name, builder, "data.test", test))
         if overlap and reading.test:
             allowed = "splits, or parts of them, that have no example in common"
@@ -60,13 +59,12 @@ def read_splits(name: str, builder: Any, choice: Choice, reading: Reading, alloc
         if overlap:
             passed_over = passed_over or f"the {test} split is trained on"
             continue
-        values = _read(name, builder, test, choice, allocate)
-        if not reading.test and is_unlabelled(values[choice.target], choice.target_feature):
+        of_test = _read(name, builder, test, choice, allocate)
+        if not reading.test and is_unlabelled(of_test[choice.target], choice.target_feature):
             passed_over = passed_over or f"the {test} split has no labels"
             continue
-        return Records(read["train"], values, _source(reading, test, passed_over))
-    why = passed_over or "the dataset has no test split"
-    return Records(read["train"], None, f"a fifth of each class of the training split, held out ({why})")
+        return Records(values, of_test, _source(reading, test, passed_over))
+    return Records(values, None, passed_over or "the dataset has no test split")
 
 
 def _source(reading: Reading, test: str, passed_over: str) -> str:
@@ -149,17 +147,21 @@ def _batches(name: str, builder: Any, split: str, choice: Choice, size: int) -> 
         return
     try:
         source = builder.as_data_source(split=split)  # it takes no partial decoding
-        if len(source) != builder.info.splits[split].num_examples:  # as of parts of what is stored as Parquet
-            raise NotImplementedError(f"TFDS does not read {split!r} from this format")
     except (NotImplementedError, ImportError, ValueError) as error:
-        raise DatasetError(
-            f"datasets: {name} is stored as {', '.join(sorted(formats))}, which cannot be read here\n"
-            f"  reason:  {first_line(error)[:200]}\n"
-            "  remedy:  `tfds convert_format --out_file_format=tfrecord` writes it anew"
-        ) from None
+        raise _unreadable(name, formats, first_line(error)[:200]) from None
+    if len(source) != builder.info.splits[split].num_examples:  # as of parts of what is stored as Parquet
+        raise _unreadable(name, formats, f"TFDS does not read {split!r} from this format")
     for start in range(0, len(source), size):
         examples = [dict(flat(source[index])) for index in range(start, min(start + size, len(source)))]
         yield {feature: _stacked([each[feature] for each in examples]) for feature in (*choice.inputs, choice.target)}
+
+
+def _unreadable(name: str, formats: Iterable[str], reason: str) -> DatasetError:
+    return DatasetError(
+        f"datasets: {name} is stored as {', '.join(sorted(formats))}, which cannot be read here\n"
+        f"  reason:  {reason}\n"
+        "  remedy:  `tfds convert_format --out_file_format=tfrecord` writes it anew"
+    )
 
 
 def _stacked(values: list[Any]) -> Array:

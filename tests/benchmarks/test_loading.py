@@ -25,6 +25,7 @@ from benchmarks.data.preparing import prepare
 from benchmarks.data.standardization import fit_standardization
 from benchmarks.errors import DatasetError
 from benchmarks.execution.running import with_data
+from benchmarks.models.trained import load_dataset
 from benchmarks.plan.plan import make_plan
 from benchmarks.settings.data import Reading
 from benchmarks.store import Store
@@ -253,8 +254,8 @@ def test_class_without_examples_is_told(prepared):
     four = VECTOR | {"label": tfds.features.ClassLabel(names=["a", "b", "c", "never"])}
     notes = load(prepared(four, {"train": numbers(9), "test": numbers(6, labels=2)})).notes
     assert notes == (
-        "The training split has no example of 1 classes: never.",
-        "The test split has no example of 2 classes: c, never.",
+        "The training split has no example of these classes: never.",
+        "The test split has no example of these classes: c, never.",
     )
 
 
@@ -919,6 +920,26 @@ def test_data_prepared_anew_are_trained_on_anew(prepared, tmp_path):
     assert keys[0] == keys[2]
     assert not keys[0] & keys[1]
     assert len(store.statuses(keys[0] | keys[1])) == 2 * len(plan.runs)
+    store.close()
+
+
+@pytest.mark.usefixtures("engine")
+def test_data_that_change_meanwhile_are_refused(prepared, tmp_path):
+    """Runs are neither trained nor exported with other data than those that they were planned on."""
+    path = tmp_path / "suite.toml"
+    path.write_text(SUITE.format(datasets='["made"]'), encoding="utf-8")
+    store = Store.create_or_open(tmp_path / "runs")
+    for flip in (0, 1):
+        shutil.rmtree(prepared.folder, ignore_errors=True)
+        given = [{"x": [float(index % 2), 1.0], "label": (index + flip) % 2} for index in range(40)]
+        load_decoded(prepared(VECTOR, {"train": given, "test": given}), tmp_path / "runs")
+        if not flip:
+            plan = run_missing(make_plan(path, tmp_path / "runs", tmp_path), store, Silent())
+    with pytest.raises(DatasetError, match="made has changed while its runs were planned"):
+        run_missing(plan.changed(seeds=[7]).renewed(store), store, Silent())
+    key = plan.runs[0].key
+    with pytest.raises(DatasetError, match=f"is not what run {key} was trained on"):
+        load_dataset(store.runs([key])[key], store, tmp_path)
     store.close()
 
 

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import benchmarks
-from benchmarks.errors import UserError
+from benchmarks.errors import DatasetError, UserError
 from benchmarks.execution.executors import RayCluster, cluster_of
 from benchmarks.execution.ray_cluster import no_room, room
 from benchmarks.plan.stacks import check_runs
@@ -163,6 +163,25 @@ def test_nodes_with_other_code_are_refused(tmp_path):
     given = NodeOrders(orders, Sign(tmp_path / "none", "none"), 0.0, REVISIONS)
     with pytest.raises(UserError, match="other code than the runner"):
         NodeWorker(replace(given, revisions={name: number + 1 for name, number in REVISIONS.items()})).begin()
+
+
+@needs_ray
+def test_nodes_with_other_data_are_refused(tmp_path, runs_of):
+    """A node that has other data of the same name trains nothing on them."""
+    from benchmarks.data.catalog import find_dataset
+    from benchmarks.data.loading import load_decoded
+    from benchmarks.data.preparing import prepare
+    from benchmarks.execution.ray_node import REVISIONS, NodeOrders, NodeWorker, Sign
+    from benchmarks.execution.worker import Orders, Resources
+
+    reference = find_dataset("digits", tmp_path / "none", tmp_path)
+    prepare(reference)
+    load_decoded(reference, tmp_path)
+    orders = Orders({"digits": reference}, tmp_path, number=0, resources=Resources(1, 1, 1e9, 1e9))
+    node = NodeWorker(NodeOrders(orders, Sign(tmp_path / "none", "none"), 0.0, REVISIONS))
+    run, _ = runs_of(1)
+    with pytest.raises(DatasetError, match="not what the runner's other nodes have"):
+        node.train({0: replace(run, dataset_version="1.0.0+000000000000")})
 
 
 @needs_ray

@@ -4,8 +4,12 @@ import numpy as np
 import pytest
 from training_runs import SMALL
 
+from benchmarks.data.dataset import Dataset, Examples
 from benchmarks.execution.local import TrainedValues
 from benchmarks.settings.run import settings_from
+from benchmarks.training.inputs import DatasetOnDevice
+from benchmarks.training.program import Program
+from benchmarks.training.trainer import Trainer
 
 
 @pytest.mark.parametrize(
@@ -92,6 +96,30 @@ def test_targets_are_learnt_in_deviations(diabetes, trainer_for):
     predictions = result.predictions[:, 0]
     assert np.corrcoef(predictions, diabetes.test.labels)[0, 1] > 0.5
     assert result.metrics["test_loss"] == pytest.approx((result.metrics["test_rmse"] / targets.std()) ** 2, rel=1e-6)
+
+
+def test_numbers_far_from_zero_are_learnt_as_near_it():
+    """What is learnt from numbers about 1e9 is what is learnt from the same about 0, and so is what is exported."""
+    rng = np.random.default_rng(0)
+    settings = settings_from({**SMALL, "train.epochs": 20, "train.learning_rate": 1e-2})
+    inputs = rng.integers(0, 50, (200, 3)).astype(np.float64)
+    targets = inputs @ [1.0, -2.0, 0.5]
+    found, offset = [], 1e9
+    for far in (0.0, offset):
+        given = (inputs + far).astype(np.float64 if far else np.float32)
+        parts = [Examples(given[part], targets[part] + far) for part in (slice(150), slice(150, None))]
+        dataset = Dataset("made", "1.0.0", *parts, num_classes=1, test_split="made")
+        trainer = Trainer(Program(settings, DatasetOnDevice.of(dataset)), dataset)
+        result = trainer.train_stack({0: (settings, 0)})[0]
+        model = TrainedValues.of(trainer.program, 0, trainer.inputs_of(settings, 0)).as_model(settings, dataset)
+        exported = np.asarray(model(given[150:]), np.float64)
+        np.testing.assert_allclose(exported, result.predictions, atol=1e-3)
+        found.append((result, result.predictions - far))
+    (near, expected), (far, given) = found
+    assert near.metrics["test_r2"] > 0.9
+    np.testing.assert_allclose(given, expected, atol=0.05)
+    for name in ("test_r2", "test_rmse", "val_loss"):
+        assert far.metrics[name] == pytest.approx(near.metrics[name], rel=1e-2)
 
 
 def test_test_split_is_read_once(trainer_for, monkeypatch):
