@@ -45,7 +45,8 @@ def plan(
 ) -> None:
     """Check a suite and show its cells and runs, how many are stored, and how long the rest will take.
 
-    Nothing is downloaded or trained, unless --probe asks for it; what a probe trains is not stored.
+    Nothing is downloaded or trained, unless --probe asks for it; what a probe trains is not stored. Prepared data are
+    read once, to tell which runs on them are stored.
     """
     from benchmarks.cli.estimating import expected_time
     from benchmarks.store import Store

@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -129,7 +130,6 @@ def run(
     from benchmarks.execution.running import Options
     from benchmarks.plan.interim import planned_looks
     from benchmarks.plan.ledger import reopened, ways_to_retry
-    from benchmarks.plan.registration import register_claims
     from benchmarks.plan.shards import Shard
     from benchmarks.store import Store
 
@@ -156,11 +156,7 @@ def run(
         if ways:
             plan = reopened(at_look(plan, looks, looks.made[-1], store) if looks else plan, store, ways)
         with _profiled(profile, console) as stopwatch:
-
-            def train(plan: Plan) -> tuple[Plan, list[Run]]:
-                register_claims(plan, store)
-                return _train(plan, store, console, options, stopwatch)
-
+            train = partial(_train, store=store, console=console, options=options, stopwatch=stopwatch)
             plan, own = resolve(plan, looks, store, train, console) if looks else train(plan)
         if part:
             n_done = _tell_part(suite, plan, part, own, store, as_json=as_json)
@@ -249,9 +245,11 @@ def _in_bytes(gib: float | None) -> float | None:
 def _train(
     plan: Plan, store: Store, console: Console, options: Options, stopwatch: Stopwatch | None
 ) -> tuple[Plan, list[Run]]:
-    """Search and train what is missing; the plan with the settings that were found, and its runs that this job has."""
+    """Register claims, search and train what is missing; the plan with what was found, and the runs of this job."""
     from benchmarks.cli.progress import ProgressDisplay
+    from benchmarks.plan.registration import register_claims
 
+    register_claims(plan, store)
     is_registered = store.is_registered(plan.suite.name, plan.text, list(plan.seeds), plan.versions, list(plan.looks))
     # Which runs are of a part follows from the data, which a session opens.
     if not plan.missing and not plan.is_open and is_registered and not options.shard:

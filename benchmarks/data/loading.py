@@ -82,14 +82,17 @@ def load(reference: DatasetReference, allocate: Allocate = in_memory) -> Dataset
         for feature, known in inputs.items():
             _check_input(where, feature, known, values[feature])
     _check_sizes(name, inputs, train, test)
-    dtype = _dtype(inputs, train)
+    numbers = {feature: train[feature] for feature, known in inputs.items() if known.kind == "number"}
+    far = {feature for feature, values in numbers.items() if _is_far_from_zero(values)}
+    dtype = np.float64 if far else np.float32
     joined = [_join(values, inputs, dtype, allocate) for values in splits.values()]
     columns = tuple(_column_names(inputs)) if joined[0].ndim == 2 else ()
-    numbers = {feature: train[feature] for feature, known in inputs.items() if known.kind == "number"}
+    if not target.classes and _is_far_from_zero(labels[0]):
+        far.add(target.name)
     notes = [
         target.note,
         *_missing_classes(target, labels),
-        *_rounded_when_written(numbers if target.classes else numbers | {target.name: train[target.name]}),
+        *_rounded_when_written({feature: train[feature] for feature in sorted(far)}),
         *_lost_values(columns, joined[0]),
     ]
     return Dataset(
@@ -185,12 +188,6 @@ def _missing_classes(target: Target, labels: list[Array]) -> Iterator[str]:
             yield f"The {split} split has no example of these classes: {shown}{more}."
 
 
-def _dtype(inputs: dict[str, Feature], train: Values) -> Any:
-    """Of the joined inputs: float64 where single precision would lose what tells numbers apart, else float32."""
-    numbers = (train[feature] for feature, known in inputs.items() if known.kind == "number")
-    return np.float64 if any(map(_is_far_from_zero, numbers)) else np.float32
-
-
 def _is_far_from_zero(values: Array) -> bool:
     """Whether numbers (n, ...) of some element have a spread, but one that is small beside their distance from 0."""
     if values.dtype.itemsize <= 2:
@@ -201,11 +198,11 @@ def _is_far_from_zero(values: Array) -> bool:
 
 
 def _rounded_when_written(numbers: dict[str, Array]) -> Iterator[str]:
-    """What is to be said of numbers that are far from zero and in single precision in the records, as sentences."""
+    """What is to be said of numbers, all far from zero, that the records have in single precision, as sentences."""
     for name, values in numbers.items():
-        if values.dtype.kind != "f" or not _is_far_from_zero(values):
-            continue
-        if all((values[chunk] == values[chunk].astype(np.float32)).all() for chunk in _chunks(len(values))):
+        if values.dtype.kind == "f" and all(
+            (values[chunk] == values[chunk].astype(np.float32)).all() for chunk in _chunks(len(values))
+        ):
             yield (
                 f"The numbers of {name!r} are far from zero beside their spread, and TFDS has written them in single "
                 f"precision: {len(np.unique(values)):,} different ones are left. If there were more, subtract a "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -101,22 +102,21 @@ def make_plan(
         references = _find_datasets(suite, data_dir, runs_dir)
         seeds = suite.seed_list if num_seeds is None else list(range(num_seeds))
         refuse_too_many(suite, len(seeds))
-        store = Store.find(runs_dir, store_url)
         found = {name: open_prepared(reference, runs_dir) for name, reference in references.items()}
         opened = {name: dataset for name, dataset in found.items() if dataset}
-        versions = {
-            name: opened[name].version if name in opened else _version_of_unread(name, reference, suite, store)
-            for name, reference in references.items()
-        }
         unread = [name for name, each in references.items() if name not in opened and each.origin != "embedded"]
-        plan = Plan(Expansion(suite, versions), text, seeds, path=path, references=references, unread=unread)
-        check_groups(plan.groups, seeds)
-        check_path(plan.path_to_find, seeds)
-        try:
-            plan = _read(_beside(plan, store) if store else plan)
-        finally:
+        with contextlib.ExitStack() as closing:
+            store = Store.find(runs_dir, store_url)
             if store:
-                store.close()
+                closing.callback(store.close)
+            versions = {
+                name: opened[name].version if name in opened else _version_of_unread(name, reference, suite, store)
+                for name, reference in references.items()
+            }
+            plan = Plan(Expansion(suite, versions), text, seeds, path=path, references=references, unread=unread)
+            check_groups(plan.groups, seeds)
+            check_path(plan.path_to_find, seeds)
+            plan = _read(_beside(plan, store) if store else plan)
         plan.check_fit(opened)
         return plan
 
